@@ -1,0 +1,363 @@
+//! `landfall.toml`, and the names of every file and folder that Landfall reads or writes; it decides nothing.
+
+use crate::failure::{Code, Failure};
+use crate::names::{AppName, EnvName, Namespace, OperationId, ProfileName, ServiceName};
+use crate::ports::StartSpec;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Decisions of people, from `<workspace>/landfall.toml`. Unknown keys are errors with their line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub schema: u32,
+    #[serde(default)]
+    pub app: AppConfig,
+    #[serde(default)]
+    pub cluster: ClusterConfig,
+    #[serde(default)]
+    pub service: BTreeMap<ServiceName, ServiceConfig>,
+    #[serde(default)]
+    pub secrets: BTreeMap<EnvName, ValueSource>,
+    #[serde(default)]
+    pub backing: BTreeMap<String, String>,
+    #[serde(default)]
+    pub egress: BTreeMap<ServiceName, Vec<String>>,
+    #[serde(default)]
+    pub gates: GatesConfig,
+    #[serde(default)]
+    pub approval: ApprovalConfig,
+    #[serde(default)]
+    pub smoke: Vec<Smoke>,
+    #[serde(default)]
+    pub requirements: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppConfig {
+    pub name: Option<AppName>,
+    pub namespace: Option<Namespace>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterConfig {
+    pub profile: Option<ProfileName>,
+    pub start: Option<StartSpec>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceConfig {
+    pub dir: Option<String>,
+    pub start: Option<String>,
+    pub port: Option<u16>,
+    pub ready: Option<String>,
+    pub replicas: Option<u32>,
+    /// Public values only.
+    #[serde(default)]
+    pub env: BTreeMap<EnvName, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatesConfig {
+    pub image_budget_mb: u64,
+    /// `optional` or `required`.
+    pub scan: ScanRule,
+    pub latency_p95_ms: Option<u64>,
+    /// Seconds without a restart before a rollout counts as stable.
+    pub window_s: u64,
+}
+
+impl Default for GatesConfig {
+    fn default() -> Self {
+        Self { image_budget_mb: 500, scan: ScanRule::Optional, latency_p95_ms: None, window_s: 10 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanRule {
+    #[default]
+    Optional,
+    Required,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalConfig {
+    /// May only tighten: `human`.
+    pub mode: Option<ApprovalMode>,
+    pub pause: Option<Pause>,
+}
+
+/// Whose word counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalMode {
+    /// The client's: an elicitation, or the token handed back.
+    #[default]
+    Client,
+    /// Only a person's: an elicitation, or `landfall approve` at a terminal.
+    Human,
+}
+
+/// Approval points of a deploy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pause {
+    #[default]
+    Once,
+    EachStage,
+}
+
+/// A smoke request of the validation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smoke {
+    pub name: String,
+    pub service: ServiceName,
+    #[serde(default)]
+    pub get: Option<String>,
+    #[serde(default)]
+    pub post: Option<String>,
+    #[serde(default)]
+    pub json: Option<String>,
+    #[serde(default)]
+    pub header: BTreeMap<String, String>,
+    /// Expected status.
+    pub expect: u16,
+    #[serde(default)]
+    pub writes: bool,
+}
+
+/// Where a value comes from; the value itself is only read by the operation that needs it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ValueSource {
+    /// `env:VAR` of the process that runs the operation.
+    Env(String),
+    /// `file:PATH`, the whole file without its last line end.
+    File(PathBuf),
+    /// `file:PATH#KEY`, one key of a dotenv file.
+    DotEnv(PathBuf, String),
+    /// `secret:SECRET/KEY` of the app's namespace.
+    Secret(String, String),
+    /// `generate`: a fresh random value, made once.
+    Generate,
+}
+
+impl ValueSource {
+    /// Parses one of the five forms.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let bad = || {
+            Failure::new(Code::ValueSourceInvalid, "value source is none of the known forms")
+                .help("use env:VAR, file:PATH, file:PATH#KEY, secret:SECRET/KEY or generate; a value itself is never taken")
+        };
+        let plain = |part: &str| !part.is_empty() && part.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter));
+        if text == "generate" {
+            return Ok(Self::Generate);
+        }
+        match text.split_once(':') {
+            Some(("env", name)) if EnvName::parse(name).is_ok() => Ok(Self::Env(name.to_owned())),
+            Some(("file", rest)) => match rest.rsplit_once('#') {
+                Some((path, key)) if !path.is_empty() && plain(key) => Ok(Self::DotEnv(path.into(), key.to_owned())),
+                None if !rest.is_empty() => Ok(Self::File(rest.into())),
+                Some(_) | None => Err(bad()),
+            },
+            Some(("secret", rest)) => match rest.split_once('/') {
+                Some((secret, key)) if plain(secret) && plain(key) => Ok(Self::Secret(secret.to_owned(), key.to_owned())),
+                Some(_) | None => Err(bad()),
+            },
+            Some(_) | None => Err(bad()),
+        }
+    }
+
+    /// Parses `NAME=source`.
+    pub fn parse_named(text: &str) -> Result<(EnvName, Self), Failure> {
+        let Some((name, source)) = text.split_once('=') else {
+            return Err(Failure::new(Code::ValueSourceInvalid, "a value source needs the form NAME=source")
+                .help("for example JWT_SECRET=generate or OPENAI_API_KEY=env:OPENAI_API_KEY"));
+        };
+        Ok((EnvName::parse(name)?, Self::parse(source)?))
+    }
+}
+
+impl TryFrom<String> for ValueSource {
+    type Error = Failure;
+    fn try_from(text: String) -> Result<Self, Failure> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ValueSource> for String {
+    fn from(source: ValueSource) -> String {
+        match source {
+            ValueSource::Env(name) => format!("env:{name}"),
+            ValueSource::File(path) => format!("file:{}", path.display()),
+            ValueSource::DotEnv(path, key) => format!("file:{}#{key}", path.display()),
+            ValueSource::Secret(secret, key) => format!("secret:{secret}/{key}"),
+            ValueSource::Generate => "generate".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for ValueSource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&String::from(self.clone()))
+    }
+}
+
+impl Config {
+    /// The name of the file.
+    pub const FILE: &str = "landfall.toml";
+
+    /// Reads the workspace's decisions; the default where there is no file. `CONFIG_INVALID` names line and nearest key.
+    pub fn load(workspace: &Path) -> Result<Self, Failure> {
+        let path = workspace.join(Self::FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { schema: 1, ..Self::default() }),
+            Err(error) => return Err(Failure::file("read", &path, &error)),
+        };
+        Self::parse(&text)
+    }
+
+    /// Parses the file's text.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            Failure::new(Code::ConfigInvalid, "read landfall.toml")
+                .cause(error.to_string().trim_end())
+                .help("mend that line of landfall.toml, then call again; `landfall init --print` shows every key")
+        })?;
+        if config.schema != 1 {
+            return Err(Failure::new(Code::ConfigInvalid, format!("landfall.toml has schema {}, this program knows 1", config.schema))
+                .help("set schema = 1, or use a newer landfall"));
+        }
+        for (service, settings) in &config.service {
+            if let Some(name) = settings.env.keys().find(|name| crate::secret::secret_name(name.as_str())) {
+                return Err(Failure::new(Code::ConfigInvalid, format!("[service.{service}.env] sets {name}, whose name says it is secret"))
+                    .help(format!("move it to [secrets] as a value source: {name} = \"env:{name}\"")));
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// The folders of one workspace's records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folders {
+    pub workspace: PathBuf,
+    /// `<workspace>/.landfall`, or a folder of the user's state where the workspace is read-only.
+    pub records: PathBuf,
+    /// The user's own state folder, mode 0700.
+    pub state: PathBuf,
+}
+
+impl Folders {
+    /// Finds the folders; creates nothing.
+    pub fn of(workspace: &Path, state: &Path) -> Self {
+        let records = workspace.join(".landfall");
+        let writable = records.is_dir() || rustix::fs::access(workspace, rustix::fs::Access::WRITE_OK).is_ok();
+        let records = if writable {
+            records
+        } else {
+            let digest = crate::names::Digest::of(workspace.as_os_str().as_encoded_bytes());
+            state.join("workspaces").join(digest.short())
+        };
+        Self { workspace: workspace.to_owned(), records, state: state.to_owned() }
+    }
+
+    /// `operations/`.
+    pub fn operations(&self) -> PathBuf {
+        self.records.join("operations")
+    }
+
+    /// `operations/<id>/`.
+    pub fn operation(&self, id: &OperationId) -> PathBuf {
+        self.operations().join(id.as_str())
+    }
+
+    /// `plans/`.
+    pub fn plans(&self) -> PathBuf {
+        self.records.join("plans")
+    }
+
+    /// `generated/`: what was last written, the base of the three-way merge.
+    pub fn generated(&self) -> PathBuf {
+        self.records.join("generated")
+    }
+
+    /// `packages/`.
+    pub fn packages(&self) -> PathBuf {
+        self.records.join("packages")
+    }
+
+    /// Creates the records folder with its own ignore file and format number.
+    pub fn prepare(&self) -> Result<(), Failure> {
+        let make = |path: &Path| -> Result<(), Failure> {
+            use std::os::unix::fs::DirBuilderExt as _;
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| Failure::file("create the folder", path, &error))
+        };
+        make(&self.records)?;
+        for (name, text) in [(".gitignore", "*\n"), ("version", "1\n")] {
+            let path = self.records.join(name);
+            if !path.exists() {
+                std::fs::write(&path, text).map_err(|error| Failure::file("write", &path, &error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The user's state folder: `$LANDFALL_STATE`, else `$XDG_STATE_HOME/landfall`, else `~/.local/state/landfall`.
+pub fn state_folder() -> Result<PathBuf, Failure> {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from).filter(|path| path.is_absolute());
+    from("LANDFALL_STATE")
+        .or_else(|| from("XDG_STATE_HOME").map(|path| path.join("landfall")))
+        .or_else(|| from("HOME").map(|path| path.join(".local/state/landfall")))
+        .ok_or_else(|| Failure::new(Code::FileSystem, "neither LANDFALL_STATE nor HOME names a folder").help("set HOME, then call again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_sources_have_five_forms() {
+        for good in ["env:A_B", "file:.env", "file:secrets/.env#KEY", "secret:db/password", "generate"] {
+            assert_eq!(ValueSource::parse(good).map(String::from), Ok(good.to_owned()));
+        }
+        for bad in ["hunter2", "env:", "env:A-B", "file:", "file:.env#", "secret:a", "secret:/b", "Generate", ""] {
+            let failure = ValueSource::parse(bad).unwrap_err();
+            assert_eq!(failure.code, Code::ValueSourceInvalid);
+            assert!(bad.is_empty() || !failure.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error_with_its_line() {
+        let failure = Config::parse("schema = 1\n[gates]\nimage_budgt_mb = 3\n").unwrap_err();
+        assert!(failure.to_string().contains("line 3"), "{failure}");
+        assert!(failure.to_string().contains("image_budget_mb"), "{failure}");
+    }
+
+    #[test]
+    fn secrets_are_not_taken_as_public_values() {
+        let failure = Config::parse("schema = 1\n[service.api.env]\nJWT_SECRET = \"x\"\n").unwrap_err();
+        assert!(failure.help.contains("[secrets]"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_full_file_is_read() {
+        let config = Config::parse(
+            "schema = 1\n[app]\nname = \"todo\"\n[cluster]\nprofile = \"dev\"\nstart = { cpus = 2, memory = \"6g\" }\n[service.backend]\nport = 8000\n[service.backend.env]\nLOG_LEVEL = \"debug\"\n[secrets]\nJWT_SECRET = \"generate\"\n[backing]\npostgres = \"in_cluster\"\n[gates]\nimage_budget_mb = 300\n[[smoke]]\nname = \"health\"\nservice = \"backend\"\nget = \"/health\"\nexpect = 200\n",
+        )
+        .unwrap();
+        assert_eq!(config.secrets.values().next(), Some(&ValueSource::Generate));
+        assert_eq!(config.gates, GatesConfig { image_budget_mb: 300, ..GatesConfig::default() });
+    }
+}

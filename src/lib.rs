@@ -1,0 +1,23 @@
+//! Landfall's engine: from a codebase to verified pods on a local Minikube, every claim backed by evidence; it knows no protocol and no terminal.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "tests may stop at the first surprise"
+    )
+)]
+
+pub mod names;
+pub mod failure;
+pub mod secret;
+pub mod evidence;
+pub mod survey;
+pub mod config;
+pub mod blueprint;
+pub mod ports;

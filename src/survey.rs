@@ -1,0 +1,294 @@
+//! A directory becomes a `Survey`: services and facts, each with its place in the files. Reading only; nothing of the workspace runs.
+
+use crate::evidence::{Finding, Place};
+use crate::names::{EnvName, ServiceName};
+use serde::{Deserialize, Serialize};
+
+/// What a service is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Web,
+    Api,
+    Worker,
+    Job,
+    Static,
+    McpServer,
+}
+
+/// An answer that may be unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Required {
+    Yes,
+    No,
+    Unknown,
+}
+
+/// When a variable is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Build,
+    Run,
+    /// Baked into what browsers load.
+    Browser,
+}
+
+/// A port on which a service listens inside its container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Port {
+    pub port: u16,
+    /// `http`, `grpc` or `tcp`.
+    pub protocol: String,
+    pub evidence: Vec<Place>,
+}
+
+/// Health routes. `live` never depends on another service; `ready` may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Health {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+    pub evidence: Vec<Place>,
+}
+
+/// A variable that the code reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct EnvRead {
+    pub name: EnvName,
+    pub required: Required,
+    pub secret: bool,
+    pub phases: Vec<Phase>,
+    /// The default written in the code; never of a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// Modules or libraries that read it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<String>,
+    pub evidence: Vec<Place>,
+}
+
+/// A service outside the repository that this one needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct BackingNeed {
+    /// `postgres`, `mysql`, `redis`, `mongodb`, `kafka`, `rabbitmq`, `s3`, `llm`, `url`, …
+    pub kind: String,
+    /// The variable or library through which it is reached.
+    pub via: String,
+    pub evidence: Vec<Place>,
+}
+
+/// How an MCP server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum McpTransport {
+    Http,
+    Sse,
+    Stdio,
+}
+
+/// An MCP server found in the code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Mcp {
+    pub transport: McpTransport,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The SDK package, such as `mcp` or `fastmcp`.
+    pub sdk: String,
+    pub tools: Vec<String>,
+    pub evidence: Vec<Place>,
+}
+
+/// A call from one service of the workspace to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Call {
+    pub service: ServiceName,
+    /// The environment variable that holds the address, or the literal URL.
+    pub via: String,
+    /// The path behind the address that the code or its documentation asks for, such as `/mcp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    pub evidence: Vec<Place>,
+}
+
+/// One thing to build and run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Service {
+    pub name: ServiceName,
+    /// Folder relative to the root; `.` for the root itself.
+    pub dir: String,
+    pub kind: Kind,
+    /// `node`, `python`, `go`, `rust`, `java`, …
+    pub language: String,
+    /// The series to run, such as `3.13` or `22`; from a declaration where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language_version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub framework: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_manager: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install_command: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_command: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_command: Option<String>,
+    pub ports: Vec<Port>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    pub env: Vec<EnvRead>,
+    pub backing: Vec<BackingNeed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<Mcp>,
+    pub calls: Vec<Call>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose_service: Option<String>,
+    /// Direct and locked dependencies by name, lower case, with the locked or declared version.
+    #[serde(default)]
+    pub dependencies: std::collections::BTreeMap<String, String>,
+    /// Facts about the build that templates need, such as `next.standalone = true`, `lockfile = package-lock.json`, `python.module = app.main:app`, `static.dir = dist`.
+    #[serde(default)]
+    pub build_facts: std::collections::BTreeMap<String, String>,
+    /// Folders the program writes to at run time, absolute or relative to its working folder.
+    #[serde(default)]
+    pub writes: Vec<String>,
+    /// One place for each detected fact, keyed by the fact's field name.
+    pub evidence: std::collections::BTreeMap<String, Vec<Place>>,
+}
+
+impl Service {
+    /// The port that its Service offers: the first one.
+    pub fn main_port(&self) -> Option<u16> {
+        self.ports.first().map(|port| port.port)
+    }
+
+    /// True where a dependency of this name is declared or locked.
+    pub fn depends_on(&self, package: &str) -> bool {
+        self.dependencies.contains_key(package)
+    }
+}
+
+/// How MCP is present in the workspace as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum McpShape {
+    HttpDeployment,
+    StdioSubprocess,
+    SdkNotConnected,
+    NameOnly,
+    None,
+}
+
+/// The workspace's MCP shape and what shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct WorkspaceMcp {
+    pub shape: McpShape,
+    pub evidence: Vec<Place>,
+}
+
+/// A requirement of a spec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Requirement {
+    pub id: String,
+    pub text: String,
+    /// `functional`, `success`, `non_functional`, `story`, `task`.
+    pub kind: String,
+    /// The id of the check that can prove it, where one can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkable: Option<String>,
+    /// For tasks: whether it is ticked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticked: Option<bool>,
+    pub evidence: Place,
+}
+
+/// A feature folder of the specs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Feature {
+    pub dir: String,
+    pub title: String,
+    pub requirements: Vec<Requirement>,
+}
+
+/// A principle of the constitution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Principle {
+    pub title: String,
+    pub text: String,
+    pub evidence: Place,
+}
+
+/// Specs and constitution, where the workspace has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Specs {
+    /// Path of the constitution; absent where there is none, or it is the unfilled template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constitution: Option<String>,
+    #[serde(default)]
+    pub principles: Vec<Principle>,
+    #[serde(default)]
+    pub features: Vec<Feature>,
+}
+
+/// Whether a service can be containerized, and why (not).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Ready {
+    pub service: ServiceName,
+    pub containerizable: bool,
+    pub why: String,
+}
+
+/// A fact that could not be decided, and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Unknown {
+    pub service: ServiceName,
+    pub fact: String,
+    pub seen: Vec<Place>,
+}
+
+/// A folder that was not looked into.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PassedOver {
+    pub dir: String,
+    pub why: String,
+}
+
+/// Files that were not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Skipped {
+    pub files: u64,
+    pub bytes: u64,
+    /// reason → how many
+    pub reasons: std::collections::BTreeMap<String, u64>,
+}
+
+/// Everything the workspace says about itself. Deterministic: the same tree gives the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Survey {
+    pub schema_version: u32,
+    /// Absolute path of what was surveyed.
+    pub root: String,
+    /// SHA-256 over the facts below (the root's path excepted).
+    pub digest: String,
+    pub services: Vec<Service>,
+    pub mcp: WorkspaceMcp,
+    pub specs: Specs,
+    pub findings: Vec<Finding>,
+    pub ready: Vec<Ready>,
+    pub unknown: Vec<Unknown>,
+    pub passed_over: Vec<PassedOver>,
+    pub skipped: Skipped,
+}
+
+impl Survey {
+    /// The service of this name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name.as_str() == name)
+    }
+}
