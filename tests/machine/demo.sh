@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# From the source of examples/todo to verified pods, over MCP: what needs no cluster is shown while the cluster is made.
+. "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
+cd "$ROOT" || exit 2
+
+choose_tools
+preflight build "$(profile_of demo docker)"
+begin_cluster demo
+
+say "building the program (first time about 4 minutes, later seconds)"
+cargo build --bin landfall --example demo || exit 1
+
+target="${CARGO_TARGET_DIR:-target}/debug"
+demo() { "$target/examples/demo" --program "$target/landfall" --workspace examples/todo --profile "$CLUSTER_PROFILE" --part "$1"; }
+
+if kill -0 "$CLUSTER_JOB" 2>/dev/null; then
+  cluster_env   # where the cluster will be: nothing of it is needed yet
+  demo survey || exit $?
+  say "waiting for the cluster; everything up to here needed none"
+  await_cluster || exit 1
+  demo cluster
+else
+  await_cluster || exit 1
+  demo all
+fi

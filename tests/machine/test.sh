@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# All that must hold, in parts whose failures do not hide each other: test.sh short | full | lint
+# short: what CI runs. full: the long tier, and the cluster tests on both runtimes and both Helm majors. lint: no tests, no cluster.
+. "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
+cd "$ROOT" || exit 2
+tier="${1:-short}"
+case "$tier" in short|full|lint) ;; *) die "usage: test.sh short | full | lint" ;; esac
+
+output="$(mktemp -d)"; table="$output/table"; : >"$table"
+passed=0; failed=0; tests_run=0
+[ -t 1 ] && export CARGO_TERM_COLOR=always
+
+row() { printf '%-44s %-8s %8s %8s %8s\n' "$1" "$2" "$3" "$4" "$5" >>"$table"; }
+
+part() { # part NAME COMMAND...: one thing that holds or does not
+  local name="$1" began="$SECONDS" code; shift
+  say "$name"
+  "$@"; code=$?
+  if [ "$code" = 0 ]; then passed=$((passed + 1)); row "$name" ok 1 0 "$(clock $((SECONDS - began)))"
+  else failed=$((failed + 1)); row "$name" FAILED 0 1 "$(clock $((SECONDS - began)))"; fi
+  return "$code"
+}
+
+not_run() { say "$1: not run, $2"; row "$1" "not run" 0 0 "$2"; }
+
+tests() { # tests NAME COMMAND...: counts what its "test result:" lines say; a run that ends badly without one failed too
+  local name="$1" began="$SECONDS" code good bad ignored; shift
+  say "$name"
+  "$@" 2>&1 | tee "$output/run"; code="${PIPESTATUS[0]}"
+  read -r good bad ignored < <(sed 's/\x1b\[[0-9;]*m//g' "$output/run" | awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) g += $(i-1); if ($i ~ /^failed/) b += $(i-1); if ($i ~ /^ignored/) s += $(i-1) } } END { print g + 0, b + 0, s + 0 }')
+  [ "$code" != 0 ] && [ "$bad" = 0 ] && bad=1
+  if [ "$ignored" != 0 ]; then bad=$((bad + ignored)); say "$ignored tests are ignored: a test that does not run does not count as one"; fi
+  passed=$((passed + good)); failed=$((failed + bad)); tests_run=$((tests_run + good + bad))
+  row "$name" "$([ "$bad" = 0 ] && echo ok || echo FAILED)" "$good" "$bad" "$(clock $((SECONDS - began)))"
+  [ "$bad" = 0 ]
+}
+
+shell_scripts() { git ls-files -co --exclude-standard 'tests/*.sh' .ci/run 'tests/testbed/images/*/entrypoint'; }
+
+shell_syntax() { local script code=0; while read -r script; do bash -n "$script" || code=1; done < <(shell_scripts); return "$code"; }
+
+shell_lint() { shell_scripts | xargs shellcheck --external-sources --severity=warning --exclude=SC1090,SC1091,SC2046,SC2086; }
+
+targets() { # targets cluster|other: "--test NAME" for the integration tests that need a cluster, or need none
+  cargo metadata --no-deps --format-version 1 2>/dev/null | grep -o '"kind":\["test"\],"crate_types":\["bin"\],"name":"[^"]*"' | sed 's/.*"name":"//; s/"$//' | sort -u |
+    while read -r name; do
+      case "$1:$name" in cluster:cluster*) echo "--test $name" ;; other:cluster*|cluster:*) ;; other:*) echo "--test $name" ;; esac
+    done
+}
+
+lints() {
+  part "format" cargo fmt --check
+  part "clippy" cargo clippy --all-targets -- -D warnings
+  part "shell scripts parse" shell_syntax
+  if have shellcheck; then part "shell scripts hold against shellcheck" shell_lint; else not_run "shellcheck" "not installed"; fi
+  if ! have cargo-deny; then not_run "licences (cargo deny)" "cargo-deny is not installed"
+  elif [ ! -e deny.toml ]; then not_run "licences (cargo deny)" "no deny.toml"
+  else part "licences (cargo deny)" cargo deny --offline check licenses; fi
+}
+
+helm_folder() { # helm_folder MAJOR: a folder whose helm is of that major
+  local name folder
+  for name in helm "helm$1"; do
+    case "$("$name" version --short 2>/dev/null)" in v"$1".*) ;; *) continue ;; esac
+    folder="$MACHINE_STATE/helm$1"; mkdir -p "$folder"; ln -sfn "$(command -v "$name")" "$folder/helm"
+    echo "$folder"; return 0
+  done
+  return 1
+}
+
+cluster_tests() { # cluster_tests NAME
+  local wanted; wanted="$(targets cluster)"
+  [ -n "$wanted" ] || { not_run "$1" "there are none"; return 0; }
+  tests "$1" cargo test --no-fail-fast $wanted -- --test-threads="${LANDFALL_CLUSTER_THREADS:-2}"
+}
+
+cluster_matrix() {
+  local runtime major folder
+  for runtime in docker containerd; do
+    [ -n "$CLUSTER_JOB" ] || begin_cluster test "$runtime"
+    part "a cluster whose runtime is $runtime" await_cluster || { not_run "cluster tests, $runtime" "there is no cluster"; continue; }
+    for major in 4 3; do
+      folder="$(helm_folder "$major")" || { not_run "cluster tests, $runtime, Helm $major" "no Helm $major on this machine"; continue; }
+      PATH="$folder:$PATH" cluster_tests "cluster tests, $runtime, Helm $major"
+    done
+  done
+}
+
+closing() {
+  say "in $(clock "$SECONDS")"
+  printf '%-44s %-8s %8s %8s %8s\n' part result passed failed time
+  cat "$table"
+  rm -rf "$output"
+  [ "$tier" != lint ] && [ "$tests_run" = 0 ] && { echo "no test ran"; failed=$((failed + 1)); }
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ]; exit
+}
+
+if [ "$tier" = lint ]; then preflight lint; lints; closing; fi
+
+choose_tools
+profiles=("$(profile_of test docker)")
+[ "$tier" = full ] && { profiles+=("$(profile_of test containerd)"); export LANDFALL_TEST_TIER=full; }
+preflight lint "${profiles[@]}"
+begin_cluster test docker
+
+part "all tests compile" cargo test --no-run || broken=1
+lints
+if [ -z "${broken:-}" ]; then
+  tests "unit tests" cargo test --lib --bins
+  others="$(targets other)"
+  [ -n "$others" ] && tests "integration tests that need no cluster" cargo test --no-fail-fast $others
+  tests "examples in the documentation" cargo test --doc
+fi
+if [ "$tier" = full ]; then cluster_matrix
+elif part "a cluster" await_cluster && [ -z "${broken:-}" ]; then cluster_tests "tests on the cluster"
+fi
+[ -z "${broken:-}" ] || say "the tests did not compile, so none was run"
+closing
