@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The figures of the release program, beside a bare rmcp server built with the same lock file and profile. No cluster.
+. "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
+cd "$ROOT" || exit 2
+preflight build
+have python3 || die "bench.py needs python3: apt-get install python3"
+
+say "release build (about 7 minutes the first time)"
+cargo build --release --bin landfall || exit 1
+target="$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')"
+
+say "the bare server"
+bare="$target/bare"; mkdir -p "$bare"
+cp tests/machine/bare/{Cargo.toml,main.rs} Cargo.lock "$bare/" && (cd "$bare" && CARGO_TARGET_DIR="$bare/target" cargo build --release) || exit 1
+
+python3 tests/machine/bench.py "$target/release/landfall" "$bare/target/release/bare"; code=$?
+
+say "cargo check after a change of one file of the library (limit 10 s)"
+cargo check --quiet || exit 1
+touch src/lib.rs; began="$(date +%s%N)"; cargo check --quiet || exit 1
+took="$((($(date +%s%N) - began) / 1000000))"
+printf '%-40s%10s ms%s\n' "incremental cargo check" "$took" "$([ "$took" -le 10000 ] || echo '   MISSED')"
+[ "$took" -le 10000 ] || code=1
+exit "$code"
