@@ -21,3 +21,6 @@ pub mod survey;
 pub mod config;
 pub mod blueprint;
 pub mod ports;
+pub mod ask;
+pub mod reply;
+pub mod landfall;
