@@ -1,0 +1,1 @@
+"""The todo list as MCP tools over streamable HTTP."""
