@@ -16,11 +16,14 @@
 pub mod names;
 pub mod failure;
 pub mod secret;
+pub mod files;
 pub mod evidence;
 pub mod survey;
 pub mod config;
 pub mod blueprint;
-pub mod ports;
 pub mod ask;
 pub mod reply;
+pub mod ports;
+pub mod journal;
+pub mod approval;
 pub mod landfall;

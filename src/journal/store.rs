@@ -1,0 +1,267 @@
+//! The journal on disk: JSON lines, fsynced one by one, chained by hash, with one writer held by a lock; it gives no meaning to events.
+
+use super::{Event, Record, StageName};
+use crate::failure::{Code, Failure};
+use crate::names::OperationId;
+use crate::ports::Clock;
+use sha2::Digest as _;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const NOTHING: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// The only writer of one operation's journal.
+pub struct Journal {
+    id: OperationId,
+    clock: Arc<dyn Clock>,
+    // Held for as long as the journal is: whoever has it is the worker.
+    _lock: File,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    file: File,
+    state: super::State,
+    last_n: u64,
+    last_hash: String,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Journal({})", self.id)
+    }
+}
+
+impl Journal {
+    /// Takes the operation's lock and opens its journal, cutting a torn last line.
+    /// `OPERATION_RUNNING` where another worker holds the lock; `JOURNAL_DAMAGED` where a line before the last does not parse or chain.
+    pub fn open(folder: &Path, id: &OperationId, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+        let lock = lock(folder, id)?;
+        let path = folder.join("journal.jsonl");
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(|error| Failure::file("open the journal", &path, &error))?;
+        let mut text = Vec::new();
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).map_err(|error| Failure::file("read the journal", &path, &error))?;
+        let (records, good) = parse(&text, &path)?;
+        let cut = u64::try_from(text.len().saturating_sub(good)).unwrap_or(0);
+        if cut > 0 {
+            file.set_len(u64::try_from(good).unwrap_or(0)).map_err(|error| Failure::file("cut the journal", &path, &error))?;
+        }
+        let state = super::State::of(&records).unwrap_or_else(|| super::State::initial(clock.now()));
+        let (last_n, last_hash) = records.last().map_or((0, NOTHING.to_owned()), |last| (last.n, last.hash.clone()));
+        let journal = Self { id: id.clone(), clock, _lock: lock, inner: Mutex::new(Inner { file, state, last_n, last_hash }) };
+        if cut > 0 {
+            journal.append(None, None, Event::JournalRepaired { bytes_cut: cut })?;
+        }
+        Ok(journal)
+    }
+
+    /// Writes one event and returns after it is on disk.
+    pub fn append(&self, stage: Option<StageName>, subject: Option<&str>, event: Event) -> Result<Record, Failure> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = Record {
+            v: 1,
+            n: inner.last_n + 1,
+            at: self.clock.now(),
+            op: self.id.clone(),
+            event,
+            stage,
+            subject: subject.map(str::to_owned),
+            prev: inner.last_hash.clone(),
+            hash: String::new(),
+        };
+        record.hash = hash(&record)?;
+        let mut line = serde_json::to_vec(&record).map_err(|error| Failure::internal("write a journal line").cause(error))?;
+        line.push(b'\n');
+        let write = inner.file.write_all(&line).and_then(|()| inner.file.sync_data());
+        write.map_err(|error| Failure::file("write the journal of", Path::new(self.id.as_str()), &error))?;
+        inner.last_n = record.n;
+        inner.last_hash.clone_from(&record.hash);
+        inner.state = inner.state.clone().next(&record);
+        Ok(record)
+    }
+
+    /// The state after all that was written.
+    pub fn state(&self) -> super::State {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).state.clone()
+    }
+
+    /// The hash of the last line, to be kept elsewhere as well.
+    pub fn last_hash(&self) -> String {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).last_hash.clone()
+    }
+}
+
+/// Takes the operation's lock, or says that its worker lives.
+fn lock(folder: &Path, id: &OperationId) -> Result<File, Failure> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| Failure::file("open the lock", &path, &error))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => {
+            Err(Failure::new(Code::OperationRunning, format!("a worker runs {id} already")).help(format!("operation_status {{\"operation\": \"{id}\"}}")))
+        }
+    }
+}
+
+/// True where a worker holds the operation's lock at this moment.
+pub(crate) fn held(folder: &Path) -> bool {
+    let Ok(file) = OpenOptions::new().write(true).open(folder.join("lock")) else { return false };
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared).is_err()
+}
+
+/// All whole lines of a journal; a torn last line is ignored. Empty where there is no journal yet.
+pub fn read(folder: &Path) -> Result<Vec<Record>, Failure> {
+    let path = folder.join("journal.jsonl");
+    match std::fs::read(&path) {
+        Ok(text) => Ok(parse(&text, &path)?.0),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Failure::file("read the journal", &path, &error)),
+    }
+}
+
+/// Reads a journal that another process writes, again and again, without reading it twice.
+#[derive(Clone, Debug, Default)]
+pub struct Reader {
+    path: PathBuf,
+}
+
+impl Reader {
+    /// A reader of this operation's folder.
+    pub fn new(folder: &Path) -> Self {
+        Self { path: folder.join("journal.jsonl") }
+    }
+
+    /// The size of the journal: changes when something was appended.
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).map(|facts| facts.len()).unwrap_or(0)
+    }
+}
+
+/// Records and the length of the text they cover.
+fn parse(text: &[u8], path: &Path) -> Result<(Vec<Record>, usize), Failure> {
+    let mut records: Vec<Record> = Vec::new();
+    let mut good = 0;
+    let damaged = |n: usize, why: String| {
+        Failure::new(Code::JournalDamaged, format!("line {n} of {} is damaged", path.display()))
+            .cause(why)
+            .help("the operation cannot be resumed; cluster_health shows what is in the cluster, deployment_report kind=audit shows what is known")
+    };
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let n = records.len() + 1;
+        let torn = line.last() != Some(&b'\n');
+        match serde_json::from_slice::<Record>(line) {
+            Ok(record) if !torn => {
+                let prev = records.last().map_or(NOTHING, |last| last.hash.as_str());
+                if record.prev != prev || hash(&record)? != record.hash {
+                    return Err(damaged(n, "its hash does not follow from the line before".to_owned()));
+                }
+                records.push(record);
+                good += line.len();
+            }
+            // Only the last line can be torn by a crash.
+            Ok(_) | Err(_) if torn => break,
+            Ok(_) => break,
+            Err(error) => return Err(damaged(n, error.to_string())),
+        }
+    }
+    Ok((records, good))
+}
+
+fn hash(record: &Record) -> Result<String, Failure> {
+    let mut bare = record.clone();
+    bare.hash = String::new();
+    let line = serde_json::to_vec(&bare).map_err(|error| Failure::internal("hash a journal line").cause(error))?;
+    Ok(format!("sha256:{}", hex::encode(sha2::Sha256::digest(&line))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{EffectState, State, Undo};
+    use crate::reply::OperationState;
+
+    struct Fixed;
+    impl Clock for Fixed {
+        fn now(&self) -> crate::evidence::Time {
+            jiff::Timestamp::UNIX_EPOCH
+        }
+    }
+
+    fn id() -> OperationId {
+        OperationId::parse("op-20260102-030405-a1b2").unwrap()
+    }
+
+    fn open(folder: &Path) -> Result<Journal, Failure> {
+        Journal::open(folder, &id(), Arc::new(Fixed))
+    }
+
+    fn begin(folder: &Path) -> Journal {
+        let journal = open(folder).unwrap();
+        journal.append(None, None, Event::OperationStarted { tool: "deploy".into(), pid: 1, plan: None, approved_by: None }).unwrap();
+        let undo = Undo::Keep { why: "test".into() };
+        journal
+            .append(
+                Some(StageName::Deploy),
+                Some("release/a"),
+                Event::EffectIntended { key: "helm/a".into(), effect: "install a".into(), undo, before: serde_json::Value::Null },
+            )
+            .unwrap();
+        journal
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = begin(folder.path());
+        let records = read(folder.path()).unwrap();
+        assert_eq!(records.len(), 2);
+        assert_eq!(State::of(&records).unwrap(), journal.state());
+    }
+
+    #[test]
+    fn a_torn_last_line_is_ignored_by_readers_and_cut_by_the_next_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(begin(folder.path()));
+        let path = folder.path().join("journal.jsonl");
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"v\":1,\"n\":3,\"at").unwrap();
+        assert_eq!(read(folder.path()).unwrap().len(), 2);
+        drop(open(folder.path()).unwrap());
+        let records = read(folder.path()).unwrap();
+        assert!(matches!(records.last().unwrap().event, Event::JournalRepaired { bytes_cut: 16 }), "{:?}", records.last());
+    }
+
+    #[test]
+    fn a_changed_line_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(begin(folder.path()));
+        let path = folder.path().join("journal.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"tool\":\"deploy\"", "\"tool\":\"rollback\"");
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(read(folder.path()).unwrap_err().code, Code::JournalDamaged);
+    }
+
+    #[test]
+    fn there_is_one_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = begin(folder.path());
+        assert!(held(folder.path()));
+        assert_eq!(open(folder.path()).unwrap_err().code, Code::OperationRunning);
+        drop(journal);
+        assert!(!held(folder.path()));
+        assert!(open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn an_effect_without_an_end_stands_until_it_is_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = begin(folder.path());
+        assert_eq!(journal.state().standing().map(|effect| effect.state.clone()).collect::<Vec<_>>(), vec![EffectState::Intended]);
+        journal.append(None, None, Event::UndoDone { key: "helm/a".into(), note: "a uninstalled".into() }).unwrap();
+        assert_eq!(journal.state().standing().count(), 0);
+        journal.append(None, None, Event::OperationEnded { state: OperationState::Cancelled, summary: "x".into(), failure: None }).unwrap();
+        assert!(journal.state().operation.settled());
+    }
+}
