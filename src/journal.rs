@@ -2,6 +2,7 @@
 
 mod store;
 
+pub(crate) use store::held;
 pub use store::{Journal, Reader, read};
 
 use crate::ask::UndoMode;
