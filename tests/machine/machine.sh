@@ -166,7 +166,7 @@ begin_cluster() { # begin_cluster demo|test [RUNTIME]: returns at once
     export KUBECONFIG="$MACHINE_STATE/kubeconfig-$CLUSTER_PROFILE"   # nobody's current context is changed
   else
     if "$TESTBED" built 2>/dev/null; then say "a cluster by the project's own testbed, usually under a minute (log: $CLUSTER_LOG)"
-    else say "no usable cluster tools here: the project's own testbed is built beside the program, once, about 20 minutes (log: $CLUSTER_LOG)"; fi
+    else say "no usable cluster tools here: the project's own testbed is built beside the program, once, about 25 minutes (log: $CLUSTER_LOG)"; fi
   fi
   set -m   # a group of its own: it can be ended as a whole
   if [ "$TOOLS" = own ]; then own_up "$CLUSTER_PROFILE" "$CLUSTER_RUNTIME" >"$CLUSTER_LOG" 2>&1 </dev/null &
