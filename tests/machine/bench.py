@@ -89,4 +89,4 @@ def main(landfall, bare):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*map(os.path.abspath, sys.argv[1:3])))
