@@ -152,7 +152,7 @@ own_up() { # own_up PROFILE RUNTIME
   if have flock; then exec 9>>"$MACHINE_STATE/lock"; flock 9; fi
   date +%s >"$MACHINE_STATE/ours-$1"   # before the start: what a cut start leaves is ours too
   minikube status -p "$1" >/dev/null 2>&1 && kubectl --request-timeout=5s get --raw=/readyz >/dev/null 2>&1 && return 0
-  minikube start -p "$1" --driver=docker --container-runtime="$2" --cpus=2 --memory=4g --addons=metrics-server --wait=all --interactive=false 9>&-
+  minikube start -p "$1" --driver=docker $(is_root && echo --force) --container-runtime="$2" --cpus=2 --memory=4g --addons=metrics-server --wait=all --interactive=false 9>&-
 }
 
 CLUSTER_JOB=""; CLUSTER_PROFILE=""; CLUSTER_RUNTIME=""; CLUSTER_LOG=""; CLUSTER_BEGAN=0
