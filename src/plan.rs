@@ -30,6 +30,9 @@ pub struct ImageStep {
     pub reference: ImageRef,
     /// Dockerfile, context, build arguments and base ids.
     pub input: Digest,
+    /// Base image → its id, as far as the engine had them.
+    #[serde(default)]
+    pub bases: BTreeMap<String, String>,
     /// An image of exactly this input is on the node already.
     pub present: bool,
 }

@@ -1,0 +1,545 @@
+//! From a workspace and wishes to a plan: survey, blueprint, rendered files, and what is in the cluster; it reads and changes nothing.
+
+use crate::ask::{OnConflict, OnRefusal, Through};
+use crate::blueprint::{self, Blueprint, ImagePlan, Wishes};
+use crate::config::{Config, Folders, ValueSource};
+use crate::evidence::Finding;
+use crate::failure::{Code, Failure};
+use crate::landfall::Landfall;
+use crate::names::{AppName, Digest, EnvName, EnvironmentName, ImageRef, Namespace, ProfileName, ReleaseName, Revision, ServiceName};
+use crate::plan::{FileStep, ImageStep, Plan, ReleaseStep};
+use crate::ports::{ProfileStatus, Proof, StartSpec};
+use crate::render::{self, RenderedFile};
+use crate::reply::{FileAction, FileChange};
+use crate::survey::Survey;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Labels that Landfall keeps on Helm's own records, so that a lost `.landfall` can be rebuilt.
+pub mod labels {
+    /// The app revision that made this record.
+    pub const APP_REVISION: &str = "landfall.dev/app-revision";
+    /// The app.
+    pub const APP: &str = "landfall.dev/app";
+    /// First twelve digits of the rendered manifest's SHA-256.
+    pub const MANIFEST: &str = "landfall.dev/manifest";
+    /// The operation that made this record.
+    pub const OPERATION: &str = "landfall.dev/operation";
+    /// First twelve digits of the image's id.
+    pub const IMAGE: &str = "landfall.dev/image";
+    /// Counts only where it equals the record's own revision: Helm copies labels onto later records.
+    pub const VERIFIED: &str = "verified-revision";
+}
+
+/// What is wanted, from whichever tool.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub wishes: Wishes,
+    pub profile: Option<ProfileName>,
+    pub through: Through,
+    pub on_refusal: OnRefusal,
+    pub on_conflict: OnConflict,
+    pub start_cluster: bool,
+    pub build_secrets: BTreeMap<EnvName, ValueSource>,
+    pub environments: Vec<EnvironmentName>,
+    /// Look at the cluster: the plan is bound to it.
+    pub cluster: bool,
+}
+
+/// What the cluster's own records say of the app.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// release → helm revision → labels
+    pub records: BTreeMap<String, BTreeMap<u32, BTreeMap<String, String>>>,
+}
+
+impl History {
+    /// The newest helm revision of a release.
+    pub fn current(&self, release: &str) -> Option<Revision> {
+        self.records.get(release)?.keys().next_back().copied().map(Revision)
+    }
+
+    /// True where that very revision was verified by us.
+    pub fn is_verified(&self, release: &str, revision: Revision) -> bool {
+        let label = self.records.get(release).and_then(|records| records.get(&revision.0)).and_then(|labels| labels.get(labels::VERIFIED));
+        label.is_some_and(|label| *label == revision.to_string())
+    }
+
+    /// The newest verified helm revision before `before` (or at all).
+    pub fn verified(&self, release: &str, before: Option<Revision>) -> Option<Revision> {
+        let records = self.records.get(release)?;
+        let candidates = records.keys().rev().copied().map(Revision);
+        candidates.filter(|revision| before.is_none_or(|before| *revision < before)).find(|revision| self.is_verified(release, *revision))
+    }
+
+    /// A label of a release's newest record.
+    pub fn label(&self, release: &str, name: &str) -> Option<&str> {
+        self.records.get(release)?.values().next_back()?.get(name).map(String::as_str)
+    }
+
+    /// The newest app revision; 0 for none.
+    pub fn newest(&self) -> u32 {
+        let numbers = self.records.values().flat_map(BTreeMap::values).filter_map(|labels| labels.get(labels::APP_REVISION)?.parse().ok());
+        numbers.max().unwrap_or(0)
+    }
+
+    /// The helm revision of every release as app revision `n` left it: the newest record made at or before it.
+    pub fn at(&self, n: u32) -> BTreeMap<String, Revision> {
+        let made = |labels: &BTreeMap<String, String>| labels.get(labels::APP_REVISION).and_then(|text| text.parse::<u32>().ok());
+        let newest = |records: &BTreeMap<u32, BTreeMap<String, String>>| {
+            records.iter().rev().find(|(_, labels)| made(labels).is_some_and(|made| made <= n)).map(|(revision, _)| Revision(*revision))
+        };
+        self.records.iter().filter_map(|(release, records)| Some((release.clone(), newest(records)?))).collect()
+    }
+}
+
+/// A plan with all that it was made from.
+#[derive(Debug)]
+pub struct Draft {
+    pub config: Config,
+    pub folders: Folders,
+    pub survey: Survey,
+    pub app: AppName,
+    pub blueprint: Blueprint,
+    /// What shall be in the workspace: a person's file stands as the person left it.
+    pub files: Vec<RenderedFile>,
+    pub changes: Vec<FileChange>,
+    /// Unified differences of every changed file.
+    pub diff: String,
+    pub plan: Plan,
+    /// The proven target, or why there is none.
+    pub target: Result<Proof, Failure>,
+    pub history: History,
+    pub findings: Vec<Finding>,
+    /// release → rendered manifest, where helm could be asked.
+    pub manifests: BTreeMap<ReleaseName, String>,
+}
+
+impl Draft {
+    /// The names of files that a person changed and that the plan would change.
+    pub fn conflicts(&self) -> Vec<&FileChange> {
+        self.changes.iter().filter(|change| change.action == FileAction::Conflict).collect()
+    }
+}
+
+impl Landfall {
+    /// The workspace's folder: parsed, existing, readable and allowed.
+    pub fn workspace(&self, asked: Option<&str>) -> Result<PathBuf, Failure> {
+        let asked = match (asked, self.setup.roots.as_slice()) {
+            (Some(asked), _) => PathBuf::from(asked),
+            (None, [only]) => only.clone(),
+            (None, _) => {
+                return Err(Failure::new(Code::BadArgument, "workspace is missing").help("name the workspace's absolute path: {\"workspace\": \"/path/to/project\"}"));
+            }
+        };
+        let shown = crate::secret::plain(&asked.to_string_lossy(), 200);
+        if !asked.is_absolute() {
+            return Err(Failure::new(Code::BadArgument, format!("workspace {shown} is not an absolute path")).help("name the workspace's absolute path"));
+        }
+        let real = asked.canonicalize().map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Failure::new(Code::WorkspaceUnreadable, format!("{shown} cannot be read")).cause(&error).help("give yourself read access to it, then call again"),
+            _ => Failure::new(Code::WorkspaceNotFound, format!("there is no folder {shown}")).cause(&error).help("name an existing folder"),
+        })?;
+        if !real.is_dir() {
+            return Err(Failure::new(Code::WorkspaceNotFound, format!("{shown} is not a folder")).help("name the folder that holds the project"));
+        }
+        std::fs::read_dir(&real).map_err(|error| Failure::new(Code::WorkspaceUnreadable, format!("{shown} cannot be read")).cause(&error).help("give yourself read access to it, then call again"))?;
+        let home = std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
+        let roots: Vec<_> = self.setup.roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
+        let allowed = if self.setup.roots.is_empty() { real.parent().is_some() && Some(&real) != home.as_ref() } else { roots.iter().any(|root| real.starts_with(root)) };
+        if !allowed {
+            let allowed: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
+            let why = if allowed.is_empty() { "`/` and the home folder itself are never taken as a workspace".to_owned() } else { format!("allowed roots: {}", allowed.join(", ")) };
+            return Err(Failure::new(Code::WorkspaceNotAllowed, format!("{shown} is not allowed as a workspace")).cause(why).help("name a project folder, or start the server with --root for its parent"));
+        }
+        Ok(real)
+    }
+
+    /// Surveys a workspace on a thread that may block.
+    pub async fn surveyed(&self, workspace: &Path) -> Result<Survey, Failure> {
+        let root = workspace.to_owned();
+        tokio::task::spawn_blocking(move || crate::survey::survey(&root, &crate::survey::Options::default()))
+            .await
+            .map_err(|error| Failure::internal("survey the workspace").cause(error))?
+    }
+
+    /// The profile to use: argument, landfall.toml, the only running one; and the profile that could be started for it.
+    pub async fn profile(&self, asked: Option<&ProfileName>, config: &Config) -> Result<ProfileName, Failure> {
+        if let Some(profile) = asked.or(config.cluster.profile.as_ref()) {
+            return Ok(profile.clone());
+        }
+        let profiles = self.world.local.profiles().await?;
+        let running: Vec<_> = profiles.iter().filter(|profile| profile.status == ProfileStatus::Running).collect();
+        match running.as_slice() {
+            [only] => Ok(only.name.clone()),
+            [] => {
+                let known: Vec<_> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+                let known = if known.is_empty() { "no profile exists".to_owned() } else { format!("profiles that exist: {}", known.join(", ")) };
+                Err(Failure::new(Code::ClusterStopped, "no Minikube profile runs").cause(known).help("name one with \"profile\", and let deploy start it: \"start_cluster\": true"))
+            }
+            several => {
+                let names: Vec<_> = several.iter().map(|profile| profile.name.as_str()).collect();
+                Err(Failure::new(Code::ProfileAmbiguous, format!("several Minikube profiles run: {}", names.join(", "))).help("name one of them with \"profile\", or in landfall.toml: [cluster] profile"))
+            }
+        }
+    }
+
+    /// Makes a plan and everything it rests on. Nothing is changed anywhere.
+    pub async fn draft(&self, workspace: &Path, wanted: &Wanted) -> Result<Draft, Failure> {
+        let config = Config::load(workspace)?;
+        let folders = Folders::of(workspace, &self.setup.state);
+        let target = self.target(wanted, &config);
+        let (survey, target) = tokio::join!(self.surveyed(workspace), target);
+        let survey = survey?;
+        if survey.services.is_empty() {
+            return Err(nothing(&survey, workspace));
+        }
+        let app = config.app.name.clone().unwrap_or_else(|| AppName::from_folder(workspace));
+        for service in &wanted.wishes.services {
+            if survey.service(service.as_str()).is_none() {
+                let known: Vec<_> = survey.services.iter().map(|service| service.name.as_str()).collect();
+                return Err(Failure::new(Code::ServiceUnknown, format!("there is no service {service}")).help(format!("services of this workspace: {}", known.join(", "))));
+            }
+        }
+        let blueprint = blueprint::draw(&survey, &config, &app, &wanted.wishes)?;
+        let (target, start) = self.start_of(wanted, &config, target)?;
+        let proof = target.as_ref().ok();
+
+        let written = render::dockerfiles(&blueprint, &survey)?;
+        let (mut files, mut changes) = settle(&folders, written, wanted.on_conflict)?;
+        let images = self.images(workspace, &blueprint, &files, proof).await?;
+        let tags = images.iter().map(|(service, step)| (service.clone(), step.input.short().to_owned())).collect();
+        let options = render::ChartOptions { environments: wanted.environments.clone() };
+        let (chart_files, chart_changes) = settle(&folders, render::charts(&blueprint, &options, &tags)?, wanted.on_conflict)?;
+        files.extend(chart_files);
+        changes.extend(chart_changes);
+
+        let (namespace_ready, secrets_present, history) = match proof {
+            Some(proof) => self.present(proof, &blueprint).await?,
+            None => (false, BTreeMap::new(), History::default()),
+        };
+        let manifests = if wanted.through >= Through::Chart { self.manifests(&blueprint, &files, proof).await? } else { BTreeMap::new() };
+        let releases = blueprint.workloads.iter().map(|workload| (workload.name.clone(), release_step(&workload.name, manifests.get(&workload.name), &history))).collect();
+
+        let mut diff = String::new();
+        let mut steps = BTreeMap::new();
+        for (file, change) in files.iter().zip(&changes) {
+            let before = std::fs::read_to_string(workspace.join(&file.path)).ok();
+            let persons = change.by == crate::reply::By::Person;
+            steps.insert(file.path.clone(), FileStep { before: before.as_ref().map(Digest::of), after: Digest::of(&file.text), persons });
+            if before.as_deref() != Some(file.text.as_str()) {
+                diff.push_str(&render::diff(&file.path, before.as_deref().unwrap_or_default(), &file.text));
+            }
+        }
+        let now = self.world.clock.now();
+        let plan = Plan {
+            schema: 1,
+            workspace: workspace.to_owned(),
+            profile: match (&target, &start) {
+                (Ok(proof), _) => Some(proof.profile.name.clone()),
+                (Err(_), Some((profile, _))) => Some(profile.clone()),
+                (Err(_), None) => wanted.profile.clone().or_else(|| config.cluster.profile.clone()),
+            },
+            fingerprint: proof.map(|proof| proof.fingerprint.clone()),
+            through: wanted.through,
+            on_refusal: wanted.on_refusal,
+            base_revision: history.newest(),
+            files: steps,
+            images,
+            releases,
+            sources: wanted.wishes.secrets.clone(),
+            build_secrets: wanted.build_secrets.clone(),
+            start: start.map(|(_, spec)| spec),
+            namespace_ready,
+            secrets_present,
+            survey: survey.digest.clone(),
+            created_at: now,
+            expires_at: now + jiff::SignedDuration::from_secs(crate::plan::LIFE),
+            blueprint: blueprint.clone(),
+        };
+        let mut findings = survey.findings.clone();
+        findings.extend(blueprint.findings.iter().cloned());
+        Ok(Draft { config, folders, survey, app, blueprint, files, changes, diff, plan, target, history, findings, manifests })
+    }
+
+    /// The proven target, where one is wanted.
+    async fn target(&self, wanted: &Wanted, config: &Config) -> Result<Proof, Failure> {
+        if !wanted.cluster || self.setup.plan_only {
+            return Err(Failure::new(Code::NotSupported, "no cluster was looked at"));
+        }
+        let profile = self.profile(wanted.profile.as_ref(), config).await?;
+        self.world.local.prove(&profile).await
+    }
+
+    /// A target that does not run is started where the caller wants that; anything else that is wrong with it stays a failure.
+    #[expect(clippy::type_complexity, reason = "a target and what to start, used in one place")]
+    fn start_of(&self, wanted: &Wanted, config: &Config, target: Result<Proof, Failure>) -> Result<(Result<Proof, Failure>, Option<(ProfileName, StartSpec)>), Failure> {
+        let Err(failure) = &target else { return Ok((target, None)) };
+        let startable = matches!(failure.code, Code::ClusterStopped | Code::ProfileNotFound);
+        if !(wanted.start_cluster && startable) {
+            return Ok((target, None));
+        }
+        let profile = wanted.profile.clone().or_else(|| config.cluster.profile.clone()).map_or_else(|| ProfileName::parse("minikube"), Ok)?;
+        Ok((target, Some((profile, config.cluster.start.clone().unwrap_or_default()))))
+    }
+
+    /// Input hash and tag of every image that is built, and whether the node has it.
+    async fn images(&self, workspace: &Path, blueprint: &Blueprint, files: &[RenderedFile], proof: Option<&Proof>) -> Result<BTreeMap<ServiceName, ImageStep>, Failure> {
+        let mut steps = BTreeMap::new();
+        for workload in &blueprint.workloads {
+            let ImagePlan::Built { repository, .. } = &workload.image else { continue };
+            let source = build_source(workspace, &workload.image, files)?;
+            let mut bases = BTreeMap::new();
+            if let Some(proof) = proof {
+                for base in base_images(&source.dockerfile) {
+                    if let Ok(Some(facts)) = self.world.images.inspect(proof, &base).await {
+                        bases.insert(base.to_string(), facts.id);
+                    }
+                }
+            }
+            let input = crate::plan::image_input(&source.context, &source.files, &source.dockerfile, &source.build_args, &bases)?;
+            let reference = ImageRef::parse(format!("{repository}:{}", input.short()))?;
+            let present = match proof {
+                Some(proof) => {
+                    let nodes = self.world.images.on_nodes(proof, &reference).await.unwrap_or_default();
+                    !nodes.is_empty() && nodes.iter().all(|node| node.id.is_some())
+                }
+                None => false,
+            };
+            steps.insert(workload.name.clone(), ImageStep { reference, input, bases, present });
+        }
+        Ok(steps)
+    }
+
+    /// What is in the namespace already.
+    async fn present(&self, proof: &Proof, blueprint: &Blueprint) -> Result<(bool, BTreeMap<String, Vec<String>>, History), Failure> {
+        let namespace = &blueprint.namespace;
+        let Some(facts) = self.world.cluster.namespace(proof, namespace).await? else {
+            return Ok((false, BTreeMap::new(), History::default()));
+        };
+        if facts.terminating {
+            return Err(Failure::new(Code::ClusterRefused, format!("namespace {namespace} is being deleted")).help("wait until it is gone, then call again"));
+        }
+        if !facts.ours {
+            return Err(Failure::new(Code::NamespaceNotOurs, format!("namespace {namespace} exists and was not made for this app"))
+                .help(format!("name another with \"namespace\", or label it yourself: kubectl label namespace {namespace} {}={}", labels::APP, blueprint.app)));
+        }
+        let history = History { records: self.world.cluster.records(proof, namespace).await? };
+        for workload in &blueprint.workloads {
+            let release = workload.name.as_str();
+            if history.current(release).is_some() && history.label(release, labels::APP) != Some(blueprint.app.as_str()) {
+                return Err(Failure::new(Code::ReleaseNotOurs, format!("release {release} in namespace {namespace} was not installed by Landfall for {}", blueprint.app))
+                    .help("choose another namespace, or uninstall that release yourself"));
+            }
+        }
+        let mut present = BTreeMap::new();
+        for secret in &blueprint.secrets {
+            if let Some(keys) = self.world.cluster.secret_keys(proof, namespace, &secret.name).await? {
+                present.insert(secret.name.clone(), keys);
+            }
+        }
+        Ok((true, present, history))
+    }
+
+    /// Renders every release with helm from a folder of its own; empty where helm is missing.
+    async fn manifests(&self, blueprint: &Blueprint, files: &[RenderedFile], proof: Option<&Proof>) -> Result<BTreeMap<ReleaseName, String>, Failure> {
+        let scratch = Scratch::new(&self.setup.state)?;
+        for file in files.iter().filter(|file| file.path.starts_with("deploy/")) {
+            crate::files::write_private(&scratch.0.join(&file.path), file.text.as_bytes())?;
+        }
+        let version = proof.map(|proof| proof.profile.kubernetes_version.trim_start_matches('v').to_owned());
+        let render = |release: ReleaseName| {
+            let chart = scratch.0.join(chart_folder(&release));
+            let values = vec![chart.join(format!("values-{}.yaml", blueprint.environment))];
+            let version = version.clone();
+            async move {
+                let said = self.world.charts.template(&chart, &release, &blueprint.namespace, &values, version.as_deref()).await?;
+                if said.ok {
+                    return Ok((release, said.text));
+                }
+                Err(Failure::new(Code::RenderFailed, format!("chart of {release} does not render")).cause(said.text).help(format!("helm template {release} {} shows the place", chart_folder(&release))))
+            }
+        };
+        let all = blueprint.workloads.iter().map(|workload| render(workload.name.clone()));
+        match futures::future::try_join_all(all).await {
+            Ok(rendered) => Ok(rendered.into_iter().collect()),
+            Err(failure) if failure.code == Code::ProgramMissing => Ok(BTreeMap::new()),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// `deploy/charts/<release>`.
+pub fn chart_folder(release: &ReleaseName) -> String {
+    format!("deploy/charts/{release}")
+}
+
+/// What a build is made from.
+#[derive(Clone, Debug)]
+pub struct BuildSource {
+    pub context: PathBuf,
+    pub files: Vec<String>,
+    pub dockerfile: String,
+    pub build_args: BTreeMap<String, String>,
+}
+
+/// Finds a build's context files and Dockerfile text; rendered files count before what is on disk.
+pub fn build_source(workspace: &Path, image: &ImagePlan, files: &[RenderedFile]) -> Result<BuildSource, Failure> {
+    let ImagePlan::Built { context, dockerfile, build_args, .. } = image else {
+        return Err(Failure::internal("a public image is not built"));
+    };
+    let text = |path: &str| {
+        let rendered = files.iter().find(|file| file.path == path).map(|file| file.text.clone());
+        rendered.or_else(|| std::fs::read_to_string(workspace.join(path)).ok())
+    };
+    let recipe = text(dockerfile).ok_or_else(|| Failure::new(Code::NotDeployable, format!("there is no {dockerfile}")).help("containerize writes it"))?;
+    let root = workspace.join(context);
+    let beside = if context == "." { ".dockerignore".to_owned() } else { format!("{context}/.dockerignore") };
+    let ignore = text(&format!("{dockerfile}.dockerignore")).or_else(|| text(&beside)).unwrap_or_default();
+    let files = render::context_files(&root, &ignore)?;
+    Ok(BuildSource { context: root, files, dockerfile: recipe, build_args: build_args.clone() })
+}
+
+/// The images that a Dockerfile's stages begin from, names of earlier stages and variables left out.
+pub fn base_images(dockerfile: &str) -> Vec<ImageRef> {
+    let mut stages: Vec<String> = Vec::new();
+    let mut bases = Vec::new();
+    for line in dockerfile.lines() {
+        let mut words = line.split_whitespace();
+        if !words.next().is_some_and(|word| word.eq_ignore_ascii_case("from")) {
+            continue;
+        }
+        let mut words = words.filter(|word| !word.starts_with("--"));
+        let Some(image) = words.next() else { continue };
+        if !stages.iter().any(|stage| stage == image)
+            && let Ok(reference) = ImageRef::parse(image)
+        {
+            bases.push(reference);
+        }
+        if words.next().is_some_and(|word| word.eq_ignore_ascii_case("as"))
+            && let Some(name) = words.next()
+        {
+            stages.push(name.to_owned());
+        }
+    }
+    bases.dedup();
+    bases
+}
+
+/// Decides file by file what shall stand in the workspace: ours, a person's, or a merge.
+fn settle(folders: &Folders, mut rendered: Vec<RenderedFile>, on_conflict: OnConflict) -> Result<(Vec<RenderedFile>, Vec<FileChange>), Failure> {
+    let mut changes = render::compare(&rendered, &folders.workspace, &folders.generated())?;
+    for (file, change) in rendered.iter_mut().zip(changes.iter_mut()) {
+        if change.action != FileAction::Conflict {
+            continue;
+        }
+        let path = folders.workspace.join(&file.path);
+        let theirs = std::fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, &error))?;
+        match on_conflict {
+            // The person's file stands; the difference is shown.
+            OnConflict::Stop => file.text = theirs,
+            OnConflict::Keep => {
+                file.text = theirs;
+                change.action = FileAction::Unchanged;
+            }
+            OnConflict::Merge => {
+                let base = std::fs::read_to_string(folders.generated().join(&file.path)).unwrap_or_default();
+                file.text = render::three_way_merge(&base, &file.text, &theirs).map_err(|why| {
+                    Failure::new(Code::FileConflict, format!("{} cannot be merged", file.path)).cause(why).help("choose \"on_conflict\": \"keep\" or \"replace\", or merge it by hand")
+                })?;
+                change.action = if file.text == theirs { FileAction::Unchanged } else { FileAction::Update };
+            }
+            OnConflict::Replace => change.action = FileAction::Update,
+        }
+    }
+    Ok((rendered, changes))
+}
+
+fn release_step(release: &ReleaseName, manifest: Option<&String>, history: &History) -> ReleaseStep {
+    let manifest = manifest.map(Digest::of);
+    let current = history.current(release.as_str());
+    let recorded = history.label(release.as_str(), labels::MANIFEST);
+    let deployed = history.label(release.as_str(), "status") == Some("deployed");
+    let verified_now = current.is_some_and(|current| history.is_verified(release.as_str(), current));
+    let unchanged = deployed && verified_now && manifest.as_ref().is_some_and(|manifest| recorded == Some(manifest.short()));
+    ReleaseStep { manifest, current, verified: history.verified(release.as_str(), None), unchanged }
+}
+
+fn nothing(survey: &Survey, workspace: &Path) -> Failure {
+    let mut failure = Failure::new(Code::NothingToDeploy, format!("{} holds nothing that can be deployed", workspace.display()))
+        .help("name the folder that holds a service's manifest (package.json, pyproject.toml, requirements.txt, go.mod, …), or call analyze_project to see what was passed over");
+    for finding in survey.findings.iter().take(5) {
+        failure = failure.cause(&finding.message);
+    }
+    failure
+}
+
+/// The namespace that a call is about, without drawing a blueprint.
+pub fn namespace_of(asked: Option<&Namespace>, config: &Config, app: &AppName) -> Result<Namespace, Failure> {
+    match asked.or(config.app.namespace.as_ref()) {
+        Some(namespace) => Ok(namespace.clone()),
+        None => Namespace::parse(app.as_str()),
+    }
+}
+
+/// A folder under the state folder that goes away with the value.
+#[derive(Debug)]
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    /// A fresh, private folder.
+    pub fn new(state: &Path) -> Result<Self, Failure> {
+        let mut noise = [0u8; 8];
+        getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
+        let path = state.join("scratch").join(hex::encode(noise));
+        crate::files::private_folder(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(rows: &[(&str, u32, &str, Option<u32>)]) -> History {
+        let mut records: BTreeMap<String, BTreeMap<u32, BTreeMap<String, String>>> = BTreeMap::new();
+        for (release, revision, app_revision, verified) in rows {
+            let mut labels = BTreeMap::from([(labels::APP_REVISION.to_owned(), (*app_revision).to_owned())]);
+            if let Some(verified) = verified {
+                labels.insert(labels::VERIFIED.to_owned(), verified.to_string());
+            }
+            records.entry((*release).to_owned()).or_default().insert(*revision, labels);
+        }
+        History { records }
+    }
+
+    #[test]
+    fn an_inherited_label_does_not_verify() {
+        let history = history(&[("a", 1, "1", Some(1)), ("a", 2, "2", Some(1)), ("b", 1, "1", None)]);
+        assert_eq!(history.current("a"), Some(Revision(2)));
+        assert_eq!(history.verified("a", None), Some(Revision(1)));
+        assert_eq!(history.verified("b", None), None);
+        assert_eq!(history.newest(), 2);
+    }
+
+    #[test]
+    fn an_app_revision_is_rebuilt_from_labels() {
+        let history = history(&[("a", 1, "1", None), ("a", 2, "3", None), ("b", 1, "1", None), ("c", 1, "2", None)]);
+        let at = |n| history.at(n).into_iter().map(|(name, revision)| format!("{name}{revision}")).collect::<Vec<_>>();
+        assert_eq!(at(1), ["a1", "b1"]);
+        assert_eq!(at(2), ["a1", "b1", "c1"]);
+        assert_eq!(at(3), ["a2", "b1", "c1"]);
+    }
+
+    #[test]
+    fn stages_are_not_bases() {
+        let text = "FROM --platform=linux/amd64 node:22-slim AS deps\nFROM deps AS build\nfrom python:3.13-slim\nFROM scratch\nFROM ${BASE}\n";
+        assert_eq!(base_images(text).iter().map(ImageRef::to_string).collect::<Vec<_>>(), ["node:22-slim", "python:3.13-slim"]);
+    }
+}

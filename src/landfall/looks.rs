@@ -1,0 +1,478 @@
+//! validate_env, verify_mcp, cluster_health, open and logs: looks at what is deployed and at this machine.
+
+use super::changes::running;
+use super::{Landfall, app_name};
+use crate::approval::{Redeemed, Request as ApprovalRequest};
+use crate::ask::{self, CheckGroup, HealthScope, SmokeMode, When, Writes};
+use crate::config::{Config, Folders};
+use crate::draft::{History, labels, namespace_of};
+use crate::evidence::{Check, Evidence, Gate, GateName, Source, Verdict};
+use crate::failure::{Code, Failure};
+use crate::names::{AppName, Digest, Namespace, OperationId, ProfileName, ServiceName};
+use crate::operation::{self, Request};
+use crate::ports::{Forward, LogRequest, Observed, Profile, ProfileStatus, Proof};
+use crate::reply::{self, AppState, LogView, Reply, Status, Target, UrlView, With};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A proven place to look at.
+struct Place {
+    workspace: PathBuf,
+    folders: Folders,
+    config: Config,
+    app: AppName,
+    namespace: Namespace,
+    proof: Proof,
+}
+
+impl Place {
+    fn target(&self) -> Target {
+        Target {
+            app: self.app.to_string(),
+            workspace: self.workspace.display().to_string(),
+            profile: Some(self.proof.profile.name.to_string()),
+            namespace: Some(self.namespace.to_string()),
+            environment: None,
+        }
+    }
+
+    fn arguments(&self) -> Value {
+        json!({ "workspace": self.workspace.display().to_string(), "profile": self.proof.profile.name, "namespace": self.namespace })
+    }
+}
+
+impl Landfall {
+    async fn place(&self, workspace: Option<&str>, profile: Option<&ProfileName>, namespace: Option<&Namespace>) -> Result<Place, Failure> {
+        let workspace = self.workspace(workspace)?;
+        let config = Config::load(&workspace)?;
+        let app = app_name(&config, &workspace);
+        let namespace = namespace_of(namespace, &config, &app)?;
+        let profile = self.profile(profile, &config).await?;
+        let proof = self.world.local.prove(&profile).await?;
+        Ok(Place { folders: self.folders(&workspace), workspace, config, app, namespace, proof })
+    }
+
+    /// validate_env.
+    pub async fn validate(&self, ask: &ask::ValidateEnv) -> Result<With<reply::Validated>, Failure> {
+        let workspace = self.workspace(ask.workspace.as_deref())?;
+        let before_only = ask.when == When::Before || ask.checks.iter().any(|group| matches!(group, CheckGroup::Tools | CheckGroup::Cluster | CheckGroup::Resources | CheckGroup::Values));
+        if before_only {
+            return self.validate_before(&workspace, ask).await;
+        }
+        let folders = self.folders(&workspace);
+        let bare = operation::bare(ask);
+        if let Some(running_now) = operation::running(&folders) {
+            if running_now.same("validate_env", &bare) {
+                return operation::look(&folders, &running_now).map(|(view, _)| With::new(running(view, "validate_env"), reply::Validated::default()));
+            }
+            return Err(busy(&running_now));
+        }
+        let place = match self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await {
+            Ok(place) => place,
+            Err(failure) if ask.when == When::Auto && failure.code != Code::WrongCluster => return self.validate_before(&workspace, ask).await,
+            Err(failure) => return Err(failure),
+        };
+        let history = History { records: self.world.cluster.records(&place.proof, &place.namespace).await? };
+        if history.records.is_empty() {
+            if ask.when == When::Auto {
+                return self.validate_before(&workspace, ask).await;
+            }
+            return Err(Failure::new(Code::NotDeployed, format!("nothing of {} is in namespace {}", place.app, place.namespace)).help("deploy it first"));
+        }
+        if ask.smoke == SmokeMode::Writing {
+            let writes: Vec<_> = place.config.smoke.iter().filter(|smoke| smoke.writes).map(|smoke| format!("smoke request {} writes to {}", smoke.name, smoke.service)).collect();
+            if let Some(reply) = self.ask_to_write("validate_env", &place, &bare, writes, ask.approval.as_deref())? {
+                return Ok(With::new(reply, reply::Validated::default()));
+            }
+        }
+        let request = self.look_request("validate_env", bare, &place, 300);
+        let (reply, more) = self.begin_look(&place, request).await?;
+        Ok(With::new(reply, more.and_then(|more| serde_json::from_value(Value::Object(more)).ok()).unwrap_or_default()))
+    }
+
+    /// verify_mcp.
+    pub async fn verify_mcp(&self, ask: &ask::VerifyMcp) -> Result<With<reply::Verified>, Failure> {
+        let workspace = self.workspace(ask.workspace.as_deref())?;
+        if ask.chat_path == ask::ChatPath::Prove {
+            return Err(Failure::new(Code::NotSupported, "proving the way from a chat message to a changed row is not possible yet").help("leave chat_path out; the handshake, the tools and their calls are proven"));
+        }
+        let folders = self.folders(&workspace);
+        let bare = operation::bare(ask);
+        if let Some(running_now) = operation::running(&folders) {
+            if running_now.same("verify_mcp", &bare) {
+                return operation::look(&folders, &running_now).map(|(view, _)| With::new(running(view, "verify_mcp"), reply::Verified::default()));
+            }
+            return Err(busy(&running_now));
+        }
+        let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
+        let history = History { records: self.world.cluster.records(&place.proof, &place.namespace).await? };
+        if history.records.is_empty() {
+            return Err(Failure::new(Code::NotDeployed, format!("nothing of {} is in namespace {}", place.app, place.namespace)).help("deploy it first"));
+        }
+        if ask.writes == Writes::WithCleanup {
+            let writes = ask.calls.iter().map(|call| format!("call the deployed tool {}", crate::secret::plain(call, 200))).collect();
+            if let Some(reply) = self.ask_to_write("verify_mcp", &place, &bare, writes, ask.approval.as_deref())? {
+                return Ok(With::new(reply, reply::Verified::default()));
+            }
+        }
+        let request = self.look_request("verify_mcp", bare, &place, 120);
+        let (reply, more) = self.begin_look(&place, request).await?;
+        Ok(With::new(reply, more.and_then(|more| serde_json::from_value(Value::Object(more)).ok()).unwrap_or_default()))
+    }
+
+    /// A check that writes needs a word; `None` where it was given.
+    fn ask_to_write(&self, tool: &str, place: &Place, bare: &Map<String, Value>, summary: Vec<String>, token: Option<&str>) -> Result<Option<Reply>, Failure> {
+        if summary.is_empty() {
+            return Ok(None);
+        }
+        let bound = json!({ "tool": tool, "ask": bare, "fingerprint": place.proof.fingerprint, "namespace": place.namespace, "summary": summary });
+        let digest = Digest::of(bound.to_string());
+        let mode = self.mode(&place.config);
+        if let Some(token) = token {
+            return Ok(match self.approvals().redeem(token, &digest, mode, "a check that writes")? {
+                Redeemed::Granted { .. } => None,
+                Redeemed::Declined => Some(Reply::new(Status::Declined, "declined; nothing was written")),
+            });
+        }
+        let request = ApprovalRequest { tool: tool.to_owned(), app: place.app.to_string(), workspace: place.workspace.clone(), digest, summary, diff_uri: None, diff: String::new() };
+        let approval = self.approvals().ask(request, mode)?;
+        let mut reply = Reply::new(Status::ApprovalNeeded, format!("{tool} would write: approval is needed"));
+        let mut arguments = super::changes::shown(bare);
+        if let (crate::config::ApprovalMode::Client, Some(token)) = (mode, &approval.token) {
+            arguments.insert("approval".into(), json!(token));
+        }
+        reply.then(tool, Value::Object(arguments), "after your user agreed");
+        reply.approval = Some(approval);
+        reply.target = Some(place.target());
+        Ok(Some(reply))
+    }
+
+    fn look_request(&self, tool: &str, bare: Map<String, Value>, place: &Place, deadline_s: u32) -> Request {
+        let now = self.world.clock.now();
+        Request {
+            format: 1,
+            id: OperationId::new(now),
+            tool: tool.to_owned(),
+            ask: bare,
+            app: place.app.clone(),
+            workspace: place.workspace.clone(),
+            profile: Some(place.proof.profile.name.clone()),
+            namespace: Some(place.namespace.clone()),
+            plan: None,
+            approved_by: None,
+            deadline_s,
+            created_at: now,
+        }
+    }
+
+    /// Begins a look as an operation and waits a little: many looks are quick.
+    async fn begin_look(&self, place: &Place, request: Request) -> Result<(Reply, Option<Map<String, Value>>), Failure> {
+        operation::create(&place.folders, &request, None)?;
+        operation::launch(&self.setup.program, &place.folders, &request.id).await?;
+        let (view, _) = operation::look(&place.folders, &request)?;
+        let (view, settled) = self.short_wait(&place.folders, &request, view, Duration::from_millis(1_800)).await;
+        let (mut reply, more) = match settled {
+            Some((reply, more)) => (reply, Some(more)),
+            None => (running(view, &request.tool), None),
+        };
+        reply.target = Some(place.target());
+        Ok((reply, more))
+    }
+
+    /// Before a deploy: programs, the cluster's proof, its room, the values.
+    async fn validate_before(&self, workspace: &Path, ask: &ask::ValidateEnv) -> Result<With<reply::Validated>, Failure> {
+        let config = Config::load(workspace)?;
+        let app = app_name(&config, workspace);
+        let wants = |group: CheckGroup| ask.checks.is_empty() || ask.checks.contains(&group);
+        let mut checks = Vec::new();
+        let mut validated = reply::Validated::default();
+        let profile = self.profile(ask.profile.as_ref(), &config);
+        let (programs, profile) = tokio::join!(self.world.local.programs(), profile);
+        if wants(CheckGroup::Tools) {
+            for program in &programs {
+                let id = format!("before.program.{}", program.name);
+                let probed = format!("{} on this machine", program.name);
+                let told = format!("{} {}", program.version.as_deref().unwrap_or("?"), program.path.as_deref().unwrap_or(""));
+                checks.push(if program.problem.is_empty() {
+                    Check::pass(&id, probed, Evidence::new(Source::Program, program.name.clone(), &told))
+                } else if program.name == "kubectl" {
+                    Check::not_run(&id, probed, format!("{}; Landfall does not need it", program.problem)).optional()
+                } else {
+                    Check::fail(&id, probed, format!("{}; mend it: {}", program.problem, program.help), vec![])
+                });
+            }
+            validated.programs = programs;
+        }
+        let proof = match profile {
+            Ok(profile) => self.world.local.prove(&profile).await,
+            Err(failure) => Err(failure),
+        };
+        if wants(CheckGroup::Cluster) {
+            let probed = "proof that the target is a live local Minikube";
+            checks.push(match &proof {
+                Ok(proof) => Check::pass("before.cluster", probed, Evidence::new(Source::Probe, proof.server.clone(), &format!("{} comparisons hold; CA {}", proof.checks.len(), proof.fingerprint.chars().take(12).collect::<String>()))),
+                Err(failure) => Check::fail("before.cluster", probed, format!("{}; {}", failure.message, failure.help), failure.causes.iter().map(|cause| Evidence::new(Source::Probe, failure.code.as_str(), cause)).collect()),
+            });
+        }
+        if let Ok(proof) = &proof {
+            validated.proof.clone_from(&proof.checks);
+            if wants(CheckGroup::Resources) {
+                checks.push(self.room(proof, ask.namespace.as_ref(), &config, &app).await);
+            }
+        }
+        if wants(CheckGroup::Values) {
+            checks.push(self.values_known(workspace, &config, &app, ask.namespace.as_ref()).await);
+        }
+        let gate = Gate::judge(GateName::Validation, "before", checks);
+        let verdict = gate.verdict;
+        let mut reply = Reply::new(Status::Done, format!("before a deploy: {} passed, {} failed, {} not run", gate.passed, gate.failed, gate.not_run));
+        reply.verdict = Some(verdict);
+        reply.gates = vec![gate];
+        reply.seen_at = Some(self.world.clock.now());
+        let profile = proof.as_ref().ok().map(|proof| proof.profile.name.to_string());
+        reply.target = Some(Target { app: app.to_string(), workspace: workspace.display().to_string(), profile, namespace: None, environment: None });
+        let place = json!({ "workspace": workspace.display().to_string() });
+        reply.then("plan_deployment", place, if verdict == Verdict::Pass { "everything is there: plan the deployment" } else { "the plan shows what else is missing" });
+        Ok(With::new(reply, validated))
+    }
+
+    /// Room for what the blueprint asks for, on the nodes as they are.
+    async fn room(&self, proof: &Proof, namespace: Option<&Namespace>, config: &Config, app: &AppName) -> Check {
+        let probed = "memory and CPU that the nodes can give";
+        let namespace = match namespace_of(namespace, config, app) {
+            Ok(namespace) => namespace,
+            Err(failure) => return Check::not_run("before.resources", probed, failure.to_string()),
+        };
+        match self.world.cluster.observe(proof, &namespace).await {
+            Ok(observed) => {
+                let told: Vec<_> = observed
+                    .nodes
+                    .iter()
+                    .map(|node| {
+                        let room = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+                        let of = |name: &str| room.and_then(|room| room.get(name)).map(|quantity| quantity.0.clone()).unwrap_or_default();
+                        format!("{}: {} CPU, {} memory", node.metadata.name.as_deref().unwrap_or("?"), of("cpu"), of("memory"))
+                    })
+                    .collect();
+                if told.is_empty() { Check::not_run("before.resources", probed, "no node was seen") } else { Check::pass("before.resources", probed, Evidence::new(Source::Object, "Node .status.allocatable", &told.join("; "))) }
+            }
+            Err(failure) => Check::not_run("before.resources", probed, failure.to_string()),
+        }
+    }
+
+    async fn values_known(&self, workspace: &Path, config: &Config, app: &AppName, namespace: Option<&Namespace>) -> Check {
+        let probed = "values that only a person can give";
+        let drawn = async {
+            let survey = self.surveyed(workspace).await?;
+            crate::blueprint::draw(&survey, config, app, &super::changes::no_wishes(namespace))
+        };
+        match drawn.await {
+            Ok(blueprint) if blueprint.values_needed.is_empty() => Check::pass("before.values", probed, Evidence::new(Source::File, "survey and landfall.toml", "every required variable has a value or a source")),
+            Ok(blueprint) => {
+                let names: Vec<_> = blueprint.values_needed.iter().map(|needed| needed.name.as_str()).collect();
+                Check::not_run("before.values", probed, format!("deploy will ask for: {}", names.join(", "))).optional()
+            }
+            Err(failure) => Check::fail("before.values", probed, failure.to_string(), vec![]),
+        }
+    }
+
+    /// cluster_health.
+    pub async fn health(&self, ask: &ask::ClusterHealth) -> Result<With<reply::Healthy>, Failure> {
+        let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
+        let observed = self.world.cluster.observe(&place.proof, &place.namespace).await?;
+        let history = History { records: self.world.cluster.records(&place.proof, &place.namespace).await? };
+        let only = ask.service.as_ref().map(ServiceName::as_str);
+        if let Some(only) = only
+            && history.current(only).is_none()
+        {
+            return Err(Failure::new(Code::ServiceUnknown, format!("no release {only} is in namespace {}", place.namespace)).help("cluster_health without a service lists what is deployed"));
+        }
+        let releases: Vec<_> = history.records.keys().filter(|release| only.is_none_or(|only| *release == only)).filter_map(|release| ServiceName::parse(release.clone()).ok()).collect();
+        let mut health = crate::rollout::health(&observed, &releases);
+        let logs = self.tails(&place, &observed, &health.unhealthy).await;
+        health.diagnose(&observed, &releases, &logs, self.world.clock.now());
+        let lines = ask.logs.unwrap_or(0).min(200);
+        let mut more = reply::Healthy { counts: Some(health.counts), warnings: health.warnings, objects: health.objects, ..reply::Healthy::default() };
+        if lines > 0 {
+            more.logs = self.read_logs(&place, &observed, only, i64::from(lines), false).await?;
+        }
+        if ask.scope == HealthScope::Cluster {
+            more.objects.extend(nodes_of(&observed));
+        }
+        let state = app_state(&place.folders, &history, &health.diagnoses, more.objects.is_empty());
+        more.state = Some(state);
+        let counts = health.counts;
+        let mut reply = Reply::new(
+            Status::Done,
+            format!(
+                "{}: deployments {}/{}, pods {}/{}, services {}/{}; {}",
+                place.namespace,
+                counts.deployments.ready,
+                counts.deployments.total,
+                counts.pods.ready,
+                counts.pods.total,
+                counts.services.ready,
+                counts.services.total,
+                match (history.records.is_empty(), more.objects.len()) {
+                    (true, _) => "nothing is deployed here".to_owned(),
+                    (false, 0) => "nothing is unhealthy".to_owned(),
+                    (false, n) => format!("{n} not healthy"),
+                }
+            ),
+        );
+        reply.verdict = Some(if history.records.is_empty() {
+            Verdict::Incomplete
+        } else if more.objects.is_empty() {
+            Verdict::Pass
+        } else {
+            Verdict::Refused
+        });
+        reply.diagnoses = health.diagnoses;
+        reply.target = Some(place.target());
+        reply.seen_at = observed.at.or_else(|| Some(self.world.clock.now()));
+        if history.records.is_empty() {
+            reply.then("plan_deployment", place.arguments(), "see what a deployment would do");
+        } else if more.objects.is_empty() {
+            reply.then("validate_env", place.arguments(), "ask the app itself");
+        } else {
+            reply.then("rollback", place.arguments(), "go back to the last verified revision; it asks for approval");
+        }
+        Ok(With::new(reply, more))
+    }
+
+    /// The last lines of containers that do not run, to find out why.
+    async fn tails(&self, place: &Place, observed: &Observed, unhealthy: &[String]) -> crate::rollout::Logs {
+        let mut logs = crate::rollout::Logs::default();
+        for request in crate::rollout::logs_wanted(observed, unhealthy).into_iter().take(10) {
+            if let Ok(text) = self.world.cluster.logs(&place.proof, &place.namespace, &request).await {
+                logs.put(&request, &text);
+            }
+        }
+        logs
+    }
+
+    /// A forwarded port to a service's pod, for `landfall open`.
+    pub async fn open(&self, ask: &ask::ClusterHealth) -> Result<(Forward, UrlView), Failure> {
+        let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
+        let service = ask.service.as_ref().ok_or_else(|| Failure::new(Code::BadArgument, "which service?").help("landfall open SERVICE"))?;
+        let observed = self.world.cluster.observe(&place.proof, &place.namespace).await?;
+        let port = observed
+            .services
+            .iter()
+            .find(|known| known.metadata.name.as_deref() == Some(service.as_str()))
+            .and_then(|known| known.spec.as_ref()?.ports.as_ref()?.first().map(|port| port.port))
+            .and_then(|port| u16::try_from(port).ok())
+            .ok_or_else(|| Failure::new(Code::NotDeployed, format!("there is no Service {service} in namespace {}", place.namespace)).help("landfall status lists what is deployed"))?;
+        let pod = pods_of(&observed, Some(service.as_str())).into_iter().find(|pod| is_ready(pod)).and_then(|pod| pod.metadata.name.clone());
+        let pod = pod.ok_or_else(|| Failure::new(Code::NotDeployed, format!("{service} has no ready pod")).help("landfall status says why"))?;
+        let forward = self.world.cluster.forward(&place.proof, &place.namespace, &pod, port).await?;
+        let view = UrlView { service: service.to_string(), url: format!("http://{}", forward.local), how: format!("forwarded to port {port} of {pod}") };
+        Ok((forward, view))
+    }
+
+    /// Log lines of a service's pods, redacted, for `landfall logs`.
+    pub async fn logs(&self, ask: &ask::ClusterHealth, previous: bool) -> Result<Vec<LogView>, Failure> {
+        let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
+        let observed = self.world.cluster.observe(&place.proof, &place.namespace).await?;
+        self.read_logs(&place, &observed, ask.service.as_ref().map(ServiceName::as_str), i64::from(ask.logs.unwrap_or(50)), previous).await
+    }
+
+    async fn read_logs(&self, place: &Place, observed: &Observed, only: Option<&str>, lines: i64, previous: bool) -> Result<Vec<LogView>, Failure> {
+        let mut views = Vec::new();
+        for pod in pods_of(observed, only) {
+            let Some(name) = pod.metadata.name.clone() else { continue };
+            for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
+                let request = LogRequest { pod: name.clone(), container: container.name.clone(), previous, lines, since_seconds: None };
+                let Ok(text) = self.world.cluster.logs(&place.proof, &place.namespace, &request).await else { continue };
+                let lines = text.lines().map(|line| crate::secret::plain(line, 400)).collect();
+                views.push(LogView { pod: name.clone(), container: container.name.clone(), previous, lines });
+            }
+        }
+        Ok(views)
+    }
+
+    /// Deletes claims and generated Secrets after an uninstall, for `landfall down --purge-data` alone.
+    pub async fn purge_data(&self, ask: &ask::Rollback) -> Result<Vec<String>, Failure> {
+        let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
+        let facts = self.world.cluster.namespace(&place.proof, &place.namespace).await?;
+        if !facts.is_some_and(|facts| facts.ours) {
+            return Err(Failure::new(Code::NamespaceNotOurs, format!("namespace {} was not made by Landfall", place.namespace)).help("delete its data yourself"));
+        }
+        let history = History { records: self.world.cluster.records(&place.proof, &place.namespace).await? };
+        if history.records.values().flat_map(|records| records.values().next_back()).any(|labels| labels.get("status").is_some_and(|status| status == "deployed")) {
+            return Err(Failure::new(Code::BadArgument, format!("{} is still installed", place.app)).help("landfall down uninstalls it first"));
+        }
+        let mut gone = self.world.cluster.delete_claims(&place.proof, &place.namespace).await?;
+        let blueprint = match super::worker::blueprint_of(&place.folders, &history) {
+            Some(blueprint) => blueprint,
+            None => self.drawn(&place.workspace, &place.namespace).await?,
+        };
+        for secret in &blueprint.secrets {
+            self.world.cluster.delete_secret(&place.proof, &place.namespace, &secret.name).await?;
+            gone.push(format!("Secret/{}", secret.name));
+        }
+        if self.world.cluster.delete_namespace(&place.proof, &place.namespace).await? {
+            gone.push(format!("Namespace/{}", place.namespace));
+        }
+        Ok(gone)
+    }
+
+    /// Profiles as they are, for messages.
+    pub async fn profiles(&self) -> Result<Vec<Profile>, Failure> {
+        let mut profiles = self.world.local.profiles().await?;
+        profiles.sort_by_key(|profile| profile.status != ProfileStatus::Running);
+        Ok(profiles)
+    }
+}
+
+fn busy(request: &Request) -> Failure {
+    Failure::new(Code::OperationRunning, format!("{} {} runs on this app", request.tool, request.id)).help(format!("wait for it: operation_status {{\"operation\": \"{}\"}}", request.id))
+}
+
+fn pods_of<'a>(observed: &'a Observed, only: Option<&str>) -> Vec<&'a Pod> {
+    let instance = |pod: &Pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/instance")).cloned();
+    observed.pods.iter().filter(|pod| only.is_none_or(|only| instance(pod).as_deref() == Some(only))).collect()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}
+
+fn nodes_of(observed: &Observed) -> Vec<reply::ObjectView> {
+    let mut views = Vec::new();
+    for node in &observed.nodes {
+        let name = node.metadata.name.as_deref().unwrap_or("?");
+        for condition in node.status.iter().flat_map(|status| status.conditions.iter().flatten()) {
+            let bad = if condition.type_ == "Ready" { condition.status != "True" } else { condition.status == "True" };
+            if bad {
+                views.push(reply::ObjectView { object: format!("Node/{name}"), state: format!("{} is {}: {}", condition.type_, condition.status, condition.message.as_deref().unwrap_or("")) });
+            }
+        }
+    }
+    views
+}
+
+/// The state as users see it, from journal, records and what was just seen.
+fn app_state(folders: &Folders, history: &History, diagnoses: &[crate::evidence::Diagnosis], healthy: bool) -> AppState {
+    if let Some(running) = operation::running(folders)
+        && matches!(running.tool.as_str(), "deploy" | "rollback")
+    {
+        return if running.tool == "rollback" { AppState::RollingBack } else { AppState::Deploying };
+    }
+    if history.records.is_empty() {
+        return AppState::Initial;
+    }
+    if !diagnoses.is_empty() || !healthy {
+        return AppState::Degraded;
+    }
+    let verified = history.records.keys().all(|release| history.current(release).is_some_and(|current| history.is_verified(release, current)));
+    let newest = history.newest();
+    let running = history.records.keys().filter_map(|release| history.label(release, labels::APP_REVISION)?.parse::<u32>().ok()).max().unwrap_or(0);
+    if !verified {
+        return AppState::Deploying;
+    }
+    if running < newest { AppState::PreviousStable } else { AppState::Active }
+}

@@ -1,0 +1,315 @@
+//! operation_status, cancel_operation, deployment_report and resources: what the journals of a workspace tell.
+
+use super::{Landfall, app_name};
+use crate::ask::{self, ReportFormat, ReportKind};
+use crate::config::{Config, Folders};
+use crate::evidence::Verdict;
+use crate::failure::{Code, Failure};
+use crate::journal::{self, State};
+use crate::names::OperationId;
+use crate::operation::{self, Request};
+use crate::reply::{self, EventView, OperationState, OperationView, Reply, ResourceLink, Status, Target, With};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+impl Landfall {
+    /// The asked operation, else the newest.
+    fn which(&self, workspace: Option<&str>, asked: Option<&OperationId>) -> Result<(Folders, Request), Failure> {
+        let workspace = self.workspace(workspace)?;
+        let folders = self.folders(&workspace);
+        let id = match asked {
+            Some(id) => id.clone(),
+            None => operation::list(&folders).into_iter().next().ok_or_else(|| Failure::new(Code::OperationNotFound, "no operation was ever begun in this workspace").help("deploy, containerize or generate_chart begins one"))?,
+        };
+        let request = operation::request(&folders, &id)?;
+        Ok((folders, request))
+    }
+
+    /// operation_status: waits up to 2.5 s for news.
+    pub async fn status(&self, ask: &ask::OperationStatus) -> Result<With<reply::Progressed>, Failure> {
+        let (folders, request) = self.which(ask.workspace.as_deref(), ask.operation.as_ref())?;
+        let folder = folders.operation(&request.id);
+        let after = ask.after.unwrap_or(0);
+        let wait = Duration::from_secs_f64(ask.wait_s.unwrap_or(2.5).clamp(0.0, 2.5));
+        let until = Instant::now() + wait;
+        let reader = journal::Reader::new(&folder);
+        let mut size = None;
+        let mut records = Vec::new();
+        loop {
+            // The journal is only read again when it grew.
+            if size != Some(reader.size()) {
+                size = Some(reader.size());
+                records = journal::read(&folder)?;
+            }
+            let news = records.last().is_some_and(|last| last.n > after) && ask.after.is_some();
+            let (view, _) = operation::look(&folders, &request)?;
+            let over = view.state.settled() || view.state == OperationState::Interrupted;
+            if over || news || Instant::now() >= until {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let (view, _) = operation::look(&folders, &request)?;
+        let events: Vec<_> = records.iter().filter(|record| record.n > after).map(|record| EventView { n: record.n, at: record.at, text: crate::secret::plain(&record.sentence(), 240) }).collect();
+        let events = events.get(events.len().saturating_sub(30)..).unwrap_or_default().to_vec();
+        if view.state.settled()
+            && let Some((mut reply, more)) = self.settled_reply(&folders, &request)
+        {
+            reply.target = Some(target_of(&request));
+            return Ok(With::new(reply, reply::Progressed { events, result: Some(more) }));
+        }
+        let mut reply = Reply::new(Status::Running, sentence(&view));
+        let last = records.last().map_or(0, |last| last.n);
+        if view.state == OperationState::Interrupted {
+            reply.status = Status::Done;
+            reply.verdict = Some(Verdict::Incomplete);
+            reply.summary = format!("{} was interrupted: its worker is gone; what it did is in its journal", request.id);
+            reply.then(&request.tool, Value::Object(super::changes::shown(&request.ask)), "begin again; or, at a terminal: landfall operations resume");
+        } else {
+            reply.then("operation_status", json!({ "operation": request.id, "after": last }), "wait for news");
+        }
+        reply.operation = Some(view);
+        reply.target = Some(target_of(&request));
+        Ok(With::new(reply, reply::Progressed { events, result: None }))
+    }
+
+    /// The reply of the tool that began a settled operation: a fold over its journal, and the tool's own fields.
+    pub(super) fn settled_reply(&self, folders: &Folders, request: &Request) -> Option<(Reply, Map<String, Value>)> {
+        let (view, state) = operation::look(folders, request).ok()?;
+        let state = state?;
+        let more = operation::result(folders, &request.id).unwrap_or_default();
+        let verdict = match view.state {
+            OperationState::Succeeded => Verdict::Pass,
+            OperationState::Refused | OperationState::Failed | OperationState::Stuck => Verdict::Refused,
+            OperationState::Cancelled | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack | OperationState::Interrupted => Verdict::Incomplete,
+        };
+        let mut reply = Reply::new(Status::Done, state.summary.clone());
+        reply.verdict = Some(judged(&state, verdict));
+        reply.gates = shown_gates(&state);
+        reply.diagnoses = state.diagnoses.iter().take(20).cloned().collect();
+        reply.seen_at = Some(state.updated_at);
+        reply.resources.push(ResourceLink { uri: format!("landfall://operation/{}/journal", request.id), title: "every event of the operation".into(), mime: "application/jsonl".into(), bytes: None });
+        let place = place_of(request);
+        match view.state {
+            OperationState::Succeeded if request.tool == "containerize" => reply.then("generate_chart", place, "write and judge the charts"),
+            OperationState::Succeeded if request.tool == "generate_chart" => reply.then("deploy", place, "install them; it asks for approval"),
+            OperationState::Succeeded => reply.then("deployment_report", place, "the record of it"),
+            OperationState::Refused | OperationState::Failed | OperationState::Cancelled if matches!(request.tool.as_str(), "deploy" | "rollback") => {
+                reply.then("cluster_health", place, "see what runs now");
+            }
+            OperationState::Stuck => reply.then("cluster_health", place, "a person is needed: see what is in the cluster"),
+            OperationState::Refused | OperationState::Failed | OperationState::Cancelled | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack | OperationState::Interrupted => {
+                reply.then(&request.tool, Value::Object(super::changes::shown(&request.ask)), "again, after what failed was mended");
+            }
+        }
+        reply.operation = Some(view);
+        Some((reply, more))
+    }
+
+    /// cancel_operation.
+    pub async fn cancel(&self, ask: &ask::CancelOperation) -> Result<With<reply::CancelledView>, Failure> {
+        let workspace = self.workspace(ask.workspace.as_deref())?;
+        let folders = self.folders(&workspace);
+        let request = match &ask.operation {
+            Some(id) => operation::request(&folders, id)?,
+            None => operation::running(&folders).ok_or_else(|| Failure::new(Code::OperationNotFound, "no operation runs in this workspace").help("operation_status shows the newest"))?,
+        };
+        let (view, _) = operation::look(&folders, &request)?;
+        if view.state.settled() {
+            return Err(Failure::new(Code::OperationSettled, format!("{} has ended: {}", request.id, journal::state_word(view.state))).help("rollback takes back what it deployed"));
+        }
+        operation::cancel(&folders, &request.id, ask.undo)?;
+        if view.state == OperationState::Interrupted {
+            // Nobody is there to hear it: a new worker walks back what the old one left.
+            operation::launch(&self.setup.program, &folders, &request.id).await?;
+        }
+        let until = Instant::now() + Duration::from_millis(2_300);
+        let mut now = view;
+        while Instant::now() < until && !now.state.settled() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            now = operation::look(&folders, &request)?.0;
+        }
+        let state = State::of(&journal::read(&folders.operation(&request.id))?);
+        let settled = now.state.settled();
+        let mut reply = Reply::new(if settled { Status::Done } else { Status::Running }, if settled { format!("{} is {}", request.id, journal::state_word(now.state)) } else { format!("{} is being cancelled", request.id) });
+        reply.then("operation_status", json!({ "operation": request.id }), "see what was taken back");
+        reply.operation = Some(now);
+        reply.target = Some(target_of(&request));
+        let undone = state.as_ref().map(|state| state.undone.clone()).unwrap_or_default();
+        let left = state.map(|state| state.standing().map(|effect| effect.effect.clone()).collect()).unwrap_or_default();
+        Ok(With::new(reply, reply::CancelledView { undone, left }))
+    }
+
+    /// All operations of a workspace, newest first.
+    pub async fn operations(&self, workspace: Option<&str>) -> Result<Vec<OperationView>, Failure> {
+        let workspace = self.workspace(workspace)?;
+        let folders = self.folders(&workspace);
+        let views = operation::list(&folders).into_iter().filter_map(|id| operation::request(&folders, &id).ok()).filter_map(|request| operation::look(&folders, &request).ok());
+        Ok(views.map(|(view, _)| view).collect())
+    }
+
+    /// Starts a worker again for an interrupted operation.
+    pub async fn resume(&self, workspace: Option<&str>, id: &OperationId) -> Result<OperationView, Failure> {
+        let (folders, request) = self.which(workspace, Some(id))?;
+        let (view, _) = operation::look(&folders, &request)?;
+        match view.state {
+            OperationState::Interrupted => {
+                operation::launch(&self.setup.program, &folders, id).await?;
+                operation::look(&folders, &request).map(|(view, _)| view)
+            }
+            state if state.settled() => Err(Failure::new(Code::OperationSettled, format!("{id} has ended: {}", journal::state_word(state))).help("begin a new one")),
+            _ => Ok(view),
+        }
+    }
+
+    /// deployment_report.
+    pub async fn report(&self, ask: &ask::DeploymentReport) -> Result<With<reply::Reported>, Failure> {
+        let workspace = self.workspace(ask.workspace.as_deref())?;
+        let config = Config::load(&workspace)?;
+        let folders = self.folders(&workspace);
+        let app = app_name(&config, &workspace);
+        let survey = self.surveyed(&workspace).await?;
+        let stories = crate::report::stories(&folders, ask.operation.as_ref())?;
+        let health = match ask.kind {
+            ReportKind::Health | ReportKind::Verdict => {
+                let ask = ask::ClusterHealth { workspace: Some(workspace.display().to_string()), profile: ask.profile.clone(), namespace: ask.namespace.clone(), ..ask::ClusterHealth::default() };
+                Some(self.health(&ask).await)
+            }
+            ReportKind::Readiness | ReportKind::Traceability | ReportKind::Audit => None,
+        };
+        let material = crate::report::Material { app: &app, survey: &survey, stories: &stories, health: health.as_ref() };
+        let told = crate::report::tell(ask.kind, &material);
+        let id = stories.first().map_or_else(|| "none".to_owned(), |story| story.request.id.to_string());
+        let (extension, mime, text) = match ask.format {
+            ReportFormat::Markdown => ("md", "text/markdown", told.markdown.clone()),
+            ReportFormat::Json => ("json", "application/json", serde_json::to_string_pretty(&told.data).unwrap_or_default()),
+            ReportFormat::Html => ("html", "text/html", crate::report::page(&told)),
+        };
+        let mut resources = Vec::new();
+        if let Some(story) = stories.first() {
+            let folder = folders.operation(&story.request.id);
+            let name = format!("report-{}.{extension}", crate::report::kind_word(ask.kind));
+            crate::files::write_private(&folder.join(&name), text.as_bytes())?;
+            resources.push(ResourceLink { uri: format!("landfall://report/{id}/{}.{extension}", crate::report::kind_word(ask.kind)), title: told.title.clone(), mime: mime.into(), bytes: u64::try_from(text.len()).ok() });
+        }
+        let mut reply = Reply::new(Status::Done, told.summary.clone());
+        reply.verdict = told.verdict;
+        reply.resources = resources;
+        reply.target = Some(Target { app: app.to_string(), workspace: workspace.display().to_string(), ..Target::default() });
+        reply.seen_at = Some(self.world.clock.now());
+        for (tool, why) in &told.next {
+            reply.then(tool, json!({ "workspace": workspace.display().to_string() }), why);
+        }
+        let markdown = if ask.format == ReportFormat::Html { told.summary.clone() } else { cut(&text, 8_000) };
+        Ok(With::new(reply, reply::Reported { report: Some(reply::ReportView { kind: ask.kind, markdown }), artifacts: told.artifacts, not_run: told.not_run }))
+    }
+
+    /// The text of a `landfall://` resource and its MIME type. The workspace is the only allowed root, or `?workspace=` of the address.
+    pub async fn resource(&self, uri: &str) -> Result<(String, String), Failure> {
+        let gone = || Failure::new(Code::BadArgument, format!("there is no resource {}", crate::secret::plain(uri, 200))).help("use the address as it stands in a reply");
+        let rest = uri.strip_prefix("landfall://").ok_or_else(gone)?;
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let named = query.split('&').find_map(|pair| pair.strip_prefix("workspace="));
+        let workspace = self.workspace(named)?;
+        let folders = self.folders(&workspace);
+        let parts: Vec<_> = path.split('/').collect();
+        if parts.iter().any(|part| part.is_empty() || *part == ".." || *part == "." || part.contains('\\') || part.contains('\0')) {
+            return Err(gone());
+        }
+        let read = |path: &Path, mime: &str| -> Result<(String, String), Failure> {
+            let text = std::fs::read_to_string(path).map_err(|_| gone())?;
+            Ok((crate::secret::redact(&cut(&text, 1_000_000)), mime.to_owned()))
+        };
+        match parts.as_slice() {
+            ["plan", digest] => read(&folders.plans().join(format!("{}.json", short_digest(digest).ok_or_else(gone)?)), "application/json"),
+            ["plan", digest, "diff"] => read(&folders.plans().join(format!("{}.diff", short_digest(digest).ok_or_else(gone)?)), "text/x-diff"),
+            ["operation", id] => {
+                let id = OperationId::parse(*id).map_err(|_| gone())?;
+                let request = operation::request(&folders, &id)?;
+                let (view, _) = operation::look(&folders, &request)?;
+                let text = serde_json::to_string_pretty(&view).map_err(|error| Failure::internal("write an operation").cause(error))?;
+                Ok((text, "application/json".to_owned()))
+            }
+            ["operation", id, "journal"] => read(&folders.operation(&OperationId::parse(*id).map_err(|_| gone())?).join("journal.jsonl"), "application/jsonl"),
+            ["report", id, name] => {
+                let id = OperationId::parse(*id).map_err(|_| gone())?;
+                let mime = match name.rsplit('.').next() {
+                    Some("md") => "text/markdown",
+                    Some("json") => "application/json",
+                    Some("html") => "text/html",
+                    Some(_) | None => return Err(gone()),
+                };
+                read(&folders.operation(&id).join(format!("report-{name}")), mime)
+            }
+            ["file", path @ ..] => {
+                let path = path.join("/");
+                // Only what was generated is given out: its copy, which is ours.
+                if !folders.generated().join(&path).is_file() {
+                    return Err(gone());
+                }
+                read(&workspace.join(&path), "text/plain")
+            }
+            _ => Err(gone()),
+        }
+    }
+}
+
+fn short_digest(text: &str) -> Option<&str> {
+    text.get(..12).filter(|short| short.chars().all(|letter| letter.is_ascii_hexdigit()))
+}
+
+fn sentence(view: &OperationView) -> String {
+    let step = [view.stage.as_deref(), view.subject.as_deref(), view.step.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    format!("{} {}: {}", view.tool, journal::state_word(view.state), if step.is_empty() { "begins" } else { &step })
+}
+
+/// A verdict of gates where the operation's end says less: a look that was incomplete is not refused.
+fn judged(state: &State, verdict: Verdict) -> Verdict {
+    match (verdict, state.verdicts.last()) {
+        (Verdict::Refused, Some((_, Verdict::Incomplete))) if state.failure.is_none() => Verdict::Incomplete,
+        (verdict, _) => verdict,
+    }
+}
+
+/// At most twenty gates: those that did not pass first, otherwise the newest of each subject.
+fn shown_gates(state: &State) -> Vec<crate::evidence::Gate> {
+    let mut newest: Vec<&crate::evidence::Gate> = Vec::new();
+    for (_, gate) in state.gates.iter().rev() {
+        if !newest.iter().any(|known| known.gate == gate.gate && known.subject == gate.subject && known.verdict == gate.verdict) {
+            newest.push(gate);
+        }
+    }
+    newest.reverse();
+    newest.sort_by_key(|gate| gate.verdict == Verdict::Pass);
+    newest.into_iter().take(20).cloned().collect()
+}
+
+fn target_of(request: &Request) -> Target {
+    Target {
+        app: request.app.to_string(),
+        workspace: request.workspace.display().to_string(),
+        profile: request.profile.as_ref().map(ToString::to_string),
+        namespace: request.namespace.as_ref().map(ToString::to_string),
+        environment: None,
+    }
+}
+
+fn place_of(request: &Request) -> Value {
+    let mut place = Map::from_iter([("workspace".to_owned(), json!(request.workspace.display().to_string()))]);
+    if let Some(profile) = &request.profile {
+        place.insert("profile".into(), json!(profile));
+    }
+    if let Some(namespace) = &request.namespace {
+        place.insert("namespace".into(), json!(namespace));
+    }
+    Value::Object(place)
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let end = (0..=limit).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}\n…", text.get(..end).unwrap_or_default())
+}

@@ -1,0 +1,204 @@
+//! Judges every chart: lint, schema, rendering, policy, dry run on the API server, package: the helm gate.
+
+use crate::blueprint::Workload;
+use crate::draft::{Scratch, chart_folder};
+use crate::engine::Run;
+use crate::evidence::{Check, Evidence, Gate, GateName, Source};
+use crate::failure::Failure;
+use crate::journal::StageName;
+use crate::names::{EnvironmentName, ReleaseName};
+use crate::plan::Plan;
+use crate::policy::{self, Strictness};
+use crate::ports::{Package, Proof};
+use crate::render::RenderedFile;
+use crate::reply::ChartView;
+use std::path::{Path, PathBuf};
+
+const STAGE: StageName = StageName::Chart;
+
+/// What the stage left behind.
+#[derive(Clone, Debug, Default)]
+pub struct Charts {
+    pub gates: Vec<Gate>,
+    pub charts: Vec<ChartView>,
+}
+
+/// Judges every chart of the plan; their files were written before. `at` is the proven cluster, or why there is none.
+pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: Result<&Proof, &str>) -> Result<Charts, Failure> {
+    let judged = plan.blueprint.workloads.iter().map(|workload| judge(run, plan, workload, files, at));
+    let mut charts = Charts::default();
+    for judged in futures::future::try_join_all(judged).await? {
+        run.judged(STAGE, &judged.0)?;
+        charts.gates.push(judged.0);
+        charts.charts.push(judged.1);
+    }
+    Ok(charts)
+}
+
+async fn judge(run: &Run, plan: &Plan, workload: &Workload, files: &[RenderedFile], at: Result<&Proof, &str>) -> Result<(Gate, ChartView), Failure> {
+    let release = &workload.name;
+    run.doing(STAGE, release.as_str(), "judges the chart");
+    let dir = chart_folder(release);
+    let chart = run.folders.workspace.join(&dir);
+    let environments = environments(files, &dir);
+    let values = |environment: &EnvironmentName| vec![chart.join(format!("values-{environment}.yaml"))];
+    let own = values(&plan.blueprint.environment);
+
+    let mut checks = vec![lint(run, &chart, &own).await, schema(run, &chart, release, plan).await];
+    let mut rendered = Vec::new();
+    let version = at.ok().map(|proof| proof.profile.kubernetes_version.trim_start_matches('v').to_owned());
+    for environment in &environments {
+        let said = run.world.charts.template(&chart, release, &plan.blueprint.namespace, &values(environment), version.as_deref()).await;
+        rendered.push((environment.clone(), said));
+    }
+    checks.push(renders(&rendered));
+    let manifests: Vec<_> = rendered.iter().filter_map(|(environment, said)| said.as_ref().ok().filter(|said| said.ok).map(|said| (environment, said.text.as_str()))).collect();
+    checks.push(policies(&manifests));
+    let deployed = manifests.iter().find(|(environment, _)| **environment == plan.blueprint.environment).map(|(_, text)| *text);
+    checks.push(dry_run(run, plan, at, deployed).await);
+    let package = run.world.charts.package(&chart, &run.folders.packages()).await;
+    checks.push(packaged(&package));
+    let gate = Gate::judge(GateName::Helm, release.as_str(), checks);
+    let package = package.ok();
+    let view = ChartView {
+        service: release.to_string(),
+        dir,
+        version: version_of(&chart),
+        values: environments.iter().map(|environment| format!("values-{environment}.yaml")).collect(),
+        package: package.as_ref().map(|package| package.path.display().to_string()),
+        digest: package.map(|package| package.digest),
+    };
+    Ok((gate, view))
+}
+
+/// The environments that have a values file.
+fn environments(files: &[RenderedFile], dir: &str) -> Vec<EnvironmentName> {
+    let name = |path: &str| path.strip_prefix(dir)?.strip_prefix("/values-")?.strip_suffix(".yaml").map(str::to_owned);
+    files.iter().filter_map(|file| EnvironmentName::parse(name(&file.path)?).ok()).collect()
+}
+
+async fn lint(run: &Run, chart: &Path, values: &[PathBuf]) -> Check {
+    let probed = "helm lint --strict";
+    match run.world.charts.lint(chart, values).await {
+        Ok(said) if said.ok => Check::pass("helm.lint", probed, Evidence::new(Source::Program, probed, &last_lines(&said.text))),
+        Ok(said) => Check::fail("helm.lint", probed, "helm lint found something", vec![Evidence::new(Source::Program, probed, &said.text)]),
+        Err(failure) => Check::not_run("helm.lint", probed, failure.to_string()),
+    }
+}
+
+/// The schema must refuse a wrong type; that it accepts the real values is what rendering shows.
+async fn schema(run: &Run, chart: &Path, release: &ReleaseName, plan: &Plan) -> Check {
+    let probed = "values.schema.json refuses a wrong type and an unknown key";
+    let attempt = async {
+        let scratch = Scratch::new(&run.folders.state)?;
+        let wrong = [("wrong type", "replicaCount: many\n"), ("unknown key", "landfallUnknownKey: true\n")];
+        let mut accepted = Vec::new();
+        for (what, text) in wrong {
+            let file = scratch.0.join(format!("{}.yaml", what.replace(' ', "-")));
+            crate::files::write_private(&file, text.as_bytes())?;
+            let said = run.world.charts.template(chart, release, &plan.blueprint.namespace, &[file], None).await?;
+            if said.ok {
+                accepted.push(what);
+            }
+        }
+        Ok::<_, Failure>(accepted)
+    };
+    match attempt.await {
+        Ok(accepted) if accepted.is_empty() => Check::pass("helm.schema", probed, Evidence::new(Source::Program, "helm template", "replicaCount: many and an unknown key were both refused")),
+        Ok(accepted) => Check::fail("helm.schema", probed, format!("the schema accepted: {}", accepted.join(", ")), vec![]),
+        Err(failure) => Check::not_run("helm.schema", probed, failure.to_string()),
+    }
+}
+
+type Said = Result<crate::ports::HelmSaid, Failure>;
+
+fn renders(rendered: &[(EnvironmentName, Said)]) -> Check {
+    let names: Vec<_> = rendered.iter().map(|(environment, _)| format!("values-{environment}.yaml")).collect();
+    let probed = format!("helm template with {}", names.join(", "));
+    for (environment, said) in rendered {
+        match said {
+            Ok(said) if said.ok => {}
+            Ok(said) => {
+                return Check::fail("helm.renders", probed, format!("it does not render with values-{environment}.yaml"), vec![Evidence::new(Source::Program, "helm template", &said.text)]);
+            }
+            Err(failure) => return Check::not_run("helm.renders", probed, failure.to_string()),
+        }
+    }
+    if rendered.is_empty() {
+        return Check::fail("helm.renders", probed, "the chart has no values-<environment>.yaml", vec![]);
+    }
+    Check::pass("helm.renders", probed, Evidence::new(Source::Program, "helm template", &format!("rendered {} times", rendered.len())))
+}
+
+fn policies(manifests: &[(&EnvironmentName, &str)]) -> Check {
+    let probed = "the policy table over every rendered object";
+    let mut broken = Vec::new();
+    let mut objects = 0;
+    for (environment, text) in manifests {
+        match policy::documents(text) {
+            Ok(documents) => {
+                objects += documents.len();
+                broken.extend(policy::judge(&documents, Strictness::Local).into_iter().map(|broken| (environment, broken)));
+            }
+            Err(failure) => return Check::fail("helm.policy", probed, failure.to_string(), vec![]),
+        }
+    }
+    if objects == 0 {
+        return Check::not_run("helm.policy", probed, "nothing was rendered");
+    }
+    if broken.is_empty() {
+        return Check::pass("helm.policy", probed, Evidence::new(Source::Program, "policy table", &format!("{objects} objects, no rule broken")));
+    }
+    let evidence = broken.iter().take(10).map(|(environment, broken)| Evidence::new(Source::Object, format!("{} ({environment})", broken.at), &format!("{}: {}", broken.rule, broken.message)));
+    Check::fail("helm.policy", probed, format!("{} rules are broken", broken.len()), evidence.collect())
+}
+
+async fn dry_run(run: &Run, plan: &Plan, at: Result<&Proof, &str>, manifest: Option<&str>) -> Check {
+    let probed = "strict server-side dry run of every object";
+    let (at, manifest) = match (at, manifest) {
+        (Ok(at), Some(manifest)) => (at, manifest),
+        (Err(why), _) => return Check::not_run("helm.dry_run", probed, why),
+        (_, None) => return Check::not_run("helm.dry_run", probed, "the chart did not render"),
+    };
+    match run.world.cluster.namespace(at, &plan.blueprint.namespace).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Check::not_run("helm.dry_run", probed, format!("namespace {} does not exist yet; deploy creates it and runs this first", plan.blueprint.namespace)),
+        Err(failure) => return Check::not_run("helm.dry_run", probed, failure.to_string()),
+    }
+    match run.world.cluster.dry_run(at, &plan.blueprint.namespace, manifest).await {
+        Ok(findings) => {
+            let bad: Vec<_> = findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
+            let told: Vec<_> = findings.iter().map(|finding| format!("{}: {}", finding.object, finding.text)).collect();
+            if findings.is_empty() {
+                Check::not_run("helm.dry_run", probed, "the manifest holds no object")
+            } else if bad.is_empty() {
+                Check::pass("helm.dry_run", probed, Evidence::new(Source::Program, "API server", &told.join(", ")))
+            } else {
+                Check::fail("helm.dry_run", probed, format!("the API server refuses {} of {} objects", bad.len(), findings.len()), bad)
+            }
+        }
+        Err(failure) => Check::not_run("helm.dry_run", probed, failure.to_string()),
+    }
+}
+
+fn packaged(package: &Result<Package, Failure>) -> Check {
+    let probed = "helm package";
+    match package {
+        Ok(package) => {
+            let name = package.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            Check::pass("helm.packaged", probed, Evidence::new(Source::File, name, &format!("sha256 {}", package.digest)))
+        }
+        Err(failure) => Check::fail("helm.packaged", probed, failure.to_string(), vec![]),
+    }
+}
+
+fn version_of(chart: &Path) -> String {
+    let text = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("version:"));
+    line.map(|version| version.trim().trim_matches('"').to_owned()).unwrap_or_default()
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines.iter().skip(lines.len().saturating_sub(3)).copied().collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,440 @@
+//! Asks the deployed app itself: HTTP from where its callers stand, the environment of its processes, MCP, logs, usage: the validation gate.
+
+use crate::ask::CheckGroup;
+use crate::blueprint::{Ask, Blueprint, EnvValue, Workload};
+use crate::config::{Config, Smoke};
+use crate::evidence::{Check, Evidence, Gate, GateName, Source};
+use crate::failure::Failure;
+use crate::ports::{LogRequest, Observed, PeerFacts, Progress, Proof, World};
+use crate::probe;
+use crate::reply::{Comparison, Latency, ServerView, ToolView, VariableView};
+use crate::secret::Secret;
+use crate::survey::McpTransport;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What is validated and how.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// Empty: all groups.
+    pub groups: Vec<CheckGroup>,
+    /// Empty: all services.
+    pub services: Vec<String>,
+    /// Smoke requests may write.
+    pub writing: bool,
+    /// How far back logs are searched, seconds.
+    pub window_s: i64,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    pub gates: Vec<Gate>,
+    pub variables: Vec<VariableView>,
+    pub latency: Option<Latency>,
+    pub server: Option<ServerView>,
+    pub tools: Vec<ToolView>,
+}
+
+/// A look at one running app.
+#[derive(Debug)]
+pub struct Look<'a> {
+    pub world: &'a World,
+    pub at: &'a Proof,
+    pub blueprint: &'a Blueprint,
+    pub config: &'a Config,
+    pub observed: Observed,
+}
+
+/// Which MCP tools may be called, with arguments.
+#[derive(Clone, Debug, Default)]
+pub struct McpCalls {
+    pub path: Option<String>,
+    /// tool → arguments; empty: every tool annotated read-only, with arguments made from its schema.
+    pub calls: Vec<(String, Map<String, Value>)>,
+}
+
+impl Look<'_> {
+    /// Every group of checks that is wanted, one gate per workload.
+    pub async fn validate(&self, scope: &Scope, progress: &dyn Progress) -> Result<Found, Failure> {
+        let mut found = Found::default();
+        let mut latencies = Vec::new();
+        let wants = |group: CheckGroup| scope.groups.is_empty() || scope.groups.contains(&group);
+        for workload in &self.blueprint.workloads {
+            let name = workload.name.as_str();
+            if !scope.services.is_empty() && !scope.services.iter().any(|service| service == name) {
+                continue;
+            }
+            let Some((pod, container)) = self.pod_of(name) else {
+                let check = Check::fail("validation.http", "a ready pod to ask", format!("{name} has no ready pod"), vec![]);
+                found.gates.push(Gate::judge(GateName::Validation, name, vec![check]));
+                continue;
+            };
+            let mut checks = Vec::new();
+            if wants(CheckGroup::Reachability) {
+                progress.note(&format!("{name}: asks its routes"));
+                checks.extend(self.reach(workload, &pod, &mut latencies).await);
+                checks.extend(self.reach_from_callers(workload).await);
+            }
+            if wants(CheckGroup::Environment) && workload.service().is_some() {
+                progress.note(&format!("{name}: compares the environment of its process"));
+                let (check, variables) = self.environment(workload, &pod, &container).await;
+                checks.push(check);
+                found.variables.extend(variables);
+            }
+            if wants(CheckGroup::Smoke) {
+                for smoke in self.config.smoke.iter().filter(|smoke| smoke.service.as_str() == name) {
+                    checks.push(self.smoke(workload, &pod, smoke, scope.writing).await);
+                }
+            }
+            if wants(CheckGroup::Smoke) && scope.groups.is_empty() && is_http_mcp(workload) {
+                progress.note(&format!("{name}: speaks MCP"));
+                let (check, _) = self.mcp(workload, &pod, None, &McpCalls::default()).await;
+                checks.extend(check);
+            }
+            if wants(CheckGroup::Logs) {
+                progress.note(&format!("{name}: reads its log"));
+                checks.push(self.logs(&pod, &container, scope.window_s).await);
+            }
+            if wants(CheckGroup::Metrics) {
+                checks.push(self.usage(workload, &pod).await.optional());
+            }
+            found.gates.push(Gate::judge(GateName::Validation, name, checks));
+        }
+        found.latency = latency(&latencies);
+        Ok(found)
+    }
+
+    /// A ready pod of the release and its first container.
+    pub fn pod_of(&self, release: &str) -> Option<(String, String)> {
+        let ready = |pod: &&Pod| {
+            let mine = pod.metadata.labels.as_ref().is_some_and(|labels| labels.get("app.kubernetes.io/instance").is_some_and(|instance| instance == release));
+            let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+            let ready = conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
+            mine && ready && pod.metadata.deletion_timestamp.is_none()
+        };
+        let pod = self.observed.pods.iter().filter(ready).max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|at| at.0))?;
+        let container = pod.spec.as_ref()?.containers.first()?.name.clone();
+        Some((pod.metadata.name.clone()?, container))
+    }
+
+    /// The health routes through a forwarded port, as a person's browser would come.
+    async fn reach(&self, workload: &Workload, pod: &str, latencies: &mut Vec<Result<Duration, ()>>) -> Vec<Check> {
+        let Some(port) = workload.port else { return vec![Check::not_run("validation.http", "routes", "the workload offers no port").optional()] };
+        let paths = paths_of(workload);
+        if paths.is_empty() {
+            return vec![self.opens(workload, pod, port).await];
+        }
+        let mut checks = Vec::new();
+        for path in paths {
+            let probed = format!("GET {path} through a forwarded port");
+            let at = format!("http://{}:{port}{path}", workload.name);
+            let seen = probe::http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &path, workload.name.as_str()).await;
+            checks.push(match seen {
+                Ok(seen) if (200..400).contains(&seen.status) => {
+                    latencies.push(Ok(seen.elapsed));
+                    Check::pass("validation.http", probed, Evidence::new(Source::Probe, at, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
+                }
+                Ok(seen) => {
+                    latencies.push(Err(()));
+                    Check::fail("validation.http", probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, at, &seen.body)])
+                }
+                Err(failure) => {
+                    latencies.push(Err(()));
+                    Check::fail("validation.http", probed, failure.message.clone(), vec![Evidence::new(Source::Probe, at, &failure.to_string())])
+                }
+            });
+        }
+        checks
+    }
+
+    /// A workload without HTTP: its own readiness question, asked in its container.
+    async fn opens(&self, workload: &Workload, pod: &str, port: u16) -> Check {
+        let Some(Ask::Exec { command }) = workload.probes.readiness.as_ref() else {
+            let probed = format!("port {port}");
+            return match self.world.cluster.forward(self.at, &self.blueprint.namespace, pod, port).await {
+                Ok(forward) => Check::not_run("validation.http", probed, format!("no HTTP route is known; a port can be forwarded to {}", forward.pod)).optional(),
+                Err(failure) => Check::fail("validation.http", probed, failure.to_string(), vec![]),
+            };
+        };
+        let probed = format!("{} in its container", command.join(" "));
+        let container = self.pod_of(workload.name.as_str()).map(|(_, container)| container).unwrap_or_default();
+        match self.world.cluster.exec(self.at, &self.blueprint.namespace, pod, &container, command, Duration::from_secs(10)).await {
+            Ok(done) if done.exit_code == 0 => Check::pass("validation.ready", probed, Evidence::new(Source::Probe, format!("Pod/{pod}"), done.stdout.reveal().trim())),
+            Ok(done) => Check::fail("validation.ready", probed, format!("ended with {}", done.exit_code), vec![Evidence::new(Source::Probe, format!("Pod/{pod}"), &done.stderr)]),
+            Err(failure) => Check::not_run("validation.ready", probed, failure.to_string()),
+        }
+    }
+
+    /// The same routes from inside the pods that call this workload, by its Service's name.
+    async fn reach_from_callers(&self, workload: &Workload) -> Vec<Check> {
+        let Some(port) = workload.port else { return Vec::new() };
+        let Some(path) = paths_of(workload).into_iter().next() else { return Vec::new() };
+        let url = format!("http://{}:{port}{path}", workload.name);
+        let mut checks = Vec::new();
+        let callers = self.blueprint.workloads.iter().filter(|caller| workload.callers.contains(&caller.name));
+        for caller in callers {
+            let probed = format!("GET {url} from inside {}", caller.name);
+            let Some((pod, container)) = self.pod_of(caller.name.as_str()) else {
+                checks.push(Check::not_run("validation.inside", probed, format!("{} has no ready pod", caller.name)));
+                continue;
+            };
+            let language = caller.service().map(|service| service.language.as_str()).unwrap_or_default();
+            let request = probe::Inside { method: "GET".into(), url: url.clone(), headers: BTreeMap::new(), body: None };
+            let seen = probe::http_from_inside(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, &pod, &container, language, &request).await;
+            checks.push(match seen {
+                Ok(seen) if (200..400).contains(&seen.status) => {
+                    Check::pass("validation.inside", probed, Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
+                }
+                Ok(seen) => Check::fail("validation.inside", probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &seen.body)]),
+                Err(failure) if failure.code == crate::failure::Code::NotSupported => Check::not_run("validation.inside", probed, failure.message).optional(),
+                Err(failure) => Check::fail("validation.inside", probed, failure.message.clone(), vec![Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &failure.to_string())]),
+            });
+        }
+        checks
+    }
+
+    /// Required variables in the running process, secrets compared by fingerprint under a key of this look.
+    async fn environment(&self, workload: &Workload, pod: &str, container: &str) -> (Check, Vec<VariableView>) {
+        let probed = "environment of the container's first process";
+        let language = workload.service().map(|service| service.language.as_str()).unwrap_or_default();
+        let namespace = &self.blueprint.namespace;
+        let attempt = async {
+            let seen = probe::environment(self.world.cluster.as_ref(), self.at, namespace, pod, container, language).await?;
+            let mut expected = Vec::new();
+            for setting in &workload.env {
+                let value = match &setting.value {
+                    EnvValue::Literal { text } => Some(Secret::new(text.clone())),
+                    EnvValue::SecretKey { secret, key } => self.world.cluster.secret_value(self.at, namespace, secret, key).await?,
+                };
+                expected.push((setting.clone(), value));
+            }
+            let mut key = [0u8; 32];
+            getrandom::fill(&mut key).map_err(|error| Failure::internal("read random bytes").cause(error))?;
+            Ok::<_, Failure>(probe::judge_environment(workload.name.as_str(), &expected, &seen, &key))
+        };
+        match attempt.await {
+            Ok(variables) if variables.is_empty() => (Check::not_run("validation.environment", probed, "the app reads no variable that Landfall sets").optional(), variables),
+            Ok(variables) => {
+                let bad: Vec<_> = variables.iter().filter(|variable| matches!(variable.verdict, Comparison::Missing | Comparison::Differs)).map(|variable| variable.name.clone()).collect();
+                let told: Vec<_> = variables.iter().map(|variable| format!("{} {}", variable.name, comparison_word(variable.verdict))).collect();
+                let seen = Evidence::new(Source::Probe, format!("Pod/{pod} /proc/1/environ"), &told.join(", "));
+                let check = if bad.is_empty() {
+                    Check::pass("validation.environment", probed, seen)
+                } else {
+                    Check::fail("validation.environment", probed, format!("missing or different: {}", bad.join(", ")), vec![seen])
+                };
+                (check, variables)
+            }
+            Err(failure) => (Check::not_run("validation.environment", probed, failure.to_string()), Vec::new()),
+        }
+    }
+
+    async fn smoke(&self, workload: &Workload, pod: &str, smoke: &Smoke, writing: bool) -> Check {
+        let id = format!("validation.smoke.{}", smoke.name);
+        let (method, path) = match (&smoke.get, &smoke.post) {
+            (Some(path), _) => ("GET", path.clone()),
+            (None, Some(path)) => ("POST", path.clone()),
+            (None, None) => return Check::fail(&id, "a smoke request", "it has neither get nor post", vec![]),
+        };
+        let probed = format!("{method} {path} answers {}", smoke.expect);
+        if smoke.writes && !writing {
+            return Check::not_run(&id, probed, "it writes; ask for smoke=writing").optional();
+        }
+        let Some(port) = workload.port else { return Check::fail(&id, probed, "the service offers no port", vec![]) };
+        let request = probe::Inside { method: method.into(), url: path.clone(), headers: smoke.header.clone(), body: smoke.json.clone() };
+        match probe::request_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &request, workload.name.as_str()).await {
+            Ok(seen) if seen.status == smoke.expect => Check::pass(&id, probed, Evidence::new(Source::Probe, path, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis()))),
+            Ok(seen) => Check::fail(&id, probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, path, &seen.body)]),
+            Err(failure) => Check::fail(&id, probed, failure.message.clone(), vec![Evidence::new(Source::Probe, path, &failure.to_string())]),
+        }
+    }
+
+    /// Handshake, tools/list and tool calls with the Host header that the caller uses; then the handshake from inside the caller.
+    pub async fn mcp(&self, workload: &Workload, pod: &str, from: Option<&str>, calls: &McpCalls) -> (Vec<Check>, Found) {
+        let mut found = Found::default();
+        let Some(port) = workload.port else {
+            return (vec![Check::not_run("validation.mcp_handshake", "MCP over HTTP", "the server offers no port")], found);
+        };
+        let host = format!("{}:{port}", workload.name);
+        let path = calls.path.clone().or_else(|| workload.mcp.as_ref().and_then(|mcp| mcp.path.clone()));
+        let forward = match self.world.cluster.forward(self.at, &self.blueprint.namespace, pod, port).await {
+            Ok(forward) => forward,
+            Err(failure) => return (vec![Check::fail("validation.mcp_handshake", "MCP over HTTP", failure.to_string(), vec![])], found),
+        };
+        let probed = format!("initialize and tools/list with Host {host}");
+        let facts = match self.world.mcp.meet(forward.local, &host, path.as_deref(), Duration::from_secs(15)).await {
+            Ok(facts) => facts,
+            Err(failure) => {
+                let seen = Evidence::new(Source::Probe, format!("http://{host}{}", path.as_deref().unwrap_or("/mcp")), &failure.to_string());
+                return (vec![Check::fail("validation.mcp_handshake", probed, failure.message, vec![seen])], found);
+            }
+        };
+        let at = format!("http://{host}{}", facts.path);
+        let mut checks = vec![Check::pass("validation.mcp_handshake", probed, Evidence::new(Source::Probe, at.clone(), &format!("{} {} speaks {}", facts.name, facts.version, facts.protocol)))];
+        checks.push(tools_listed(workload, &facts, &at));
+        let mut tools: Vec<_> = facts.tools.iter().map(|tool| self.tool_view(workload, &tool.name)).collect();
+        checks.push(self.call_tools(workload, &facts, forward.local, &host, calls, &mut tools).await);
+        checks.extend(self.mcp_from_caller(workload, from, port, &facts.path).await);
+        found.server = Some(ServerView { name: facts.name, version: facts.version, protocol: facts.protocol, path: facts.path, host_header: host });
+        found.tools = tools;
+        (checks, found)
+    }
+
+    fn tool_view(&self, workload: &Workload, name: &str) -> ToolView {
+        let in_spec = workload.mcp.as_ref().is_some_and(|mcp| mcp.tools.iter().any(|tool| tool == name));
+        ToolView { name: name.to_owned(), in_spec, in_chatbot: !workload.callers.is_empty(), called: false, outcome: None, ms: None }
+    }
+
+    async fn call_tools(&self, workload: &Workload, facts: &PeerFacts, local: std::net::SocketAddr, host: &str, calls: &McpCalls, tools: &mut [ToolView]) -> Check {
+        let chosen: Vec<(String, Map<String, Value>)> = if calls.calls.is_empty() {
+            facts.tools.iter().filter(|tool| tool.read_only).map(|tool| (tool.name.clone(), probe::arguments_for(&tool.input_schema))).collect()
+        } else {
+            calls.calls.clone()
+        };
+        let probed = "tools/call of the tools that may be called";
+        if chosen.is_empty() {
+            return Check::not_run("validation.mcp_call", probed, "no tool is annotated read-only; name one in calls").optional();
+        }
+        let mut told = Vec::new();
+        let mut bad = Vec::new();
+        for (name, arguments) in chosen {
+            let began = Instant::now();
+            let answer = self.world.mcp.call(local, host, &facts.path, &name, arguments, Duration::from_secs(15)).await;
+            let (good, text) = match &answer {
+                Ok(answer) if !answer.is_error => (true, format!("answered {}", crate::secret::plain(&answer.text, 120))),
+                Ok(answer) => (false, format!("answered an error: {}", crate::secret::plain(&answer.text, 120))),
+                Err(failure) => (false, failure.to_string()),
+            };
+            if let Some(view) = tools.iter_mut().find(|view| view.name == name) {
+                view.called = true;
+                view.outcome = Some(if good { "pass".to_owned() } else { "fail".to_owned() });
+                view.ms = Some(answer.as_ref().map_or_else(|_| began.elapsed(), |answer| answer.elapsed).as_secs_f64() * 1_000.0);
+            }
+            told.push(format!("{name}: {text}"));
+            if !good {
+                bad.push(name);
+            }
+        }
+        let seen = Evidence::new(Source::Probe, format!("MCP {} {}", workload.name, facts.path), &told.join("; "));
+        if bad.is_empty() { Check::pass("validation.mcp_call", probed, seen) } else { Check::fail("validation.mcp_call", probed, format!("failed: {}", bad.join(", ")), vec![seen]) }
+    }
+
+    /// The backend's own way to the server: its DNS name, its network policy, its Host header.
+    async fn mcp_from_caller(&self, workload: &Workload, from: Option<&str>, port: u16, path: &str) -> Vec<Check> {
+        let callers: Vec<_> = self.blueprint.workloads.iter().filter(|caller| from.map_or_else(|| workload.callers.contains(&caller.name), |from| caller.name.as_str() == from)).collect();
+        let url = format!("http://{}:{port}{path}", workload.name);
+        let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "landfall", "version": env!("CARGO_PKG_VERSION")}}});
+        let headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned()), ("Accept".to_owned(), "application/json, text/event-stream".to_owned())]);
+        let mut checks = Vec::new();
+        for caller in callers {
+            let probed = format!("initialize at {url} from inside {}", caller.name);
+            let Some((pod, container)) = self.pod_of(caller.name.as_str()) else {
+                checks.push(Check::not_run("validation.mcp_from_caller", probed, format!("{} has no ready pod", caller.name)));
+                continue;
+            };
+            let language = caller.service().map(|service| service.language.as_str()).unwrap_or_default();
+            let request = probe::Inside { method: "POST".into(), url: url.clone(), headers: headers.clone(), body: Some(body.to_string()) };
+            let seen = probe::http_from_inside(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, &pod, &container, language, &request).await;
+            checks.push(match seen {
+                Ok(seen) if seen.status == 200 && seen.body.contains("serverInfo") => {
+                    Check::pass("validation.mcp_from_caller", probed, Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &seen.body))
+                }
+                Ok(seen) => Check::fail("validation.mcp_from_caller", probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &seen.body)]),
+                Err(failure) if failure.code == crate::failure::Code::NotSupported => Check::not_run("validation.mcp_from_caller", probed, failure.message).optional(),
+                Err(failure) => Check::fail("validation.mcp_from_caller", probed, failure.message.clone(), vec![]),
+            });
+        }
+        checks
+    }
+
+    async fn logs(&self, pod: &str, container: &str, window_s: i64) -> Check {
+        let probed = format!("log of the last {window_s} s");
+        let request = LogRequest { pod: pod.to_owned(), container: container.to_owned(), previous: false, lines: 2_000, since_seconds: Some(window_s.max(1)) };
+        match self.world.cluster.logs(self.at, &self.blueprint.namespace, &request).await {
+            Ok(text) => {
+                let errors = probe::errors_in(&text);
+                if errors.is_empty() {
+                    let lines = text.lines().count();
+                    Check::pass("validation.logs", probed, Evidence::new(Source::Log, format!("Pod/{pod}"), &format!("{lines} lines, none of an error's shape")))
+                } else {
+                    Check::fail("validation.logs", probed, format!("{} critical lines", errors.len()), errors)
+                }
+            }
+            Err(failure) => Check::not_run("validation.logs", probed, failure.to_string()),
+        }
+    }
+
+    async fn usage(&self, workload: &Workload, pod: &str) -> Check {
+        let probed = "use of memory against its limit";
+        match self.world.cluster.usage(self.at, &self.blueprint.namespace).await {
+            Ok(all) => {
+                let Some(usage) = all.iter().find(|usage| usage.pod == pod) else {
+                    return Check::not_run("validation.metrics", probed, "metrics-server has no figure for this pod yet (about a minute after it started)");
+                };
+                let told = format!("{} m CPU, {} MiB of {}", usage.cpu_millicores, usage.memory_bytes / (1024 * 1024), workload.resources.memory_limit);
+                let seen = Evidence::new(Source::Probe, format!("metrics of Pod/{pod}"), &told);
+                match crate::quantity::whole(&workload.resources.memory_limit) {
+                    Some(limit) if usage.memory_bytes > limit / 100 * 95 => Check::fail("validation.metrics", probed, "memory is at its limit", vec![seen]),
+                    Some(_) | None => Check::pass("validation.metrics", probed, seen),
+                }
+            }
+            Err(failure) => Check::not_run("validation.metrics", probed, failure.to_string()),
+        }
+    }
+}
+
+fn tools_listed(workload: &Workload, facts: &PeerFacts, at: &str) -> Check {
+    let names: Vec<_> = facts.tools.iter().map(|tool| tool.name.as_str()).collect();
+    let expected = workload.mcp.as_ref().map(|mcp| mcp.tools.clone()).unwrap_or_default();
+    let missing: Vec<_> = expected.iter().filter(|name| !names.contains(&name.as_str())).cloned().collect();
+    let probed = "tools/list against the tools in the code";
+    let seen = Evidence::new(Source::Probe, at, &names.join(", "));
+    if names.is_empty() {
+        Check::fail("validation.mcp_tools", probed, "the server lists no tool", vec![seen])
+    } else if missing.is_empty() {
+        Check::pass("validation.mcp_tools", probed, seen)
+    } else {
+        Check::fail("validation.mcp_tools", probed, format!("not listed: {}", missing.join(", ")), vec![seen])
+    }
+}
+
+/// True for an MCP server that speaks over HTTP.
+pub fn is_http_mcp(workload: &Workload) -> bool {
+    workload.mcp.as_ref().is_some_and(|mcp| mcp.transport == McpTransport::Http)
+}
+
+/// The HTTP paths that are known to answer: readiness first, then liveness.
+fn paths_of(workload: &Workload) -> Vec<String> {
+    let mut paths = Vec::new();
+    for ask in [&workload.probes.readiness, &workload.probes.liveness] {
+        if let Some(Ask::Http { path }) = ask
+            && !paths.contains(path)
+        {
+            paths.push(path.clone());
+        }
+    }
+    paths
+}
+
+fn comparison_word(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => "equal",
+        Comparison::Differs => "differs",
+        Comparison::Missing => "missing",
+        Comparison::NeverRead => "never read",
+    }
+}
+
+fn latency(seen: &[Result<Duration, ()>]) -> Option<Latency> {
+    let mut good: Vec<f64> = seen.iter().filter_map(|seen| seen.as_ref().ok()).map(|elapsed| elapsed.as_secs_f64() * 1_000.0).collect();
+    if seen.is_empty() {
+        return None;
+    }
+    good.sort_by(f64::total_cmp);
+    let at = |share: usize| good.get((good.len().saturating_sub(1)) * share / 100).copied().unwrap_or(0.0);
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Some(Latency { requests: count(seen.len()), errors: count(seen.len() - good.len()), p50_ms: at(50), p95_ms: at(95) })
+}
