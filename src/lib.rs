@@ -20,4 +20,5 @@ pub mod evidence;
 pub mod survey;
 pub mod config;
 pub mod blueprint;
+pub mod render;
 pub mod ports;
