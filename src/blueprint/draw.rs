@@ -340,7 +340,7 @@ fn command(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -
 }
 
 /// True where Next.js writes a server of its own that the image starts.
-pub(super) fn standalone(facts: &Service) -> bool {
+pub(crate) fn standalone(facts: &Service) -> bool {
     next(facts) && facts.build_facts.get("next.standalone").is_some_and(|value| value == "true")
 }
 
@@ -383,7 +383,7 @@ pub(crate) const OURS: &str = "# Written by Landfall";
 
 fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BTreeMap<String, String>, findings: &mut Vec<Finding>) -> ImagePlan {
     let repository = format!("localhost/{app}/{}", facts.name);
-    let context = facts.build_facts.get("build.context").cloned().unwrap_or_else(|| facts.dir.clone());
+    let context = facts.dir.clone();
     let ours = facts.build_facts.get("dockerfile.ours").is_some_and(|value| value == "true")
         || facts.evidence.get("dockerfile").into_iter().flatten().any(|place| place.text.starts_with(OURS));
     if let Some(dockerfile) = facts.dockerfile.as_ref().filter(|_| !ours) {

@@ -80,10 +80,7 @@ impl Surroundings<'_> {
                 fix: None,
             });
         }
-        if let Some(framework) = &facts.framework
-            && framework.starts_with("next")
-            && facts.build_facts.get("next.standalone").is_some_and(|value| value == "true")
-        {
+        if super::standalone(facts) {
             let why = "the standalone server listens where HOSTNAME and PORT say";
             for (name, text) in [("HOSTNAME", Some("0.0.0.0".to_owned())), ("PORT", port.map(|port| port.to_string()))] {
                 if let (Ok(name), Some(text)) = (EnvName::parse(name), text) {
