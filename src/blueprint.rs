@@ -1,10 +1,22 @@
 //! The application as it shall run: survey facts, people's decisions and defaults resolved in one place; pure, it decides nothing about when.
 
+mod draw;
+mod environment;
+mod backing;
+mod start;
+mod defaults;
+mod waves;
+#[cfg(test)]
+mod tests;
+
 use crate::evidence::{Finding, Place};
 use crate::names::{AppName, EnvName, EnvironmentName, ImageRef, Namespace, ServiceName};
 use crate::survey::{Mcp, Service};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+pub use draw::draw;
+pub(crate) use draw::{OURS, standalone};
 
 /// What a workload is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,404 @@
+//! From survey, landfall.toml and wishes to a blueprint; precedence is argument, then landfall.toml, then survey, then default.
+
+use super::backing::{self, Decision};
+use super::environment::{self, Resolved, Surroundings};
+use super::{Blueprint, Expose, ImagePlan, Role, SecretKeyPlan, SecretPlan, ValueNeeded, Wishes, Workload};
+use super::{defaults, start, waves};
+use crate::config::{Config, ValueSource};
+use crate::evidence::{Finding, Place, Severity};
+use crate::failure::{Code, Failure};
+use crate::names::{AppName, EnvName, EnvironmentName, Namespace, ServiceName};
+use crate::survey::{Kind, McpTransport, Service, Survey};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Draws the application as it shall run. `SERVICE_UNKNOWN`, `NOTHING_TO_DEPLOY`, `NOT_DEPLOYABLE` and `NOT_SUPPORTED` say what keeps it from being drawn.
+pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) -> Result<Blueprint, Failure> {
+    let mut findings = unknown_settings(survey, config);
+    let candidates = candidates(survey, config, wishes, &mut findings)?;
+    let ports: BTreeMap<&ServiceName, Option<u16>> = candidates.iter().map(|facts| (&facts.name, port(facts, config))).collect();
+    let port_of = |facts: &Service| ports.get(&facts.name).copied().flatten();
+    let decisions = decisions(&candidates, config, wishes)?;
+    let instances = instances(&candidates, &decisions);
+    let surroundings = Surroundings {
+        app,
+        config,
+        wishes,
+        targets: candidates.iter().map(|facts| (facts.name.clone(), environment::target(facts, port_of(facts)))).collect(),
+        decisions,
+        instances,
+    };
+    unreachable_targets(&candidates, &ports, &mut findings)?;
+
+    let mut workloads = Vec::new();
+    let mut secrets = BTreeMap::new();
+    let mut values_needed: Vec<ValueNeeded> = Vec::new();
+    for (kind, name) in used_instances(&candidates, &surroundings) {
+        if secrets.insert(kind.secret_name(), kind.credentials(&name)).is_none() {
+            workloads.push(kind.workload(&name)?);
+        }
+    }
+    let mut given: BTreeMap<EnvName, ValueSource> = BTreeMap::new();
+    for facts in &candidates {
+        let resolved = surroundings.resolve(facts, port_of(facts));
+        let Resolved { env, build_args, sources, values_needed: needed, findings: noticed, egress } = resolved;
+        given.extend(sources);
+        findings.extend(noticed);
+        for value in needed {
+            if !values_needed.iter().any(|known| known.name == value.name && known.accepts == value.accepts) {
+                values_needed.push(value);
+            }
+        }
+        let settings = config.service.get(&facts.name);
+        let port = port_of(facts);
+        let image = image(facts, app, &candidates, build_args, &mut findings);
+        let command = command(facts, config, port, matches!(&image, ImagePlan::Built { persons: true, .. }));
+        workloads.push(Workload {
+            name: facts.name.clone(),
+            image,
+            command,
+            port,
+            probes: defaults::probes(facts, port, settings.and_then(|settings| settings.ready.as_deref())),
+            env: env.into_values().collect(),
+            resources: defaults::resources(facts),
+            replicas: settings.and_then(|settings| settings.replicas).unwrap_or(1),
+            writable: writable(facts),
+            storage: None,
+            user: user(facts),
+            expose: if entrance(facts, &candidates) { wishes.expose.unwrap_or_default() } else { Expose::Cluster },
+            needs: needs(facts, &surroundings).into_iter().collect(),
+            callers: Vec::new(),
+            egress: egress.into_iter().collect(),
+            mcp: facts.mcp.clone(),
+            role: Role::Service { facts: Box::new((*facts).clone()) },
+        });
+    }
+    callers(&mut workloads);
+    let graph = workloads.iter().map(|workload| (workload.name.clone(), workload.needs.iter().cloned().collect())).collect();
+    let (waves, cycles) = waves::order(&graph);
+    findings.extend(cycles.iter().map(|cycle| cycle_finding(cycle, &candidates)));
+    let rank = |name: &ServiceName| waves.iter().position(|wave| wave.contains(name));
+    workloads.sort_by(|one, other| rank(&one.name).cmp(&rank(&other.name)).then_with(|| one.name.cmp(&other.name)));
+
+    if !given.is_empty() {
+        let keys = given.into_iter().map(|(name, source)| (name.to_string(), key_plan(source))).collect();
+        let name = surroundings.values_secret();
+        secrets.insert(name.clone(), SecretPlan { name, keys, belongs_to: None });
+    }
+    Ok(Blueprint {
+        app: app.clone(),
+        namespace: namespace(app, config, wishes)?,
+        environment: match &wishes.environment {
+            Some(environment) => environment.clone(),
+            None => EnvironmentName::parse("minikube")?,
+        },
+        workloads,
+        waves,
+        secrets: secrets.into_values().collect(),
+        values_needed,
+        findings,
+    })
+}
+
+fn namespace(app: &AppName, config: &Config, wishes: &Wishes) -> Result<Namespace, Failure> {
+    match wishes.namespace.as_ref().or(config.app.namespace.as_ref()) {
+        Some(namespace) => Ok(namespace.clone()),
+        None => Namespace::parse(app.as_str()).map_err(|failure| failure.help("name a namespace: the argument `namespace`, or [app] namespace in landfall.toml")),
+    }
+}
+
+fn key_plan(source: ValueSource) -> SecretKeyPlan {
+    match source {
+        ValueSource::Generate => SecretKeyPlan::Generate,
+        source @ (ValueSource::Env(_) | ValueSource::File(_) | ValueSource::DotEnv(..) | ValueSource::Secret(..)) => SecretKeyPlan::Source { source },
+    }
+}
+
+/// Settings of services that the survey does not know.
+fn unknown_settings(survey: &Survey, config: &Config) -> Vec<Finding> {
+    let named = config.service.keys().chain(config.egress.keys()).collect::<BTreeSet<_>>();
+    let unknown = named.into_iter().filter(|name| survey.service(name.as_str()).is_none());
+    unknown
+        .map(|name| Finding {
+            code: "SETTING_FOR_UNKNOWN_SERVICE".to_owned(),
+            severity: Severity::Warning,
+            message: format!("landfall.toml speaks of a service {name} that was not found"),
+            help: format!("the services are {}", names(survey)),
+            evidence: vec![Place::file(Config::FILE)],
+            fix: None,
+        })
+        .collect()
+}
+
+fn names(survey: &Survey) -> String {
+    survey.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a service cannot run as a workload, with the words that mend it; None where it can.
+fn obstacle(facts: &Service, survey: &Survey, config: &Config) -> Option<(String, String)> {
+    if let Some(ready) = survey.ready.iter().find(|ready| ready.service == facts.name && !ready.containerizable) {
+        return Some((ready.why.clone(), "mend what `analyze_project` reports about it, then call again".to_owned()));
+    }
+    let compiled = matches!(facts.language.as_str(), "go" | "rust" | "java");
+    let settled = compiled || facts.kind == Kind::Static || facts.dockerfile.is_some() || start_line(facts, config).is_some();
+    (!settled).then(|| ("no start command was found".to_owned(), format!("say how it starts in landfall.toml: [service.{}] start = \"…\"", facts.name)))
+}
+
+/// True for an MCP server that its client starts as a child process: nothing to deploy.
+fn subprocess(facts: &Service) -> bool {
+    facts.kind == Kind::McpServer && facts.mcp.as_ref().is_some_and(|mcp| mcp.transport == McpTransport::Stdio)
+}
+
+/// The services that become workloads: the wished ones and what they call, without those that cannot run.
+fn candidates<'s>(survey: &'s Survey, config: &Config, wishes: &Wishes, findings: &mut Vec<Finding>) -> Result<Vec<&'s Service>, Failure> {
+    for name in &wishes.services {
+        if survey.service(name.as_str()).is_none() {
+            return Err(Failure::new(Code::ServiceUnknown, format!("no service {name} in this workspace")).help(format!("the services are {}", names(survey))));
+        }
+    }
+    let graph: BTreeMap<ServiceName, BTreeSet<ServiceName>> =
+        survey.services.iter().map(|facts| (facts.name.clone(), facts.calls.iter().map(|call| call.service.clone()).collect())).collect();
+    let wished: BTreeSet<ServiceName> =
+        wishes.services.iter().flat_map(|name| waves::reachable(&graph, name).into_iter().chain([name.clone()])).collect();
+    let selected = |facts: &&Service| wishes.services.is_empty() || wished.contains(&facts.name);
+    let mut candidates = Vec::new();
+    let mut first_obstacle = None;
+    for facts in survey.services.iter().filter(selected) {
+        if subprocess(facts) {
+            findings.push(Finding {
+                code: "MCP_SUBPROCESS".to_owned(),
+                severity: Severity::Note,
+                message: format!("{} speaks MCP over standard input and output: its client starts it, so it is no workload of its own", facts.name),
+                help: "serve it over streamable HTTP to run it by itself".to_owned(),
+                evidence: facts.mcp.as_ref().map(|mcp| mcp.evidence.clone()).unwrap_or_default(),
+                fix: None,
+            });
+            continue;
+        }
+        let Some((why, help)) = obstacle(facts, survey, config) else {
+            candidates.push(facts);
+            continue;
+        };
+        let called_by = survey.services.iter().filter(selected).find(|other| other.name != facts.name && other.calls.iter().any(|call| call.service == facts.name));
+        let failure = Failure::new(Code::NotDeployable, format!("{} cannot be deployed: {why}", facts.name)).help(help.clone());
+        if wishes.services.contains(&facts.name) {
+            return Err(failure);
+        }
+        if let Some(caller) = called_by {
+            return Err(failure.cause(format!("{} calls it", caller.name)));
+        }
+        findings.push(Finding {
+            code: Code::NotDeployable.as_str().to_owned(),
+            severity: Severity::Blocker,
+            message: format!("{} is left out: {why}", facts.name),
+            help,
+            evidence: facts.evidence.values().flatten().take(1).cloned().collect(),
+            fix: None,
+        });
+        first_obstacle.get_or_insert(failure);
+    }
+    if candidates.is_empty() {
+        return Err(first_obstacle.unwrap_or_else(|| {
+            Failure::new(Code::NothingToDeploy, "no service was found that runs by itself").help("`analyze_project` lists what was seen and what was passed over")
+        }));
+    }
+    Ok(candidates)
+}
+
+/// landfall.toml, then the survey, then what we choose ourselves where the program asks for a number.
+fn port(facts: &Service, config: &Config) -> Option<u16> {
+    let reads_port = facts.env.iter().any(|read| read.name.as_str() == "PORT");
+    let chosen = || match (facts.kind, defaults::listens(facts) && reads_port) {
+        (Kind::Static, _) => Some(defaults::STATIC_PORT),
+        (Kind::Web | Kind::Api | Kind::McpServer, true) => Some(8080),
+        (Kind::Web | Kind::Api | Kind::McpServer, false) | (Kind::Worker | Kind::Job, _) => None,
+    };
+    if facts.kind == Kind::Static && facts.dockerfile.is_none() {
+        // Our own server for static files: a number below 1024 would need a privilege.
+        return Some(config.service.get(&facts.name).and_then(|settings| settings.port).filter(|port| *port >= 1024).unwrap_or(defaults::STATIC_PORT));
+    }
+    config.service.get(&facts.name).and_then(|settings| settings.port).or_else(|| facts.main_port()).or_else(chosen)
+}
+
+/// Services without a port: a finding, and a failure only where somebody must reach them.
+fn unreachable_targets(candidates: &[&Service], ports: &BTreeMap<&ServiceName, Option<u16>>, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+    for facts in candidates.iter().filter(|facts| defaults::listens(facts) && ports.get(&facts.name).copied().flatten().is_none()) {
+        let help = format!("name its port in landfall.toml: [service.{}] port = 8000", facts.name);
+        if let Some(caller) = candidates.iter().find(|other| other.calls.iter().any(|call| call.service == facts.name)) {
+            return Err(Failure::new(Code::NotDeployable, format!("{} calls {}, whose port was not found", caller.name, facts.name)).help(help));
+        }
+        findings.push(Finding {
+            code: "PORT_UNKNOWN".to_owned(),
+            severity: Severity::Warning,
+            message: format!("no port of {} was found: it runs without a Service and without HTTP probes", facts.name),
+            help,
+            evidence: facts.evidence.values().flatten().take(1).cloned().collect(),
+            fix: None,
+        });
+    }
+    Ok(())
+}
+
+/// What was decided about each backing kind: argument, landfall.toml, else a value source for its variable.
+fn decisions(candidates: &[&Service], config: &Config, wishes: &Wishes) -> Result<BTreeMap<String, Decision>, Failure> {
+    let mut decisions = BTreeMap::new();
+    for (kind, text) in config.backing.iter().chain(&wishes.backing) {
+        decisions.insert(kind.clone(), Decision::parse(kind, text)?);
+    }
+    for facts in candidates {
+        for need in facts.backing.iter().filter(|need| backing::kind(&need.kind).is_some()) {
+            let sourced = |name: &&EnvName| wishes.secrets.contains_key(*name) || config.secrets.contains_key(*name);
+            if let (false, Some(name)) = (decisions.contains_key(&need.kind), environment::address_variables(facts, need).into_iter().find(sourced)) {
+                decisions.insert(need.kind.clone(), Decision::Url(name.clone()));
+            }
+        }
+    }
+    Ok(decisions)
+}
+
+/// Names of the instances in the cluster: the kind's own, unless a service has it.
+fn instances(candidates: &[&Service], decisions: &BTreeMap<String, Decision>) -> BTreeMap<String, ServiceName> {
+    let taken = |name: &str| candidates.iter().any(|facts| facts.name.as_str() == name);
+    let wanted = decisions.iter().filter(|(_, decision)| **decision == Decision::InCluster);
+    wanted
+        .map(|(kind, _)| {
+            let name = if taken(kind) { ServiceName::slug(&format!("{kind}-instance"), "backing") } else { ServiceName::slug(kind, "backing") };
+            (kind.clone(), name)
+        })
+        .collect()
+}
+
+/// Needs that an instance in the cluster serves.
+fn used_instances(candidates: &[&Service], surroundings: &Surroundings<'_>) -> Vec<(&'static backing::Kind, ServiceName)> {
+    let mut used = Vec::new();
+    for facts in candidates {
+        for need in &facts.backing {
+            if let (Some(kind), Some(name)) = (backing::kind(&need.kind), surroundings.instances.get(&need.kind)) {
+                used.push((kind, name.clone()));
+            }
+        }
+    }
+    used
+}
+
+fn needs(facts: &Service, surroundings: &Surroundings<'_>) -> BTreeSet<ServiceName> {
+    let called = facts.calls.iter().map(|call| &call.service).filter(|name| surroundings.targets.contains_key(*name) && **name != facts.name);
+    let backing = facts.backing.iter().filter_map(|need| surroundings.instances.get(&need.kind));
+    called.chain(backing).cloned().collect()
+}
+
+fn callers(workloads: &mut [Workload]) {
+    let edges: Vec<(ServiceName, ServiceName)> =
+        workloads.iter().flat_map(|workload| workload.needs.iter().map(|need| (need.clone(), workload.name.clone()))).collect();
+    for workload in workloads {
+        workload.callers = edges.iter().filter(|(need, _)| *need == workload.name).map(|(_, caller)| caller.clone()).collect();
+    }
+}
+
+fn cycle_finding(cycle: &[ServiceName], candidates: &[&Service]) -> Finding {
+    let calls = candidates.iter().filter(|facts| cycle.contains(&facts.name)).flat_map(|facts| &facts.calls).filter(|call| cycle.contains(&call.service));
+    Finding {
+        code: "CALL_CYCLE".to_owned(),
+        severity: Severity::Warning,
+        message: format!("{} call each other, so none can be ready before the others: they are installed together", cycle.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(" and ")),
+        help: "let each start without the other, and ask for it only in its readiness route".to_owned(),
+        evidence: calls.flat_map(|call| call.evidence.first()).cloned().collect(),
+        fix: None,
+    }
+}
+
+fn start_line<'a>(facts: &'a Service, config: &'a Config) -> Option<&'a str> {
+    let settings = config.service.get(&facts.name);
+    settings.and_then(|settings| settings.start.as_deref()).or(facts.start_command.as_deref()).filter(|line| !line.trim().is_empty())
+}
+
+/// The exec form that the image starts.
+fn command(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -> Vec<String> {
+    let own = config.service.get(&facts.name).and_then(|settings| settings.start.as_deref());
+    if persons {
+        return own.map(|line| start::exec_form(line, port)).unwrap_or_default();
+    }
+    if facts.kind == Kind::Static {
+        return ["nginx", "-e", "stderr", "-c", "/etc/nginx/landfall.conf"].map(str::to_owned).to_vec();
+    }
+    let arguments = |line: &str, run: &[&str]| -> Vec<String> {
+        let words = start::exec_form(line, port);
+        let plain = words.iter().map(String::as_str).collect::<Vec<_>>();
+        if plain.first() == Some(&"sh") {
+            return Vec::new();
+        }
+        let words = words.iter().skip(if plain.starts_with(run) { words.len() } else { 1 });
+        words.cloned().collect()
+    };
+    let line = start_line(facts, config);
+    match facts.language.as_str() {
+        "go" => [vec!["/app/server".to_owned()], line.map(|line| arguments(line, &["go", "run"])).unwrap_or_default()].concat(),
+        "rust" => [vec!["/app/server".to_owned()], line.map(|line| arguments(line, &["cargo", "run"])).unwrap_or_default()].concat(),
+        "java" => ["java", "-XX:MaxRAMPercentage=75", "-jar", "/app/app.jar"].map(str::to_owned).to_vec(),
+        _ if own.is_none() && standalone(facts) => ["node", "server.js"].map(str::to_owned).to_vec(),
+        _ => line.map(|line| start::exec_form(line, port)).unwrap_or_default(),
+    }
+}
+
+/// True where Next.js writes a server of its own that the image starts.
+pub(crate) fn standalone(facts: &Service) -> bool {
+    next(facts) && facts.build_facts.get("next.standalone").is_some_and(|value| value == "true")
+}
+
+fn next(facts: &Service) -> bool {
+    facts.framework.as_deref().is_some_and(|framework| framework == "next" || framework == "nextjs" || framework == "next.js")
+}
+
+fn writable(facts: &Service) -> Vec<String> {
+    let mut folders = BTreeSet::from(["/tmp".to_owned()]);
+    if next(facts) {
+        folders.insert("/app/.next/cache".to_owned());
+    }
+    for folder in &facts.writes {
+        let folder = folder.trim_end_matches('/').trim_start_matches("./");
+        let absolute = if folder.starts_with('/') { folder.to_owned() } else { format!("/app/{folder}") };
+        let plain = absolute.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..") && !absolute.contains(['\n', '\0', ':']);
+        // The program's own folder is never covered: the image's files would vanish under it. What lies in /tmp is writable already.
+        if plain && absolute != "/app" && !absolute.starts_with("/tmp/") {
+            folders.insert(absolute);
+        }
+    }
+    folders.into_iter().collect()
+}
+
+/// Where a person's image names a numeric user of its own that is kept, for its files may belong to it.
+fn user(facts: &Service) -> u32 {
+    let own = facts.build_facts.get("dockerfile.user").and_then(|user| user.split(':').next()).and_then(|user| user.parse().ok());
+    own.filter(|user| *user > 0 && facts.dockerfile.is_some()).unwrap_or(defaults::USER)
+}
+
+/// What people open: web and static services; where there is none, an API that nobody calls.
+fn entrance(facts: &Service, candidates: &[&Service]) -> bool {
+    let page = |facts: &Service| matches!(facts.kind, Kind::Web | Kind::Static);
+    let called = candidates.iter().any(|other| other.calls.iter().any(|call| call.service == facts.name));
+    page(facts) || (facts.kind == Kind::Api && !called && !candidates.iter().any(|other| page(other)))
+}
+
+/// The header by which a Dockerfile of ours is known; see `render`.
+pub(crate) const OURS: &str = "# Written by Landfall";
+
+fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BTreeMap<String, String>, findings: &mut Vec<Finding>) -> ImagePlan {
+    let repository = format!("localhost/{app}/{}", facts.name);
+    let context = facts.dir.clone();
+    let ours = facts.build_facts.get("dockerfile.ours").is_some_and(|value| value == "true")
+        || facts.evidence.get("dockerfile").into_iter().flatten().any(|place| place.text.starts_with(OURS));
+    if let Some(dockerfile) = facts.dockerfile.as_ref().filter(|_| !ours) {
+        findings.push(Finding {
+            code: "DOCKERFILE_KEPT".to_owned(),
+            severity: Severity::Note,
+            message: format!("{} has a Dockerfile of its own, which is used as it is", facts.name),
+            help: format!("remove or rename {dockerfile} to have one written"),
+            evidence: vec![Place::file(dockerfile.clone())],
+            fix: None,
+        });
+        return ImagePlan::Built { repository, context, dockerfile: dockerfile.clone(), persons: true, build_args };
+    }
+    let shared = candidates.iter().any(|other| other.name != facts.name && other.dir == facts.dir);
+    let name = if shared { format!("Dockerfile.{}", facts.name) } else { "Dockerfile".to_owned() };
+    let dockerfile = if facts.dir == "." { name } else { format!("{}/{name}", facts.dir) };
+    ImagePlan::Built { repository, context, dockerfile, persons: false, build_args }
+}

@@ -1,0 +1,16 @@
+FROM gradle:8-jdk{{VERSION}} AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/home/gradle/.gradle/caches,sharing=locked \
+    gradle --no-daemon -q assemble && \
+    mkdir /out && \
+    find build/libs -maxdepth 1 -name '*.jar' ! -name '*-plain.jar' ! -name '*-sources.jar' -exec cp {} /out/app.jar \;
+
+FROM eclipse-temurin:{{VERSION}}-jre AS runtime
+{{LABELS}}
+ENV HOME=/tmp
+WORKDIR /app
+COPY --from=build /out/app.jar ./app.jar
+USER 10001:10001
+{{EXPOSE}}
+CMD {{COMMAND}}

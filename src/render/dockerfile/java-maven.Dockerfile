@@ -1,0 +1,19 @@
+FROM maven:3.9-eclipse-temurin-{{VERSION}} AS build
+WORKDIR /src
+COPY pom.xml ./
+RUN --mount=type=cache,target=/root/.m2,sharing=locked \
+    mvn -B -q dependency:go-offline
+COPY . .
+RUN --mount=type=cache,target=/root/.m2,sharing=locked \
+    mvn -B -q -DskipTests package && \
+    mkdir /out && \
+    find target -maxdepth 1 -name '*.jar' ! -name '*-plain.jar' ! -name '*-sources.jar' ! -name 'original-*.jar' -exec cp {} /out/app.jar \;
+
+FROM eclipse-temurin:{{VERSION}}-jre AS runtime
+{{LABELS}}
+ENV HOME=/tmp
+WORKDIR /app
+COPY --from=build /out/app.jar ./app.jar
+USER 10001:10001
+{{EXPOSE}}
+CMD {{COMMAND}}

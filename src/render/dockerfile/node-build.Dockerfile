@@ -1,0 +1,34 @@
+FROM node:{{VERSION}}-slim AS base
+ENV NEXT_TELEMETRY_DISABLED=1 \
+    PATH=/app/node_modules/.bin:$PATH
+WORKDIR /app
+
+FROM base AS deps
+{{TOOL}}
+COPY {{MANIFESTS}} ./
+RUN --mount=type=cache,target={{CACHE}},sharing=locked \
+    {{INSTALL}}
+
+FROM base AS production
+{{TOOL}}
+COPY {{MANIFESTS}} ./
+RUN --mount=type=cache,target={{CACHE}},sharing=locked \
+    {{INSTALL_PRODUCTION}} && mkdir -p node_modules
+
+FROM base AS build
+{{TOOL}}
+{{ARGUMENTS}}
+COPY --from=deps /app/node_modules ./node_modules
+COPY . .
+RUN {{BUILD_CACHE}}{{BUILD}} && rm -rf node_modules
+
+FROM base AS runtime
+{{LABELS}}
+ENV HOME=/tmp \
+    NODE_ENV=production
+COPY --from=production /app/node_modules ./node_modules
+COPY --from=build /app ./
+USER 10001:10001
+{{EXPOSE}}
+{{HEALTHCHECK}}
+CMD {{COMMAND}}

@@ -1,0 +1,22 @@
+FROM python:{{VERSION}}-slim AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+
+FROM base AS build
+{{SYSTEM_BUILD}}
+{{MANIFESTS}}
+RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    {{INSTALL}}
+
+FROM base AS runtime
+{{LABELS}}
+{{SYSTEM_RUN}}
+ENV HOME=/tmp
+COPY --from=build /opt/venv /opt/venv
+COPY . .
+USER 10001:10001
+{{EXPOSE}}
+{{HEALTHCHECK}}
+CMD {{COMMAND}}

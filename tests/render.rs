@@ -1,0 +1,284 @@
+//! The whole output for an application of a page, an API, an MCP server and a static site, and what no input may do to it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::allow_attributes, clippy::allow_attributes_without_reason, reason = "tests may stop at the first surprise")]
+
+use landfall::blueprint::{Blueprint, Wishes, draw};
+use landfall::config::Config;
+use landfall::failure::Code;
+use landfall::names::{AppName, EnvName, EnvironmentName, ServiceName};
+use landfall::render::{ChartOptions, RenderedFile, bases, charts, dockerfiles};
+use landfall::survey::{EnvRead, Kind, Phase, Required, Service, Survey};
+use std::collections::BTreeMap;
+
+fn survey() -> Survey {
+    serde_json::from_str(include_str!("render/survey.json")).unwrap()
+}
+
+fn blueprint(survey: &Survey, toml: &str) -> Blueprint {
+    let wishes = Wishes { backing: BTreeMap::from([("postgres".to_owned(), "in_cluster".to_owned())]), ..Wishes::default() };
+    draw(survey, &Config::parse(&format!("schema = 1\n{toml}")).unwrap(), &AppName::parse("notes").unwrap(), &wishes).unwrap()
+}
+
+fn environments() -> ChartOptions {
+    ChartOptions { environments: ["minikube", "prod"].map(|name| EnvironmentName::parse(name).unwrap()).to_vec() }
+}
+
+fn tags(blueprint: &Blueprint) -> BTreeMap<ServiceName, String> {
+    blueprint.workloads.iter().map(|workload| (workload.name.clone(), "0123456789ab".to_owned())).collect()
+}
+
+fn service<'s>(survey: &'s mut Survey, name: &str) -> &'s mut Service {
+    survey.services.iter_mut().find(|service| service.name.as_str() == name).unwrap()
+}
+
+fn text<'f>(files: &'f [RenderedFile], path: &str) -> &'f str {
+    files.iter().find(|file| file.path == path).map(|file| file.text.as_str()).unwrap_or_else(|| panic!("no {path}"))
+}
+
+/// Files as one text: a line with the path above each.
+fn all(files: &[RenderedFile]) -> String {
+    files.iter().map(|file| format!("=== {}\n{}\n", file.path, file.text)).collect()
+}
+
+fn snapshots(check: impl FnOnce()) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("render");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(check);
+}
+
+#[test]
+fn the_dockerfiles_of_a_whole_application() {
+    let survey = survey();
+    let files = dockerfiles(&blueprint(&survey, ""), &survey).unwrap();
+    snapshots(|| insta::assert_snapshot!("dockerfiles", all(&files)));
+}
+
+#[test]
+fn the_values_of_a_whole_application() {
+    let blueprint = blueprint(&survey(), "[service.api.env]\nOPENAI_BASE_URL = \"https://llm.example:8443/v1\"\n[secrets]\nOPENAI_API_KEY = \"env:OPENAI_API_KEY\"\n");
+    let files = charts(&blueprint, &environments(), &tags(&blueprint));
+    let values: Vec<RenderedFile> = files.iter().filter(|file| file.path.contains("/values") && file.path.ends_with(".yaml") || file.path.ends_with("Chart.yaml")).cloned().collect();
+    snapshots(|| insta::assert_snapshot!("values", all(&values)));
+    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).filter(|path| path.starts_with("deploy/charts/api/") || !path.starts_with("deploy/charts/")).collect();
+    snapshots(|| insta::assert_snapshot!("files", paths.join("\n")));
+}
+
+#[test]
+fn the_other_stacks_have_their_templates() {
+    let mut out = Vec::new();
+    let mut stack = |name: &str, change: &dyn Fn(&mut Service)| {
+        let mut survey = survey();
+        survey.services.retain(|service| service.name.as_str() == "api");
+        let api = service(&mut survey, "api");
+        api.calls.clear();
+        change(api);
+        for mut file in dockerfiles(&blueprint(&survey, ""), &survey).unwrap() {
+            if !file.path.ends_with("dockerignore") {
+                file.path = format!("{name}: {}", file.path);
+                out.push(file);
+            }
+        }
+    };
+    let fact = |api: &mut Service, key: &str, value: &str| api.build_facts.insert(key.to_owned(), value.to_owned());
+    stack("uv", &|api| {
+        api.package_manager = Some("uv".to_owned());
+        api.dependencies.insert("psycopg2".to_owned(), "2.9".to_owned());
+        fact(api, "lockfile", "uv.lock");
+    });
+    stack("poetry", &|api| {
+        api.package_manager = Some("poetry".to_owned());
+        fact(api, "lockfile", "poetry.lock");
+    });
+    let node = |api: &mut Service, manager: &str, start: &str| {
+        api.language = "node".to_owned();
+        api.language_version = Some(">=20.9".to_owned());
+        api.framework = None;
+        api.package_manager = Some(manager.to_owned());
+        api.start_command = Some(start.to_owned());
+    };
+    stack("express", &|api| {
+        node(api, "npm", "node server.js");
+        fact(api, "lockfile", "package-lock.json");
+    });
+    stack("typescript with pnpm", &|api| {
+        node(api, "pnpm", "node dist/main.js");
+        api.build_command = Some("pnpm run build".to_owned());
+        fact(api, "lockfile", "pnpm-lock.yaml");
+        fact(api, "package_manager.version", "9.15.0");
+    });
+    stack("next start", &|api| {
+        node(api, "yarn", "next start");
+        api.framework = Some("next".to_owned());
+        api.build_command = Some("next build".to_owned());
+    });
+    stack("plain static", &|api| {
+        api.kind = Kind::Static;
+        api.language = "html".to_owned();
+        api.package_manager = None;
+    });
+    stack("go", &|api| {
+        api.language = "go".to_owned();
+        api.language_version = Some("1.24.3".to_owned());
+        api.start_command = Some("./api serve".to_owned());
+        fact(api, "go.main", "./cmd/api");
+    });
+    stack("rust", &|api| {
+        api.language = "rust".to_owned();
+        api.language_version = None;
+        api.start_command = None;
+        fact(api, "lockfile", "Cargo.lock");
+    });
+    stack("maven", &|api| {
+        api.language = "java".to_owned();
+        api.language_version = Some("21".to_owned());
+        api.package_manager = Some("maven".to_owned());
+    });
+    snapshots(|| insta::assert_snapshot!("stacks", all(&out)));
+}
+
+#[test]
+fn a_stack_without_a_template_is_refused() {
+    let check = |language: &str, manager: Option<&str>, says: &str| {
+        let mut survey = survey();
+        service(&mut survey, "mcp").language = language.to_owned();
+        service(&mut survey, "mcp").package_manager = manager.map(str::to_owned);
+        let failure = dockerfiles(&blueprint(&survey, ""), &survey).unwrap_err();
+        assert_eq!(failure.code, Code::NotSupported);
+        assert!(failure.message.contains(says), "{failure}");
+    };
+    check("cobol", None, "cobol");
+    check("python", Some("pipenv"), "pipenv");
+    check("node", Some("deno"), "deno");
+}
+
+#[test]
+fn every_dockerfile_keeps_the_rules_of_an_old_engine() {
+    let survey = survey();
+    for file in dockerfiles(&blueprint(&survey, ""), &survey).unwrap().iter().filter(|file| file.path.ends_with("Dockerfile")) {
+        for never in ["# syntax=", "--link", "<<", "npm start", ":latest", "--platform"] {
+            assert!(!file.text.contains(never), "{} has {never}", file.path);
+        }
+        for always in ["USER 10001:10001", "CMD [", "LABEL org.opencontainers.image.title="] {
+            assert!(file.text.contains(always), "{} lacks {always}", file.path);
+        }
+        for line in file.text.lines().filter(|line| line.contains("target=")) {
+            assert!(line.contains("target=/"), "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_images_that_a_build_starts_from_are_known() {
+    let survey = survey();
+    let files = dockerfiles(&blueprint(&survey, ""), &survey).unwrap();
+    assert_eq!(bases(text(&files, "web/Dockerfile")), ["node:22-slim"]);
+    assert_eq!(bases(text(&files, "api/Dockerfile")), ["python:3.13-slim"]);
+    assert_eq!(bases(text(&files, "docs/Dockerfile")), ["node:22-slim", "nginx:stable"]);
+    assert_eq!(bases("ARG V=3\nFROM --platform=linux/amd64 a:${V} as x\nfrom x\nFROM scratch\nFROM b AS y\nCOPY --from=c / /\n"), ["a:3", "b"]);
+}
+
+/// Texts that try to become something else.
+const HOSTILE: &[&str] = &[
+    "{{ .Release.Name }}",
+    "}}{{ fail \"x\" }}",
+    "a\nevil: true",
+    "\"; rm -rf /; \"",
+    "$(cat /etc/passwd)",
+    "$$(HOME) ${HOME} `id`",
+    "yes",
+    "0755",
+    "1e3",
+    "null",
+    "# not a comment",
+    "a: b\t- c",
+    "\u{2028}\u{feff}\u{0}x",
+    "'''",
+    "*anchor &x !tag",
+    "",
+];
+
+#[test]
+fn no_value_becomes_anything_but_itself() {
+    for hostile in HOSTILE {
+        let mut survey = survey();
+        let mcp = service(&mut survey, "mcp");
+        mcp.env.push(EnvRead {
+            name: EnvName::parse("ODD").unwrap(),
+            required: Required::Yes,
+            secret: false,
+            phases: vec![Phase::Run],
+            default: Some((*hostile).to_owned()),
+            consumers: vec![],
+            evidence: vec![landfall::evidence::Place { file: format!("a{hostile}.py"), line: 1, text: (*hostile).to_owned() }],
+        });
+        let mut blueprint = blueprint(&survey, "[service.mcp.env]\nODD = \"x\"\n");
+        for workload in &mut blueprint.workloads {
+            for setting in workload.env.iter_mut().filter(|setting| setting.name.as_str() == "ODD") {
+                setting.value = landfall::blueprint::EnvValue::Literal { text: (*hostile).to_owned() };
+                setting.why = format!("because {hostile}");
+            }
+        }
+        let files = charts(&blueprint, &environments(), &tags(&blueprint));
+        let values: serde_json::Value = serde_saphyr::from_str(text(&files, "deploy/charts/mcp/values.yaml")).unwrap();
+        assert_eq!(values.pointer("/env/ODD"), Some(&serde_json::Value::String((*hostile).to_owned())), "{hostile:?}");
+        let plain = charts(&self::blueprint(&self::survey(), ""), &environments(), &tags(&blueprint));
+        for file in plain.iter().filter(|file| file.path.contains("/templates/")) {
+            assert_eq!(text(&files, &file.path), file.text, "templates never change with the input");
+        }
+    }
+}
+
+#[test]
+fn no_command_leaves_its_instruction() {
+    for hostile in HOSTILE.iter().filter(|hostile| !hostile.is_empty()) {
+        let mut survey = survey();
+        let api = service(&mut survey, "api");
+        api.start_command = Some(format!("python '{}'", hostile.replace('\'', "")));
+        let web = service(&mut survey, "web");
+        web.build_command = Some(format!("echo {hostile} \\\nUSER root"));
+        let files = dockerfiles(&blueprint(&survey, ""), &survey).unwrap();
+        let instructions = |text: &str| -> Vec<String> {
+            let mut continued = false;
+            let mut out = Vec::new();
+            for line in text.lines() {
+                if !continued && !line.trim().is_empty() && !line.starts_with('#') {
+                    out.push(line.split_whitespace().next().unwrap_or_default().to_owned());
+                }
+                continued = line.trim_end().ends_with('\\');
+            }
+            out
+        };
+        let plain = self::survey();
+        let expected = dockerfiles(&self::blueprint(&plain, ""), &plain).unwrap();
+        for path in ["api/Dockerfile", "web/Dockerfile"] {
+            assert_eq!(instructions(text(&files, path)), instructions(text(&expected, path)), "{hostile:?}");
+        }
+        let command = text(&files, "api/Dockerfile").lines().find_map(|line| line.strip_prefix("CMD ")).unwrap().to_owned();
+        assert!(serde_json::from_str::<Vec<String>>(&command).is_ok(), "{command}");
+    }
+}
+
+#[test]
+fn a_path_that_cannot_stand_in_an_instruction_is_refused() {
+    for hostile in ["../x", "/etc", "a b", "a\nUSER root", "$(id)", "a;b"] {
+        let mut survey = survey();
+        service(&mut survey, "docs").build_facts.insert("static.dir".to_owned(), hostile.to_owned());
+        assert_eq!(dockerfiles(&blueprint(&survey, ""), &survey).unwrap_err().code, Code::RenderFailed, "{hostile:?}");
+    }
+}
+
+#[test]
+fn the_same_content_has_the_same_version() {
+    let blueprint = blueprint(&survey(), "");
+    let version = |tag: &str| {
+        let tags = blueprint.workloads.iter().map(|workload| (workload.name.clone(), tag.to_owned())).collect();
+        let files = charts(&blueprint, &environments(), &tags);
+        let version = |name: &str| text(&files, &format!("deploy/charts/{name}/Chart.yaml")).lines().find(|line| line.starts_with("version:")).unwrap().to_owned();
+        (version("api"), version("postgres"))
+    };
+    assert_eq!(version("a"), version("a"));
+    assert_ne!(version("a").0, version("b").0);
+    assert_eq!(version("a").1, version("b").1, "a public image has its own tag");
+}
