@@ -21,3 +21,4 @@ pub mod survey;
 pub mod config;
 pub mod blueprint;
 pub mod ports;
+pub mod adapters;
