@@ -169,9 +169,8 @@ impl Ran {
 
     /// Reads its standard output as JSON; says what it printed where it is none.
     pub fn json<T: serde::de::DeserializeOwned>(&self, doing: &str) -> Result<T, Failure> {
-        serde_json::from_str(self.stdout.trim()).map_err(|error| {
-            self.failure(doing).cause(format!("not the JSON that was expected: {error}")).cause(plain(self.stdout.trim(), 200))
-        })
+        serde_json::from_str(self.stdout.trim())
+            .map_err(|error| self.failure(doing).cause(format!("not the JSON that was expected: {error}")).cause(plain(self.stdout.trim(), 200)))
     }
 
     /// `PROGRAM_FAILED` with the exit code and the last lines.
@@ -435,8 +434,7 @@ mod tests {
 
     fn alive(process: i32) -> bool {
         // A killed process that nobody has reaped yet is a zombie: dead as well.
-        std::fs::read_to_string(format!("/proc/{process}/stat"))
-            .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+        std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
     }
 
     #[tokio::test]
