@@ -1,0 +1,230 @@
+//! The adapters against a real Minikube; `LANDFALL_TEST_PROFILE` names its profile.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests may stop at the first surprise"
+)]
+
+use landfall::adapters::docker::DockerImages;
+use landfall::adapters::minikube::{Minikube, Surroundings};
+use landfall::failure::Code;
+use landfall::names::{ImageRef, ProfileName};
+use landfall::ports::{BuildRequest, Images as _, LocalCluster as _, ProfileStatus, Progress, Proof, Silent, TryStart};
+use landfall::secret::Secret;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+fn profile() -> ProfileName {
+    ProfileName::parse(std::env::var("LANDFALL_TEST_PROFILE").expect("LANDFALL_TEST_PROFILE names the profile of a running test cluster")).unwrap()
+}
+
+async fn prove(state: &Path) -> Proof {
+    Minikube::new(state.to_owned()).prove(&profile()).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_cluster_is_proven_and_its_kubeconfig_is_private() {
+    let state = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    let proof = prove(state.path()).await;
+    assert!(started.elapsed() < Duration::from_millis(2_500), "{:?}", started.elapsed());
+    assert!(proof.checks.len() >= 10 && proof.checks.iter().all(|check| check.ok), "{:#?}", proof.checks);
+    assert!(proof.checks.iter().any(|check| check.check == "server certificate"));
+    let facts = std::fs::metadata(&proof.kubeconfig).unwrap();
+    assert_eq!(facts.permissions().mode() & 0o777, 0o600);
+    let written = facts.modified().unwrap();
+    let again = prove(state.path()).await;
+    assert_eq!(again.fingerprint, proof.fingerprint);
+    assert_eq!(std::fs::metadata(&again.kubeconfig).unwrap().modified().unwrap(), written, "the kubeconfig was rewritten without need");
+}
+
+#[tokio::test]
+async fn the_profile_is_listed_as_running() {
+    let state = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    let profiles = Minikube::new(state.path().to_owned()).profiles().await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    let ours = profiles.iter().find(|one| one.name == profile()).unwrap();
+    assert_eq!(ours.status, ProfileStatus::Running);
+}
+
+#[tokio::test]
+async fn a_home_with_another_ca_is_refused_by_the_handshake() {
+    let state = tempfile::tempdir().unwrap();
+    let mut around = Surroundings::read(state.path().to_owned());
+    let home = state.path().join(".minikube");
+    let folder = home.join("profiles").join(profile().as_str());
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["config.json", "client.crt", "client.key", "apiserver.crt"] {
+        std::fs::copy(around.profile_folder(profile().as_str()).join(name), folder.join(name)).unwrap();
+    }
+    // Another authority of the same machine: the one for container engines.
+    std::fs::copy(around.minikube_home.join("certs/ca.pem"), home.join("ca.crt")).unwrap();
+    around.minikube_home = home;
+    let failure = Minikube::with(around).prove(&profile()).await.unwrap_err();
+    assert_eq!(failure.code, Code::WrongCluster, "{failure}");
+    assert!(failure.causes.iter().any(|cause| cause.starts_with("handshake with that CA alone") && cause.contains("UnknownIssuer")), "{failure}");
+    assert!(failure.causes.iter().any(|cause| cause.starts_with("context CA")), "every failed comparison is listed: {failure}");
+}
+
+#[tokio::test]
+async fn programs_are_found_with_their_versions() {
+    let state = tempfile::tempdir().unwrap();
+    let programs = Minikube::new(state.path().to_owned()).programs().await;
+    for name in ["minikube", "helm", "docker"] {
+        let found = programs.iter().find(|program| program.name == name).unwrap();
+        assert!(found.version.is_some() && found.problem.is_empty(), "{found:?}");
+    }
+}
+
+fn request(tag: &str, folder: &Path, files: &[(&str, &str)], dockerfile: &str) -> BuildRequest {
+    for (file, content) in files {
+        let path = folder.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    BuildRequest {
+        reference: image(tag),
+        context: folder.to_owned(),
+        files: files.iter().map(|(file, _)| (*file).to_owned()).collect(),
+        dockerfile: dockerfile.to_owned(),
+        build_args: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        labels: BTreeMap::from([("landfall.test".to_owned(), tag.to_owned())]),
+        deadline: Duration::from_secs(180),
+    }
+}
+
+fn image(tag: &str) -> ImageRef {
+    ImageRef::parse(format!("localhost/landfall-adapters/{tag}:{}", std::process::id())).unwrap()
+}
+
+fn trial(reference: ImageRef) -> TryStart {
+    TryStart { reference, user: "10001".to_owned(), env: BTreeMap::new(), writable: vec!["/tmp".to_owned()], command: None, watch: Duration::from_secs(2) }
+}
+
+#[derive(Default)]
+struct Notes(std::sync::Mutex<Vec<String>>);
+impl Progress for Notes {
+    fn note(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+    fn amount(&self, _done: u64, _total: u64) {}
+}
+
+const BASE: &str = "debian:bookworm-slim";
+
+#[tokio::test]
+async fn a_build_mounts_secrets_and_caches_and_leaves_no_trace_of_them() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let images = DockerImages::new(state.path().to_owned());
+    let dockerfile = format!(
+        "FROM {BASE}\nCOPY a.txt /app/a.txt\nRUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=token test \"$(cat /run/secrets/token)\" = q8w7e6r5 && date +%N > /app/made\nUSER 10001\nCMD [\"cat\", \"/app/a.txt\"]\n"
+    );
+    let mut request = request("secret", folder.path(), &[("a.txt", "hello")], &dockerfile);
+    request.secrets.insert("token".to_owned(), Secret::new("q8w7e6r5"));
+    let built = images.build(&proof, &request, &Silent).await.unwrap();
+    assert!(built.id.starts_with("sha256:") && built.user == "10001", "{built:?}");
+    // The same input again comes from the cache.
+    let notes = Notes::default();
+    let built = images.build(&proof, &request, &notes).await.unwrap();
+    let notes = notes.0.into_inner().unwrap();
+    assert!(notes.iter().any(|note| note.contains("step 3/3 RUN") && note.ends_with("(cached)")), "{notes:?}");
+    let how = images.deliver(&proof, &request.reference, &built.id, &Silent).await.unwrap();
+    let nodes = images.on_nodes(&proof, &request.reference).await.unwrap();
+    assert!(nodes.iter().all(|node| node.id.as_deref() == Some(built.id.as_str())), "{how}: {nodes:?}");
+    assert_eq!(images.secrets_in_layers(&proof, &request.reference).await.unwrap(), Vec::<String>::new());
+    let started = images.try_start(&proof, &trial(request.reference.clone())).await.unwrap();
+    assert_eq!((started.exit_code, started.log.as_str()), (Some(0), "hello"));
+    images.untag(&proof, &request.reference).await.unwrap();
+    assert!(images.inspect(&proof, &request.reference).await.unwrap().is_none());
+    assert!(images.on_nodes(&proof, &request.reference).await.unwrap().iter().all(|node| node.id.is_none()));
+    images.untag(&proof, &request.reference).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failing_build_says_which_step_and_why() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let images = DockerImages::new(state.path().to_owned());
+    let fails =
+        async |tag: &str, dockerfile: String| images.build(&proof, &request(tag, folder.path(), &[("a.txt", "x")], &dockerfile), &Silent).await.unwrap_err();
+    let failure = fails("missing-copy", format!("FROM {BASE}\nCOPY nope.txt /x\n")).await;
+    assert_eq!(failure.code, Code::BuildFailed);
+    assert!(failure.message.contains("COPY nope.txt") && failure.message.contains("not in the build context"), "{failure}");
+    let failure = fails("exit", format!("FROM {BASE}\nRUN echo seen-this; make-it-so\n")).await;
+    assert!(failure.message.contains("RUN echo seen-this") && failure.message.contains("a program is missing"), "{failure}");
+    assert!(failure.causes.iter().any(|cause| cause == "seen-this"), "{failure}");
+    let failure = fails("base", "FROM localhost/landfall-adapters/no-such-base:1\n".to_owned()).await;
+    assert!(failure.message.contains("base image"), "{failure}");
+    let failure = fails("syntax", format!("FROM {BASE}\nRUNN x\n")).await;
+    assert!(failure.message.contains("the Dockerfile has an error"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_frontend_that_cannot_be_had_does_not_stop_a_build() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let images = DockerImages::new(state.path().to_owned());
+    let request = request("frontend", folder.path(), &[("a.txt", "x")], &format!("# syntax=localhost:1/no-such/frontend:1\nFROM {BASE}\nCOPY a.txt /a.txt\n"));
+    images.build(&proof, &request, &Silent).await.unwrap();
+    images.untag(&proof, &request.reference).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_build_past_its_deadline_is_stopped() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let mut request = request("late", folder.path(), &[("a.txt", "x")], &format!("FROM {BASE}\nRUN sleep 61\n"));
+    request.deadline = Duration::from_secs(4);
+    let started = Instant::now();
+    let failure = DockerImages::new(state.path().to_owned()).build(&proof, &request, &Silent).await.unwrap_err();
+    assert_eq!(failure.code, Code::Deadline, "{failure}");
+    assert!(failure.causes[0].contains("RUN sleep 61"), "{failure}");
+    assert!(started.elapsed() < Duration::from_secs(15));
+}
+
+#[tokio::test]
+async fn starts_are_told_apart() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let images = DockerImages::new(state.path().to_owned());
+    let request = request("start", folder.path(), &[("a.txt", "x")], &format!("FROM {BASE}\nCMD [\"sh\", \"-c\", \"echo up; sleep 60\"]\n"));
+    images.build(&proof, &request, &Silent).await.unwrap();
+    let with = |command: Option<&[&str]>| TryStart {
+        command: command.map(|parts| parts.iter().map(|part| (*part).to_owned()).collect()),
+        ..trial(request.reference.clone())
+    };
+    let healthy = images.try_start(&proof, &with(None)).await.unwrap();
+    assert_eq!((healthy.exit_code, healthy.log.as_str(), healthy.error.as_str()), (None, "up", ""));
+    let crashing = images.try_start(&proof, &with(Some(&["sh", "-c", "echo oh no >&2; exit 3"]))).await.unwrap();
+    assert_eq!((crashing.exit_code, crashing.log.as_str()), (Some(3), "oh no"));
+    let fenced = images.try_start(&proof, &with(Some(&["sh", "-c", "id -u; ls /sys/class/net; touch /x; touch /tmp/x && echo written"]))).await.unwrap();
+    assert!(fenced.log.contains("10001\nlo\n") && fenced.log.contains("Read-only file system") && fenced.log.contains("written"), "{}", fenced.log);
+    let missing = images.try_start(&proof, &with(Some(&["/no/such/program"]))).await.unwrap();
+    assert!(missing.error.contains("/no/such/program") && missing.exit_code == Some(127), "{missing:?}");
+    images.untag(&proof, &request.reference).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_is_found_in_a_layer_after_its_deletion() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let images = DockerImages::new(state.path().to_owned());
+    let dockerfile = format!("FROM {BASE}\nARG NPM_TOKEN\nCOPY . /app\nRUN rm /app/.env\nENV API_KEY=q8w7e6r5t4\n");
+    let mut request = request("leak", folder.path(), &[(".env", "JWT_SECRET=8fj3kd93jf83jd\n"), ("main.py", "print()\n")], &dockerfile);
+    request.build_args.insert("NPM_TOKEN".to_owned(), "t4r5e6w7q8".to_owned());
+    images.build(&proof, &request, &Silent).await.unwrap();
+    let found = images.secrets_in_layers(&proof, &request.reference).await.unwrap().join("\n");
+    assert!(found.contains("/app/.env: an environment file with secret values"), "{found}");
+    assert!(found.contains("environment API_KEY") && found.contains("the value of NPM_TOKEN"), "{found}");
+    assert!(!found.contains("8fj3kd93jf83jd") && !found.contains("q8w7e6r5t4") && !found.contains("t4r5e6w7q8"), "{found}");
+    images.untag(&proof, &request.reference).await.unwrap();
+}
