@@ -20,4 +20,8 @@ pub mod evidence;
 pub mod survey;
 pub mod config;
 pub mod blueprint;
+pub mod quantity;
 pub mod ports;
+pub mod probe;
+pub mod rollout;
+pub mod adapters;
