@@ -46,11 +46,19 @@ fn tidy(schema: &mut Map<String, Value>, close: bool) {
     if schema.get("default").is_some_and(|default| default.is_null() || default == &json!([]) || default == &json!("")) {
         schema.remove("default");
     }
+    // What an unsigned type cannot be anyway.
+    if schema.get("minimum") == Some(&json!(0)) {
+        schema.remove("minimum");
+    }
     without_null(schema);
     constants(schema);
     for keyword in ["items", "additionalProperties"] {
         if let Some(Value::Object(inner)) = schema.get_mut(keyword) {
             tidy(inner, close);
+            if close {
+                // What the argument's own description says already.
+                inner.remove("description");
+            }
         }
     }
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
@@ -122,13 +130,19 @@ fn constants(schema: &mut Map<String, Value>) {
     }
 }
 
-/// The fields that every reply has: they are told once, in the full schema, and kept short in the list.
-const COMMON: &[&str] = &["target", "operation", "approval", "gates", "diagnoses", "files", "values_needed", "resources", "next"];
+/// Fields that many replies have, or that few callers look into: their types are told in the full schema, and kept short in the list.
+const SHORT: &[&str] = &["operation", "approval", "next", "passed_over", "skipped", "unknown", "proof", "programs"];
+/// Fields that every reply may have and no caller chooses by: the full schema alone has them.
+const LEFT_OUT: &[&str] = &["schema_version", "target", "gates", "diagnoses", "files", "values_needed", "resources", "seen_at"];
 
 fn shallow(root: &mut Map<String, Value>) {
+    if let Some(Value::Array(required)) = root.get_mut("required") {
+        required.retain(|name| name.as_str().is_none_or(|name| !LEFT_OUT.contains(&name)));
+    }
     let Some(Value::Object(properties)) = root.get_mut("properties") else { return };
+    properties.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
     for (name, property) in properties.iter_mut() {
-        cut(property, if COMMON.contains(&name.as_str()) { 0 } else { 1 });
+        cut(property, if SHORT.contains(&name.as_str()) { 0 } else { 1 });
     }
 }
 
@@ -152,6 +166,7 @@ fn cut(schema: &mut Value, levels: usize) {
     if let Some(Value::Object(properties)) = map.get_mut("properties") {
         for inner in properties.values_mut() {
             cut(inner, levels - 1);
+            brief(inner);
         }
     }
     for keyword in ["anyOf", "oneOf", "allOf"] {
@@ -161,6 +176,13 @@ fn cut(schema: &mut Value, levels: usize) {
             }
         }
     }
+}
+
+/// Of a field two levels down, its type alone.
+fn brief(schema: &mut Value) {
+    let Value::Object(map) = schema else { return };
+    map.remove("enum");
+    map.remove("items");
 }
 
 /// What is wrong with the arguments' numbers, by the ranges of the schema.

@@ -99,7 +99,6 @@ impl<O: Offer> AnyTool for O {
         };
         let hints = ToolAnnotations::with_title(O::TITLE).read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(O::OPEN_WORLD);
         rmcp::model::Tool::new(O::NAME, O::DESCRIPTION, schema::accepts::<O::Ask>())
-            .with_title(O::TITLE)
             .with_raw_output_schema(schema::returns::<With<O::More>>())
             .with_annotations(hints)
     }

@@ -15,7 +15,7 @@ impl Offer for AnalyzeProject {
     type More = Analysis;
     const NAME: &'static str = "analyze_project";
     const TITLE: &'static str = "Analyze project";
-    const DESCRIPTION: &'static str = "Survey a codebase on disk without running it: services, languages, ports, health routes, environment variables, backing services, MCP servers, specs and cross-file problems, each with file:line. Start here; needs no engine and no cluster.";
+    const DESCRIPTION: &'static str = "Survey a codebase without running it: services, ports, health routes, environment variables, backing services, MCP servers, specs, cross-file problems, each with file:line. Start here; needs no cluster.";
     const EFFECT: Effect = Effect::Reads;
     const LOOKS_AT: &'static str = "the files of the workspace";
 

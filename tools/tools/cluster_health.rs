@@ -15,7 +15,7 @@ impl Offer for ClusterHealth {
     type More = Healthy;
     const NAME: &'static str = "cluster_health";
     const TITLE: &'static str = "Cluster health";
-    const DESCRIPTION: &'static str = "Report the health of the deployed app (or with scope=cluster of the whole local cluster): counts, warnings, unhealthy objects and, for each, the diagnosed cause with evidence and remedy. logs=N adds redacted log lines.";
+    const DESCRIPTION: &'static str = "Report the health of the deployed app or the local cluster: counts, warnings, unhealthy objects and, for each, the diagnosed cause with evidence and remedy. logs=N adds redacted log lines.";
     const EFFECT: Effect = Effect::Reads;
     const LOOKS_AT: &'static str = "the API server of the profile";
 

@@ -15,7 +15,7 @@ impl Offer for GenerateChart {
     type More = Charted;
     const NAME: &'static str = "generate_chart";
     const TITLE: &'static str = "Generate charts";
-    const DESCRIPTION: &'static str = "Write one Helm chart per service (values per environment, values schema, probes, limits, network policy, secrets by reference) under deploy/charts, judged by the helm gate. A file that a person changed is shown, not overwritten.";
+    const DESCRIPTION: &'static str = "Write one Helm chart per service (values per environment, schema, probes, limits, secrets by reference), judged by the helm gate. A file that a person changed is shown, not overwritten.";
     const EFFECT: Effect = Effect::Writes;
     const LOOKS_AT: &'static str = "the files of the workspace and helm";
 

@@ -15,7 +15,7 @@ impl Offer for OperationStatus {
     type More = Progressed;
     const NAME: &'static str = "operation_status";
     const TITLE: &'static str = "Operation status";
-    const DESCRIPTION: &'static str = "Follow an operation begun by another tool: waits up to 2.5 s for news and returns state, step, progress and new events; once settled, its result. Repeat with after=<last event> until the state is settled.";
+    const DESCRIPTION: &'static str = "Follow an operation begun by another tool: waits up to 2.5 s for news; returns state, progress, new events and, once settled, the result. Repeat with after=<last event> until settled.";
     const EFFECT: Effect = Effect::Reads;
     const LOOKS_AT: &'static str = "the journal of the operation";
 

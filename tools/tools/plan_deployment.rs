@@ -15,7 +15,7 @@ impl Offer for PlanDeployment {
     type More = Planned;
     const NAME: &'static str = "plan_deployment";
     const TITLE: &'static str = "Plan deployment";
-    const DESCRIPTION: &'static str = "Show what a deploy would do, changing nothing: stages, install order in waves, object changes, approvals, values still needed, the way back, and a digest that deploy can be bound to. Works without a cluster.";
+    const DESCRIPTION: &'static str = "Show what a deploy would do, changing nothing: stages, install order, changes, approvals, values still needed, the way back, and a digest to bind deploy to. Works without a cluster.";
     const EFFECT: Effect = Effect::Reads;
     const LOOKS_AT: &'static str = "the files of the workspace and the API server of the profile";
 

@@ -16,7 +16,7 @@ impl Offer for ValidateEnv {
     type More = Validated;
     const NAME: &'static str = "validate_env";
     const TITLE: &'static str = "Validate environment";
-    const DESCRIPTION: &'static str = "Before a deploy: check tools, the local cluster's proof, resources and required values. After it: check reachability, environment in the running processes, smoke requests, logs and metrics. Returns gates with evidence; long checks return an operation.";
+    const DESCRIPTION: &'static str = "Before a deploy: check tools, the cluster's proof, resources, required values. After it: reachability, environment in the running processes, smoke requests, logs, metrics. Returns gates with evidence.";
     const EFFECT: Effect = Effect::Reads;
     const LOOKS_AT: &'static str = "the programs of this machine and the API server of the profile";
 

@@ -15,7 +15,7 @@ impl Offer for VerifyMcp {
     type More = Verified;
     const NAME: &'static str = "verify_mcp";
     const TITLE: &'static str = "Verify deployed MCP server";
-    const DESCRIPTION: &'static str = "Prove the MCP server of the deployed app: handshake, tools/list and real tools/call with the Host header its chatbot uses. Needs a deployed app; calls only read-only tools unless writes=with_cleanup is approved.";
+    const DESCRIPTION: &'static str = "Prove the MCP server of the deployed app: handshake, tools/list and real tools/call with the Host header its chatbot uses. Calls only read-only tools unless writes=with_cleanup is approved.";
     const EFFECT: Effect = Effect::Reads;
     const LOOKS_AT: &'static str = "the deployed MCP server and the API server of the profile";
 
