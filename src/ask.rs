@@ -10,36 +10,36 @@ use serde::{Deserialize, Serialize};
 macro_rules! ask {
     (@common $name:ident [$($done:tt)*] [all] $($own:tt)*) => {
         ask!(@make $name [$($done)*
-            /// Absolute path of the workspace. May be left out where the server has one allowed root.
+            /// Absolute path.
             pub workspace: Option<String>,
-            /// Minikube profile. Default: landfall.toml, else the only running profile.
+            /// Minikube profile.
             pub profile: Option<ProfileName>,
-            /// Namespace. Default: landfall.toml, else the app's name.
+            /// Default: the app's name.
             pub namespace: Option<Namespace>,
-            /// Only these services (names from analyze_project) and what they need. Default: all.
+            /// Default: all.
             pub services: Vec<ServiceName>,
-            /// Chooses values-<environment>.yaml; it is always deployed to Minikube. Default: minikube.
+            /// Chooses values-<environment>.yaml.
             pub environment: Option<EnvironmentName>,
-            /// Token of an earlier reply whose status was approval_needed.
+            /// Token of an approval_needed reply.
             pub approval: Option<String>,
-            /// Seconds for the whole operation, 10 to 3600. Default: 900.
+            /// Default: 900.
             #[schemars(range(min = 10, max = 3600))]
             pub deadline_s: Option<u32>,
         ] $($own)*);
     };
     (@common $name:ident [$($done:tt)*] [target] $($own:tt)*) => {
         ask!(@make $name [$($done)*
-            /// Absolute path of the workspace. May be left out where the server has one allowed root.
+            /// Absolute path.
             pub workspace: Option<String>,
-            /// Minikube profile. Default: landfall.toml, else the only running profile.
+            /// Minikube profile.
             pub profile: Option<ProfileName>,
-            /// Namespace. Default: landfall.toml, else the app's name.
+            /// Default: the app's name.
             pub namespace: Option<Namespace>,
         ] $($own)*);
     };
     (@common $name:ident [$($done:tt)*] [workspace] $($own:tt)*) => {
         ask!(@make $name [$($done)*
-            /// Absolute path of the workspace. May be left out where the server has one allowed root.
+            /// Absolute path.
             pub workspace: Option<String>,
         ] $($own)*);
     };
@@ -78,14 +78,10 @@ pub enum Through {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflict {
-    /// Change nothing and show the difference.
     #[default]
     Stop,
-    /// Leave the person's file as it is.
     Keep,
-    /// Three-way merge against what was last generated.
     Merge,
-    /// Replace it, after approval.
     Replace,
 }
 
@@ -202,9 +198,9 @@ pub enum ReportFormat {
 ask!(
     /// Arguments of analyze_project.
     AnalyzeProject(workspace) {
-        /// Sub-folder to survey, relative to the workspace. Default: the workspace itself.
+        /// Sub-folder; default: all.
         pub path: Option<String>,
-        /// summary, or full: every fact with its evidence inline.
+        /// full: every fact with its evidence.
         pub detail: Detail,
     }
 );
@@ -212,11 +208,11 @@ ask!(
 ask!(
     /// Arguments of plan_deployment.
     PlanDeployment(all) {
-        /// The last stage to plan. Default: validate.
+        /// Last stage.
         pub through: Through,
-        /// Where secret values come from: NAME=env:VAR, NAME=file:PATH, NAME=file:.env#KEY, NAME=secret:SECRET/KEY or NAME=generate.
+        /// As in deploy.
         pub secrets: Vec<String>,
-        /// Backing services: postgres=in_cluster for a development instance, or postgres=url:NAME for the secret that holds its URL.
+        /// As in deploy.
         pub backing: Vec<String>,
     }
 );
@@ -224,13 +220,13 @@ ask!(
 ask!(
     /// Arguments of containerize.
     Containerize(all) {
-        /// files writes Dockerfiles only and needs no engine; image also builds and judges.
+        /// files needs no engine; image also builds and judges.
         pub until: Until,
-        /// For a file that a person changed.
+        /// For a file that a person changed; stop shows the difference, replace needs approval.
         pub on_conflict: OnConflict,
-        /// Public build arguments, NAME=value. Names that look secret are refused.
+        /// Public build arguments, NAME=value.
         pub build_values: Vec<String>,
-        /// BuildKit secret mounts, NAME=source (sources as for deploy's secrets).
+        /// BuildKit secret mounts, NAME=source as in deploy.
         pub build_secrets: Vec<String>,
     }
 );
@@ -238,13 +234,13 @@ ask!(
 ask!(
     /// Arguments of generate_chart.
     GenerateChart(all) {
-        /// Values files to write. Default: minikube and prod.
+        /// Values files; default: minikube, prod.
         pub environments: Vec<EnvironmentName>,
-        /// How web and static services are reached from outside the cluster.
+        /// How web services are reached from outside.
         pub expose: Expose,
-        /// For a file that a person changed.
+        /// For a file that a person changed; stop shows the difference, replace needs approval.
         pub on_conflict: OnConflict,
-        /// Backing services, as for deploy.
+        /// As in deploy.
         pub backing: Vec<String>,
     }
 );
@@ -252,19 +248,19 @@ ask!(
 ask!(
     /// Arguments of deploy.
     Deploy(all) {
-        /// The last stage to run. Verified needs validate. Default: validate.
+        /// Last stage; verified needs validate.
         pub through: Through,
-        /// Digest of the plan that must be carried out exactly. Default: a fresh plan.
+        /// Digest of the plan to carry out exactly; default: a fresh plan.
         pub plan: Option<String>,
         /// Ask once, or before each stage.
         pub pause: Option<Pause>,
-        /// rollback to the last verified revision when a gate refuses, or hold the state.
+        /// When a gate refuses: roll back to the last verified revision, or hold.
         pub on_refusal: OnRefusal,
-        /// Where secret values come from: NAME=env:VAR, NAME=file:PATH, NAME=file:.env#KEY, NAME=secret:SECRET/KEY or NAME=generate. Never a value.
+        /// Sources, never values: NAME=env:VAR, NAME=file:PATH, NAME=file:.env#KEY, NAME=secret:SECRET/KEY, NAME=generate.
         pub secrets: Vec<String>,
-        /// Backing services: postgres=in_cluster for a development instance, or postgres=url:NAME for the secret that holds its URL.
+        /// postgres=in_cluster, or postgres=url:NAME (the secret with its URL).
         pub backing: Vec<String>,
-        /// Start (or create) the profile if it does not run; part of the approval.
+        /// Start (or create) the profile if it does not run.
         pub start_cluster: bool,
     }
 );
@@ -272,18 +268,18 @@ ask!(
 ask!(
     /// Arguments of validate_env.
     ValidateEnv(target) {
-        /// before: tools, cluster, values. after: the deployed app. auto: after, if releases exist.
+        /// before a deploy, or after; auto: after, if releases exist.
         pub when: When,
-        /// Only these groups of checks. Default: all that fit.
+        /// Default: all that fit.
         pub checks: Vec<CheckGroup>,
-        /// writing lets smoke requests write, after approval.
+        /// writing needs approval.
         pub smoke: SmokeMode,
-        /// Only these services. Default: all.
+        /// Default: all.
         pub services: Vec<ServiceName>,
-        /// Stability and log window in seconds, 0 to 600. Default: 30.
+        /// Stability and log window; default: 30.
         #[schemars(range(max = 600))]
         pub window_s: Option<u32>,
-        /// Token of an earlier reply whose status was approval_needed.
+        /// Token of an approval_needed reply.
         pub approval: Option<String>,
     }
 );
@@ -291,19 +287,19 @@ ask!(
 ask!(
     /// Arguments of verify_mcp.
     VerifyMcp(target) {
-        /// The MCP server. Default: the only one.
+        /// Default: the only MCP server.
         pub service: Option<ServiceName>,
-        /// The service from whose place it is called. Default: its caller.
+        /// From whose place it is called; default: its caller.
         pub from_service: Option<ServiceName>,
-        /// Path of the endpoint. Default: found by protocol.
+        /// Endpoint; default: found by protocol.
         pub path: Option<String>,
-        /// Tools that may be called, each as: tool {json arguments}. Default: tools annotated read-only.
+        /// Each: tool {json arguments}; default: read-only tools.
         pub calls: Vec<String>,
-        /// with_cleanup lets a call write and be undone, after approval.
+        /// with_cleanup needs approval.
         pub writes: Writes,
-        /// prove: a chat message leads to a tool call that changes the database. Needs writes.
+        /// prove: chat message to changed row; needs writes.
         pub chat_path: ChatPath,
-        /// Token of an earlier reply whose status was approval_needed.
+        /// Token of an approval_needed reply.
         pub approval: Option<String>,
     }
 );
@@ -311,15 +307,15 @@ ask!(
 ask!(
     /// Arguments of rollback.
     Rollback(target) {
-        /// last_verified, uninstalled, or an app revision such as r3. Default: last_verified.
+        /// last_verified (default), uninstalled, or a revision such as r3.
         pub to: Option<String>,
-        /// Only these services; the app is then named mixed. Default: what changed since.
+        /// Default: what changed since.
         pub services: Vec<ServiceName>,
-        /// Allow a revision that was not verified. Only together with a named revision.
+        /// Take a named revision that was not verified.
         pub allow_unverified: bool,
         /// Why, for the journal.
         pub reason: Option<String>,
-        /// Token of an earlier reply whose status was approval_needed.
+        /// Token of an approval_needed reply.
         pub approval: Option<String>,
     }
 );
@@ -327,11 +323,11 @@ ask!(
 ask!(
     /// Arguments of cluster_health.
     ClusterHealth(target) {
-        /// app, or the whole cluster's nodes and system pods as well.
+        /// cluster: nodes and system pods as well.
         pub scope: HealthScope,
         /// Only this service.
         pub service: Option<ServiceName>,
-        /// Last log lines of each container, redacted, 0 to 200. Default: 0.
+        /// Log lines per container; default: 0.
         #[schemars(range(max = 200))]
         pub logs: Option<u32>,
     }
@@ -340,9 +336,9 @@ ask!(
 ask!(
     /// Arguments of operation_status.
     OperationStatus(workspace) {
-        /// Operation id. Default: the newest.
+        /// Id; default: the newest.
         pub operation: Option<OperationId>,
-        /// Seconds to wait for news, 0 to 2.5. Default: 2.5.
+        /// Seconds to wait for news; default: 2.5.
         #[schemars(range(min = 0.0, max = 2.5))]
         pub wait_s: Option<f64>,
         /// Only events later than this number.
@@ -353,9 +349,9 @@ ask!(
 ask!(
     /// Arguments of cancel_operation.
     CancelOperation(workspace) {
-        /// Operation id. Default: the running one.
+        /// Id; default: the running one.
         pub operation: Option<OperationId>,
-        /// walk_back undoes what was changed; leave keeps and reports it.
+        /// walk_back undoes what was changed; leave reports it.
         pub undo: UndoMode,
     }
 );
@@ -363,11 +359,11 @@ ask!(
 ask!(
     /// Arguments of deployment_report.
     DeploymentReport(target) {
-        /// readiness, health, verdict, traceability or audit. Default: verdict.
+        /// Which report.
         pub kind: ReportKind,
-        /// markdown, json or html (as a resource). Default: markdown.
+        /// html comes as a resource.
         pub format: ReportFormat,
-        /// Operation id. Default: the newest that was settled.
+        /// Id; default: the newest settled one.
         pub operation: Option<OperationId>,
     }
 );

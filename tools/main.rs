@@ -1,1 +1,70 @@
-fn main() {}
+//! The program: joins engine, adapters and what is offered of them; the composition root, without a decision of its own.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "tests may stop at the first surprise"
+    )
+)]
+
+mod cli;
+mod consent;
+mod prompts;
+mod resources;
+mod schema;
+mod server;
+mod story;
+mod text;
+mod tools;
+mod transport;
+mod world;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use landfall::landfall::{Landfall, Setup};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let line = cli::CommandLine::parse();
+    logs(&line.common);
+    // Whoever installed a provider first has installed the only one there is.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("landfall: start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(cli::run(line));
+    // A read of stdin cannot be cancelled; it must not keep the program alive.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+/// The engine of this process, over the real world.
+fn landfall(roots: Vec<std::path::PathBuf>, approval: landfall::config::ApprovalMode, plan_only: bool) -> anyhow::Result<Landfall> {
+    let state = landfall::config::state_folder()?;
+    let world = world::world(&state)?;
+    let program = std::env::current_exe().context("find this program")?;
+    Ok(Landfall::new(world, Setup { state, roots, approval, program, plan_only }))
+}
+
+/// Logs go to stderr; `LANDFALL_LOG` or `-v` says how much.
+fn logs(common: &cli::Common) {
+    use tracing_subscriber::EnvFilter;
+    let level = match (common.quiet, common.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "landfall=info,warn",
+        (false, _) => "landfall=debug,info",
+    };
+    let filter = std::env::var("LANDFALL_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+}

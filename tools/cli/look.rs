@@ -1,0 +1,100 @@
+//! Commands that only look: analyze, plan, status, open, logs, doctor.
+
+use super::show::{Screen, exit_code};
+use crate::story::{Block, Mark};
+use crate::tools::{self, Offer as _};
+use landfall::ask;
+use landfall::evidence::Severity;
+use landfall::failure::Failure;
+use landfall::landfall::Landfall;
+use std::time::Duration;
+
+pub(super) async fn analyze(landfall: &Landfall, screen: &Screen, ask: ask::AnalyzeProject, check: bool) -> Result<u8, Failure> {
+    let reply = landfall.analyze(&ask).await?;
+    let blocked = reply.more.findings.iter().any(|finding| finding.severity == Severity::Blocker) || reply.more.ready.iter().any(|ready| !ready.containerizable);
+    let code = screen.reply::<tools::AnalyzeProject>(&reply);
+    Ok(if check && blocked { 10 } else { code })
+}
+
+pub(super) async fn plan(landfall: &Landfall, screen: &Screen, ask: ask::PlanDeployment, diff: bool) -> Result<u8, Failure> {
+    let reply = landfall.plan(&ask).await?;
+    if diff && !screen.json {
+        if let Some(plan) = &reply.more.plan {
+            let (text, _) = landfall.resource(&format!("landfall://plan/{}/diff", plan.digest)).await?;
+            screen.print(&text);
+            return Ok(exit_code(&reply.reply));
+        }
+    }
+    Ok(screen.reply::<tools::PlanDeployment>(&reply))
+}
+
+pub(super) async fn status(landfall: &Landfall, screen: &Screen, ask: ask::ClusterHealth, watch: bool) -> Result<u8, Failure> {
+    loop {
+        let looked = landfall.health(&ask).await;
+        if !watch {
+            return looked.map(|reply| screen.reply::<tools::ClusterHealth>(&reply));
+        }
+        if screen.live && !screen.json {
+            screen.print("\x1b[2J\x1b[H");
+        }
+        // A cluster that is away for a moment is a thing to watch as well.
+        let code = match &looked {
+            Ok(reply) if screen.json => {
+                screen.print(&format!("{}\n", serde_json::to_string(reply).unwrap_or_default()));
+                exit_code(&reply.reply)
+            }
+            Ok(reply) => screen.reply::<tools::ClusterHealth>(reply),
+            Err(failure) => screen.failure(failure),
+        };
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(code),
+        }
+    }
+}
+
+pub(super) async fn open(landfall: &Landfall, screen: &Screen, ask: ask::ClusterHealth) -> Result<u8, Failure> {
+    let (forward, url) = landfall.open(&ask).await?;
+    if screen.json {
+        screen.print(&format!("{}\n", serde_json::to_string_pretty(&url).unwrap_or_default()));
+    } else {
+        screen.print(&format!("{}\n", url.url));
+    }
+    screen.say(&format!("{} → {}; Ctrl-C ends it", url.service, forward.pod));
+    let _ = tokio::signal::ctrl_c().await;
+    drop(forward);
+    Ok(0)
+}
+
+pub(super) async fn logs(landfall: &Landfall, screen: &Screen, ask: ask::ClusterHealth, previous: bool) -> Result<u8, Failure> {
+    let logs = landfall.logs(&ask, previous).await?;
+    if screen.json {
+        screen.print(&format!("{}\n", serde_json::to_string_pretty(&logs).unwrap_or_default()));
+    } else {
+        screen.print(&screen.blocks(&tools::cluster_health::logs(&logs)));
+    }
+    Ok(0)
+}
+
+pub(super) async fn doctor(landfall: &Landfall, screen: &Screen) -> Result<u8, Failure> {
+    let programs = landfall.doctor().await;
+    let missing = programs.iter().filter(|program| !program.problem.is_empty()).count();
+    if screen.json {
+        screen.print(&format!("{}\n", serde_json::to_string_pretty(&programs).unwrap_or_default()));
+    } else {
+        let mut blocks = tools::validate_env::programs(&programs);
+        blocks.push(Block::title(""));
+        blocks.push(match missing {
+            0 => Block::Line(Mark::Good, "nothing is missing".to_owned()),
+            1 => Block::Line(Mark::Bad, "one thing to mend".to_owned()),
+            several => Block::Line(Mark::Bad, format!("{several} things to mend")),
+        });
+        screen.print(&screen.blocks(&blocks));
+    }
+    Ok(if missing == 0 { 0 } else { 7 })
+}
+
+/// What a survey shows in one line, for `landfall` alone.
+pub(super) fn facts(more: &landfall::reply::Analysis) -> Vec<Block> {
+    tools::AnalyzeProject::facts(more)
+}

@@ -1,0 +1,235 @@
+//! How replies look at a terminal: aligned, compact, coloured where there is a terminal that wants it; facts come from the story alone.
+
+use super::Common;
+use crate::story::{self, Block, Mark};
+use crate::tools::Offer;
+use landfall::evidence::Verdict;
+use landfall::failure::{Code, Failure, Owner};
+use landfall::reply::{OperationState, Reply, Status, With};
+use std::io::{IsTerminal as _, Write as _};
+
+/// Where replies and progress go.
+#[derive(Clone, Debug)]
+pub(crate) struct Screen {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+    pub(crate) colour: bool,
+    /// stderr is a terminal: progress may be drawn over.
+    pub(crate) live: bool,
+}
+
+impl Screen {
+    pub(crate) fn new(common: &Common) -> Self {
+        let wanted = !common.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Self { json: common.json, quiet: common.quiet, colour: wanted && std::io::stdout().is_terminal(), live: std::io::stderr().is_terminal() }
+    }
+
+    /// Text on stdout. A reader that has gone is not our failure.
+    pub(crate) fn print(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        let _ = out.flush();
+    }
+
+    /// A line on stderr, for people.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{}", clean(text));
+        }
+    }
+
+    /// A whole reply: its structure with `--json`, else drawn. Answers the exit code.
+    pub(crate) fn reply<O: Offer>(&self, reply: &With<O::More>) -> u8 {
+        if self.json {
+            match serde_json::to_string_pretty(reply) {
+                Ok(text) => self.print(&format!("{text}\n")),
+                Err(error) => return self.failure(&Failure::internal("write the reply").cause(error)),
+            }
+        } else {
+            self.print(&self.draw(&reply.reply, &O::facts(&reply.more)));
+        }
+        exit_code(&reply.reply)
+    }
+
+    /// A failure on stderr (with `--json` as JSON on stdout as well). Answers the exit code.
+    pub(crate) fn failure(&self, failure: &Failure) -> u8 {
+        if self.json {
+            self.print(&format!("{}\n", serde_json::to_string_pretty(failure).unwrap_or_default()));
+        }
+        let red = |text: &str| if self.colour && self.live { format!("\x1b[31;1m{text}\x1b[0m") } else { text.to_owned() };
+        eprintln!("{} {}", red(&format!("{}:", failure.code)), clean(&failure.message));
+        for cause in &failure.causes {
+            eprintln!("  because: {}", clean(cause));
+        }
+        if !failure.help.is_empty() {
+            eprintln!("  → {}", clean(&failure.help));
+        }
+        failure.code.exit_code()
+    }
+
+    fn draw(&self, reply: &Reply, own: &[Block]) -> String {
+        let (mark, opening) = story::opening(reply);
+        let mut out = format!("{} {}\n", mark.sign(), self.bold(&clean(&opening)));
+        if let Some(target) = &reply.target {
+            let mut parts = vec![target.app.clone()];
+            parts.extend(target.profile.iter().map(|profile| format!("profile {profile}")));
+            parts.extend(target.namespace.iter().map(|namespace| format!("namespace {namespace}")));
+            parts.push(target.workspace.clone());
+            out.push_str(&format!("   {}\n", self.dim(&clean(&parts.join(" · ")))));
+        }
+        let mut blocks: Vec<Block> = reply.operation.iter().map(story::operation).collect();
+        blocks.extend(own.iter().cloned());
+        blocks.extend(story::files(reply));
+        blocks.extend(story::gates(&reply.gates));
+        blocks.extend(story::diagnoses(&reply.diagnoses));
+        blocks.extend(story::values_needed(reply));
+        blocks.extend(story::approval(reply));
+        out.push_str(&self.blocks(&blocks));
+        if !reply.next.is_empty() && reply.status != Status::ApprovalNeeded {
+            out.push('\n');
+            for call in reply.next.iter().take(3) {
+                out.push_str(&format!("{} {} {}\n", self.dim("→"), clean(&call.why), self.dim(&format!("({})", command_for(&call.tool)))));
+            }
+        }
+        out
+    }
+
+    pub(crate) fn blocks(&self, blocks: &[Block]) -> String {
+        let mut out = String::new();
+        for block in blocks {
+            match block {
+                Block::Title(text) => out.push_str(&format!("\n{}\n", self.bold(&clean(text)))),
+                Block::Line(mark, text) => out.push_str(&format!("{} {}\n", self.mark(*mark), clean(text))),
+                Block::Detail(text) => out.push_str(&format!("     {}\n", self.dim(&clean(text)))),
+                Block::Text(text) => out.push_str(&format!("\n{}\n", text.lines().map(clean).collect::<Vec<_>>().join("\n"))),
+                Block::Table { head, rows } => out.push_str(&self.table(head, rows)),
+            }
+        }
+        out
+    }
+
+    fn table(&self, head: &[&str], rows: &[Vec<String>]) -> String {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+        let used: Vec<usize> = (0..head.len()).filter(|&column| rows.iter().any(|row| row.get(column).is_some_and(|cell| !cell.is_empty()))).collect();
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            cells.chain(head.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0).min(60)
+        };
+        let line = |cells: &dyn Fn(usize) -> String| {
+            let mut text = String::from("  ");
+            for &column in &used {
+                let cell = cells(column);
+                let gap = width(column).saturating_sub(cell.chars().count()) + 2;
+                text.push_str(&cell);
+                text.push_str(&" ".repeat(gap));
+            }
+            text.trim_end().to_owned()
+        };
+        let mut out = format!("{}\n", self.dim(&line(&|column| head.get(column).map(|cell| (*cell).to_owned()).unwrap_or_default())));
+        for row in &rows {
+            out.push_str(&line(&|column| row.get(column).cloned().unwrap_or_default()));
+            out.push('\n');
+        }
+        out
+    }
+
+    fn mark(&self, mark: Mark) -> &'static str {
+        mark.sign()
+    }
+
+    pub(crate) fn bold(&self, text: &str) -> String {
+        if self.colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    pub(crate) fn dim(&self, text: &str) -> String {
+        if self.colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Text of any origin without what a terminal would obey.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars()
+        .map(|letter| match letter {
+            '\t' => ' ',
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => ' ',
+            letter if letter.is_control() => ' ',
+            letter => letter,
+        })
+        .collect()
+}
+
+/// The command that is this tool.
+fn command_for(tool: &str) -> String {
+    let command = match tool {
+        "analyze_project" => "analyze",
+        "plan_deployment" => "plan",
+        "generate_chart" => "chart",
+        "validate_env" => "validate",
+        "verify_mcp" => "verify-mcp",
+        "cluster_health" => "status",
+        "operation_status" => "operations show",
+        "cancel_operation" => "operations cancel",
+        "deployment_report" => "report",
+        other => other,
+    };
+    format!("landfall {command}")
+}
+
+/// The exit code of a reply, by the contract's table.
+pub(crate) fn exit_code(reply: &Reply) -> u8 {
+    let stated = match reply.status {
+        Status::ApprovalNeeded | Status::Declined => return 4,
+        Status::ValueNeeded => return 5,
+        Status::Running => return 0,
+        Status::Done => reply.operation.as_ref().map(|operation| operation.state),
+    };
+    match (stated, reply.verdict) {
+        (Some(OperationState::Stuck), _) => 9,
+        (Some(OperationState::Cancelled | OperationState::Interrupted), _) => 130,
+        (Some(OperationState::Refused), _) | (_, Some(Verdict::Refused)) => 3,
+        (Some(OperationState::Failed), _) => failed_code(reply),
+        (_, Some(Verdict::Incomplete)) => 11,
+        (Some(OperationState::Succeeded | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack) | None, Some(Verdict::Pass) | None) => 0,
+    }
+}
+
+/// A stage that could not run says why in its diagnosis.
+fn failed_code(reply: &Reply) -> u8 {
+    let Some(diagnosis) = reply.diagnoses.first() else { return 1 };
+    if let Ok(code) = serde_json::from_value::<Code>(serde_json::Value::String(diagnosis.code.clone())) {
+        return code.exit_code();
+    }
+    match diagnosis.owner {
+        Owner::App => 3,
+        Owner::ValueNeeded => 5,
+        Owner::Cluster | Owner::Environment => 7,
+        Owner::Landfall => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: Status, verdict: Option<Verdict>, expect: u8) {
+        let mut reply = Reply::new(status, "x");
+        reply.verdict = verdict;
+        assert_eq!(exit_code(&reply), expect);
+    }
+
+    #[test]
+    fn a_reply_ends_the_program_as_the_table_says() {
+        check(Status::Done, None, 0);
+        check(Status::Done, Some(Verdict::Pass), 0);
+        check(Status::Done, Some(Verdict::Refused), 3);
+        check(Status::Done, Some(Verdict::Incomplete), 11);
+        check(Status::ApprovalNeeded, None, 4);
+        check(Status::Declined, None, 4);
+        check(Status::ValueNeeded, None, 5);
+    }
+
+    #[test]
+    fn a_terminal_gets_nothing_to_obey() {
+        assert_eq!(clean("a\x1b[31mb\u{202e}c"), "a [31mb c");
+    }
+}

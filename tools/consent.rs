@@ -1,0 +1,150 @@
+//! Asks a client's user for an approval, in the form the client speaks; the engine alone decides what an approval is worth.
+
+use landfall::config::ApprovalMode;
+use landfall::reply::{Reply, Status};
+use rmcp::RoleServer;
+use rmcp::model::{
+    ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema, ErrorData, InputRequest, InputRequests, InputRequiredResult, InputResponses,
+    RequestStateCodec, SealOptions,
+};
+use rmcp::service::{ElicitationError, RequestContext};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a person may think while a call of the older revisions is open.
+const THINKING: Duration = Duration::from_secs(50);
+/// How long an answer of the input-required form is taken.
+const SEALED: Duration = Duration::from_secs(600);
+const QUESTION: &str = "approve";
+
+/// What the person answers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Confirm {
+    /// Carry out exactly what is listed.
+    approve: bool,
+}
+rmcp::elicit_safe!(Confirm);
+
+/// What came of asking.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Granted,
+    Declined,
+    /// The client must ask and call again.
+    Pending(Box<InputRequiredResult>),
+    /// Nobody could be asked: the token way remains.
+    Unavailable,
+}
+
+/// What is sealed into the state that a client hands back.
+#[derive(Debug, Serialize, Deserialize)]
+struct Asked {
+    token: String,
+}
+
+/// True for clients of the revisions without a handshake, which are asked by an input-required result.
+pub(crate) fn modern(cx: &RequestContext<RoleServer>) -> bool {
+    cx.protocol_version().is_some_and(|version| !version.has_initialize())
+}
+
+/// The token of an approval, wherever the reply names it.
+pub(crate) fn token(reply: &Reply) -> Option<String> {
+    let approval = reply.approval.as_ref()?;
+    let named = |line: &String| line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-').find(|word| word.starts_with("lf-")).map(str::to_owned);
+    approval.token.clone().or_else(|| approval.how.iter().find_map(named))
+}
+
+/// Asks the client's user, where the client can.
+pub(crate) async fn ask(codec: &RequestStateCodec, bound: &str, reply: &Reply, token: &str, cx: &RequestContext<RoleServer>) -> Result<Answer, ErrorData> {
+    let form = cx.client_capabilities().and_then(|offered| offered.elicitation).is_some_and(|offered| offered.form.is_some() || offered.url.is_none());
+    if !form {
+        return Ok(Answer::Unavailable);
+    }
+    let question = question(reply);
+    if modern(cx) {
+        return pending(codec, bound, token, question).map(|result| Answer::Pending(Box::new(result)));
+    }
+    Ok(match cx.peer.elicit_with_timeout::<Confirm>(question, Some(THINKING)).await {
+        Ok(Some(Confirm { approve: true })) => Answer::Granted,
+        Ok(Some(Confirm { approve: false })) | Err(ElicitationError::UserDeclined) => Answer::Declined,
+        // No content, a dismissed dialog, a timeout or a broken client is no decision: the token way remains.
+        Ok(None) | Err(_) => Answer::Unavailable,
+    })
+}
+
+fn pending(codec: &RequestStateCodec, bound: &str, token: &str, question: String) -> Result<InputRequiredResult, ErrorData> {
+    let broken = |error: &dyn std::fmt::Display| ErrorData::internal_error(error.to_string(), None);
+    let requested_schema = ElicitationSchema::from_type::<Confirm>().map_err(|error| broken(&error))?;
+    let form = ElicitRequestParams::FormElicitationParams { meta: None, message: question, requested_schema };
+    let asks = InputRequests::from([(QUESTION.to_owned(), InputRequest::Elicitation(ElicitRequest::new(form)))]);
+    let seal = SealOptions::new().associated_data(bound.as_bytes()).ttl(SEALED);
+    let state = codec.seal_json_with(&Asked { token: token.to_owned() }, &seal).map_err(|error| broken(&error))?;
+    Ok(InputRequiredResult::new(Some(asks), Some(state)))
+}
+
+/// The second round of the input-required form: the token that was asked about, and the decision (none where the dialog was dismissed).
+pub(crate) fn second_round(codec: &RequestStateCodec, bound: &str, state: &str, answers: Option<InputResponses>) -> Result<(String, Option<bool>), ErrorData> {
+    let asked: Asked = codec
+        .open_json_with(state, bound.as_bytes())
+        .map_err(|error| ErrorData::invalid_params(format!("requestState is not the one given for this call: {error}"), None))?;
+    let answer = answers.and_then(|mut answers| answers.remove(QUESTION)).and_then(|answer| serde_json::from_value::<ElicitResult>(answer).ok());
+    let decision = answer.and_then(|answer| match answer.action {
+        ElicitationAction::Accept => answer.content.and_then(|content| serde_json::from_value::<Confirm>(content).ok()).map(|confirm| confirm.approve),
+        ElicitationAction::Decline => Some(false),
+        _ => None,
+    });
+    Ok((asked.token, decision))
+}
+
+/// The reply as it is handed out when nobody was asked: in human mode a token is of use at a terminal alone.
+pub(crate) fn hand_out(reply: &mut Reply) {
+    if reply.status != Status::ApprovalNeeded || reply.approval.as_ref().is_none_or(|approval| approval.mode != ApprovalMode::Human) {
+        return;
+    }
+    let token = token(reply);
+    if let Some(approval) = &mut reply.approval {
+        approval.token = None;
+        if let Some(token) = token {
+            let way = format!("a person runs `landfall approve {token}` in a terminal, then the same call is made again");
+            if !approval.how.iter().any(|line| line.contains("landfall approve")) {
+                approval.how.push(way);
+            }
+        }
+    }
+    for call in &mut reply.next {
+        call.arguments.remove("approval");
+    }
+}
+
+/// The reply after a person said no.
+pub(crate) fn declined(mut reply: Reply) -> Reply {
+    reply.status = Status::Declined;
+    reply.summary = "declined: nothing was changed".to_owned();
+    reply.approval = None;
+    for call in &mut reply.next {
+        call.arguments.remove("approval");
+    }
+    reply
+}
+
+fn question(reply: &Reply) -> String {
+    let mut text = String::new();
+    if let Some(target) = &reply.target {
+        let place = [target.profile.as_deref(), target.namespace.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", namespace ");
+        text.push_str(&format!("Landfall asks to change {} on your local Minikube ({place}):\n", target.app));
+    } else {
+        text.push_str("Landfall asks for your approval:\n");
+    }
+    if let Some(approval) = &reply.approval {
+        for line in approval.summary.iter().take(20) {
+            let line: String = line.chars().filter(|letter| !letter.is_control()).take(200).collect();
+            text.push_str(&format!("- {line}\n"));
+        }
+        if approval.summary.len() > 20 {
+            text.push_str(&format!("- and {} more\n", approval.summary.len() - 20));
+        }
+        text.push_str(&format!("Plan digest {}, valid until {}.", crate::story::short(&approval.digest), crate::story::minute(approval.expires_at)));
+    }
+    text
+}

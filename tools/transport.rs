@@ -1,0 +1,292 @@
+//! How clients reach the server: stdio, streamable HTTP, and HTTP+SSE for older clients, all HTTP behind one check; no tool is known here.
+
+use crate::server::Server;
+use anyhow::{Context as _, bail};
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use futures::Stream;
+use rmcp::RoleServer;
+use rmcp::service::{RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage, serve_server_with_ct};
+use rmcp::transport::Transport;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use sha2::Digest as _;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The largest request body.
+const BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// A connection of the older revisions may be silent this long; a shorter time would cut calls that wait.
+const KEEP_ALIVE: Duration = Duration::from_secs(3_600);
+/// HTTP+SSE connections at once.
+const SSE_LIMIT: usize = 1_024;
+
+/// Serves one client on stdin and stdout until it leaves.
+pub(crate) async fn stdio(server: Server, stop: CancellationToken) -> anyhow::Result<()> {
+    match serve_server_with_ct(server, rmcp::transport::stdio_pipes(), stop).await {
+        Ok(running) => {
+            running.waiting().await.context("serve on stdio")?;
+            Ok(())
+        }
+        // Nobody spoke, or the client left before it said anything.
+        Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
+        Err(error) => Err(error).context("open the conversation on stdio"),
+    }
+}
+
+/// How HTTP is served.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    pub(crate) address: SocketAddr,
+    pub(crate) allowed_hosts: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
+    /// Holds the bearer token; None: one is made in the user's state folder.
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) state: PathBuf,
+}
+
+/// Who may ask: the names and origins of this server, and the token's digest.
+#[derive(Debug)]
+struct Door {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    token: [u8; 32],
+}
+
+/// Serves streamable HTTP at /mcp and HTTP+SSE at /sse and /messages until told to stop.
+pub(crate) async fn http(server: Server, http: Http, stop: CancellationToken) -> anyhow::Result<()> {
+    if !http.address.ip().is_loopback() && (http.allowed_hosts.is_empty() || http.token_file.is_none()) {
+        bail!("{} is not a loopback address: give --allow-host NAME and --token-file FILE to serve beyond this machine", http.address);
+    }
+    let (token, path) = match &http.token_file {
+        Some(path) => (read_token(path)?, path.clone()),
+        None => own_token(&http.state)?,
+    };
+    let listener = tokio::net::TcpListener::bind(http.address).await.with_context(|| format!("listen on {}", http.address))?;
+    let address = listener.local_addr().context("read the address")?;
+    let port = address.port();
+    let mut hosts: Vec<String> = ["127.0.0.1", "localhost", "[::1]"].iter().map(|host| format!("{host}:{port}")).collect();
+    hosts.extend(http.allowed_hosts.iter().map(|host| with_port(host, port)));
+    let mut origins: Vec<String> = ["127.0.0.1", "localhost", "[::1]"].iter().map(|host| format!("http://{host}:{port}")).collect();
+    origins.extend(http.allowed_origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()));
+    let door = Arc::new(Door { hosts: hosts.clone(), origins: origins.clone(), token: sha2::Sha256::digest(token.as_bytes()).into() });
+
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.keep_alive = Some(KEEP_ALIVE);
+    let config = StreamableHttpServerConfig::default()
+        .enforce_origin_validation()
+        .with_allowed_hosts(hosts)
+        .with_allowed_origins(origins)
+        .with_cancellation_token(stop.child_token());
+    let template = server.clone();
+    let mcp = StreamableHttpService::new(move || Ok(template.fresh()), Arc::new(sessions), config);
+    let bridge = Arc::new(Bridge { server, inboxes: Mutex::default(), stop: stop.clone() });
+    let app = axum::Router::new()
+        .route("/sse", get(open_sse))
+        .route("/messages", post(take_message))
+        .with_state(bridge)
+        .nest_service("/mcp", mcp)
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::from_fn_with_state(door, check));
+    eprintln!("landfall serves http://{address}/mcp (older clients: http://{address}/sse)");
+    eprintln!("bearer token: {}", path.display());
+    axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await.context("serve HTTP")
+}
+
+fn with_port(host: &str, port: u16) -> String {
+    let host = host.trim().to_ascii_lowercase();
+    let named = host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && !name.ends_with(':') && port.parse::<u16>().is_ok());
+    if named { host } else { format!("{host}:{port}") }
+}
+
+/// The one check that every route is behind: Host, Origin, bearer token.
+async fn check(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    if let Err(refusal) = door.admits(request.uri(), request.headers()) {
+        return refusal.into_response();
+    }
+    next.run(request).await
+}
+
+impl Door {
+    fn admits(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+        let refused = |code: StatusCode, why: &'static str| (code, why).into_response();
+        let hosts: Vec<_> = headers.get_all(header::HOST).iter().collect();
+        let host = match (hosts.as_slice(), uri.authority()) {
+            ([one], None) => one.to_str().ok().map(str::to_ascii_lowercase),
+            ([one], Some(authority)) if one.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => Some(authority.as_str().to_ascii_lowercase()),
+            _ => None,
+        };
+        if !host.is_some_and(|host| self.hosts.contains(&host)) {
+            return Err(refused(StatusCode::FORBIDDEN, "this Host is not served\n"));
+        }
+        for origin in headers.get_all(header::ORIGIN) {
+            let known = origin.to_str().is_ok_and(|origin| self.origins.contains(&origin.to_ascii_lowercase()));
+            if !known {
+                return Err(refused(StatusCode::FORBIDDEN, "this Origin is not allowed\n"));
+            }
+        }
+        if !headers.get(header::AUTHORIZATION).is_some_and(|value| self.knows(value)) {
+            let mut response = refused(StatusCode::UNAUTHORIZED, "a bearer token is needed\n");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"landfall\""));
+            return Err(response);
+        }
+        Ok(())
+    }
+
+    /// Compares digests of equal length, every byte of them: the time says nothing about the token.
+    fn knows(&self, value: &HeaderValue) -> bool {
+        let value = value.as_bytes();
+        let (Some(scheme), Some(token)) = (value.get(..7), value.get(7..)) else { return false };
+        let given: [u8; 32] = sha2::Sha256::digest(token.trim_ascii()).into();
+        let different = given.iter().zip(self.token).fold(0u8, |seen, (given, own)| std::hint::black_box(seen | (given ^ own)));
+        scheme.eq_ignore_ascii_case(b"bearer ") && different == 0
+    }
+}
+
+/// The token of a file that a person made.
+fn read_token(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read the token file {}", path.display()))?;
+    let token = text.trim().to_owned();
+    if token.len() < 16 || token.contains(char::is_whitespace) {
+        bail!("the token in {} must be one word of at least 16 characters", path.display());
+    }
+    Ok(token)
+}
+
+/// The token of the user's state folder, made at the first use, readable by its owner alone.
+fn own_token(state: &Path) -> anyhow::Result<(String, PathBuf)> {
+    use std::io::Write as _;
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+    let path = state.join("http-token");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state).with_context(|| format!("create {}", state.display()))?;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => {
+            let token = landfall::secret::Secret::generate()?;
+            file.write_all(token.reveal().as_bytes()).and_then(|()| file.write_all(b"\n")).with_context(|| format!("write {}", path.display()))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let mode = std::fs::metadata(&path).with_context(|| format!("look at {}", path.display()))?.permissions().mode();
+            if mode & 0o077 != 0 {
+                bail!("{} can be read by others: remove it, then start again", path.display());
+            }
+        }
+        Err(error) => return Err(error).with_context(|| format!("create {}", path.display())),
+    }
+    Ok((read_token(&path)?, path))
+}
+
+// ---------------------------------------------------------------- HTTP+SSE of 2024-11-05
+
+/// The open HTTP+SSE connections.
+#[derive(Debug)]
+struct Bridge {
+    server: Server,
+    inboxes: Mutex<HashMap<String, mpsc::Sender<RxJsonRpcMessage<RoleServer>>>>,
+    stop: CancellationToken,
+}
+
+impl Bridge {
+    fn inboxes(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<RxJsonRpcMessage<RoleServer>>>> {
+        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection as rmcp sees it: messages posted to us, messages for the event stream.
+struct Pipe {
+    inbox: mpsc::Receiver<RxJsonRpcMessage<RoleServer>>,
+    outbox: mpsc::Sender<TxJsonRpcMessage<RoleServer>>,
+}
+
+/// The client has left.
+#[derive(Debug, thiserror::Error)]
+#[error("the event stream is closed")]
+struct Gone;
+
+impl Transport<RoleServer> for Pipe {
+    type Error = Gone;
+
+    fn send(&mut self, item: TxJsonRpcMessage<RoleServer>) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let outbox = self.outbox.clone();
+        async move { outbox.send(item).await.map_err(|_| Gone) }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        self.inbox.recv().await
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.inbox.close();
+        Ok(())
+    }
+}
+
+/// Ends a connection when its event stream is dropped.
+struct Leaving {
+    bridge: Arc<Bridge>,
+    id: String,
+    _ends: DropGuard,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.bridge.inboxes().remove(&self.id);
+    }
+}
+
+async fn open_sse(State(bridge): State<Arc<Bridge>>) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
+    let mut noise = [0u8; 16];
+    getrandom::fill(&mut noise).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let id = hex::encode(noise);
+    let (into_server, inbox) = mpsc::channel(64);
+    let (outbox, from_server) = mpsc::channel(64);
+    {
+        let mut inboxes = bridge.inboxes();
+        if inboxes.len() >= SSE_LIMIT {
+            return Err(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        inboxes.insert(id.clone(), into_server);
+    }
+    let ends = bridge.stop.child_token();
+    let (server, stop) = (bridge.server.fresh(), ends.clone());
+    tokio::spawn(async move {
+        match serve_server_with_ct(server, Pipe { inbox, outbox }, stop).await {
+            Ok(running) => drop(running.waiting().await),
+            Err(error) => tracing::debug!(%error, "an HTTP+SSE connection ended before it was opened"),
+        }
+    });
+    let first = Event::default().event("endpoint").data(format!("/messages?sessionId={id}"));
+    let leaving = Leaving { bridge, id, _ends: ends.drop_guard() };
+    let stream = futures::stream::unfold((Some(first), from_server, leaving), |(first, mut from_server, leaving)| async move {
+        let event = match first {
+            Some(event) => event,
+            None => {
+                let message = from_server.recv().await?;
+                Event::default().event("message").data(serde_json::to_string(&message).unwrap_or_default())
+            }
+        };
+        Some((Ok(event), (None, from_server, leaving)))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+async fn take_message(State(bridge): State<Arc<Bridge>>, Query(query): Query<HashMap<String, String>>, body: Bytes) -> Response {
+    let inbox = query.get("sessionId").and_then(|id| bridge.inboxes().get(id).cloned());
+    let Some(inbox) = inbox else { return (StatusCode::NOT_FOUND, "no such connection\n").into_response() };
+    let Ok(message) = serde_json::from_slice(&body) else { return (StatusCode::BAD_REQUEST, "not a JSON-RPC message\n").into_response() };
+    match inbox.send(message).await {
+        Ok(()) => (StatusCode::ACCEPTED, Body::from("accepted")).into_response(),
+        Err(_) => (StatusCode::GONE, "the connection is closed\n").into_response(),
+    }
+}
