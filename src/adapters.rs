@@ -1,6 +1,7 @@
 //! The world behind the ports: programs, engines, clusters and peers; nothing here judges an application.
 
 pub mod exec;
+pub mod kube;
 pub mod wire;
 pub mod engine;
 pub mod minikube;

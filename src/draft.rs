@@ -10,7 +10,7 @@ use crate::names::{AppName, Digest, EnvName, EnvironmentName, ImageRef, Namespac
 use crate::plan::{FileStep, ImageStep, Plan, ReleaseStep};
 use crate::ports::{ProfileStatus, Proof, StartSpec};
 use crate::render::{self, RenderedFile};
-use crate::reply::{FileAction, FileChange};
+use crate::reply::{By, FileAction, FileChange};
 use crate::survey::Survey;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -188,7 +188,7 @@ impl Landfall {
     pub async fn draft(&self, workspace: &Path, wanted: &Wanted) -> Result<Draft, Failure> {
         let config = Config::load(workspace)?;
         let folders = Folders::of(workspace, &self.setup.state);
-        let target = self.target(wanted, &config);
+        let target = self.wanted_target(wanted, &config);
         let (survey, target) = tokio::join!(self.surveyed(workspace), target);
         let survey = survey?;
         if survey.services.is_empty() {
@@ -210,7 +210,7 @@ impl Landfall {
         let images = self.images(workspace, &blueprint, &files, proof).await?;
         let tags = images.iter().map(|(service, step)| (service.clone(), step.input.short().to_owned())).collect();
         let options = render::ChartOptions { environments: wanted.environments.clone() };
-        let (chart_files, chart_changes) = settle(&folders, render::charts(&blueprint, &options, &tags)?, wanted.on_conflict)?;
+        let (chart_files, chart_changes) = settle(&folders, render::charts(&blueprint, &options, &tags), wanted.on_conflict)?;
         files.extend(chart_files);
         changes.extend(chart_changes);
 
@@ -263,7 +263,7 @@ impl Landfall {
     }
 
     /// The proven target, where one is wanted.
-    async fn target(&self, wanted: &Wanted, config: &Config) -> Result<Proof, Failure> {
+    async fn wanted_target(&self, wanted: &Wanted, config: &Config) -> Result<Proof, Failure> {
         if !wanted.cluster || self.setup.plan_only {
             return Err(Failure::new(Code::NotSupported, "no cluster was looked at"));
         }
@@ -428,29 +428,43 @@ pub fn base_images(dockerfile: &str) -> Vec<ImageRef> {
 
 /// Decides file by file what shall stand in the workspace: ours, a person's, or a merge.
 fn settle(folders: &Folders, mut rendered: Vec<RenderedFile>, on_conflict: OnConflict) -> Result<(Vec<RenderedFile>, Vec<FileChange>), Failure> {
-    let mut changes = render::compare(&rendered, &folders.workspace, &folders.generated())?;
-    for (file, change) in rendered.iter_mut().zip(changes.iter_mut()) {
-        if change.action != FileAction::Conflict {
-            continue;
-        }
-        let path = folders.workspace.join(&file.path);
-        let theirs = std::fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, &error))?;
-        match on_conflict {
-            // The person's file stands; the difference is shown.
-            OnConflict::Stop => file.text = theirs,
-            OnConflict::Keep => {
-                file.text = theirs;
-                change.action = FileAction::Unchanged;
+    let lock = render::Lock::load(&folders.workspace)?;
+    let compared = render::compare(&rendered, &folders.workspace, &folders.generated(), &lock)?;
+    let mut changes = Vec::new();
+    for (file, compared) in rendered.iter_mut().zip(compared) {
+        let by = match compared.by {
+            render::By::Landfall => By::Landfall,
+            render::By::Person => By::Person,
+        };
+        let mut action = match compared.action {
+            render::Action::Create => FileAction::Create,
+            render::Action::Update => FileAction::Update,
+            render::Action::Unchanged => FileAction::Unchanged,
+            render::Action::Conflict => FileAction::Conflict,
+        };
+        let persons = by == By::Person && matches!(action, FileAction::Conflict | FileAction::Unchanged);
+        if persons {
+            let path = folders.workspace.join(&file.path);
+            let theirs = std::fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, &error))?;
+            match on_conflict {
+                // The person's file stands; where it differs from ours the difference is shown.
+                _ if action == FileAction::Unchanged => file.text = theirs,
+                OnConflict::Stop => file.text = theirs,
+                OnConflict::Keep => {
+                    file.text = theirs;
+                    action = FileAction::Unchanged;
+                }
+                OnConflict::Merge => {
+                    let base = render::base(&folders.generated(), &file.path, &lock).unwrap_or_default();
+                    file.text = render::three_way_merge(&base, &file.text, &theirs).map_err(|marked| {
+                        Failure::new(Code::FileConflict, format!("{} cannot be merged", file.path)).cause(crate::secret::plain(&marked, 400)).help("choose \"on_conflict\": \"keep\" or \"replace\", or merge it by hand")
+                    })?;
+                    action = if file.text == theirs { FileAction::Unchanged } else { FileAction::Update };
+                }
+                OnConflict::Replace => action = FileAction::Update,
             }
-            OnConflict::Merge => {
-                let base = std::fs::read_to_string(folders.generated().join(&file.path)).unwrap_or_default();
-                file.text = render::three_way_merge(&base, &file.text, &theirs).map_err(|why| {
-                    Failure::new(Code::FileConflict, format!("{} cannot be merged", file.path)).cause(why).help("choose \"on_conflict\": \"keep\" or \"replace\", or merge it by hand")
-                })?;
-                change.action = if file.text == theirs { FileAction::Unchanged } else { FileAction::Update };
-            }
-            OnConflict::Replace => change.action = FileAction::Update,
         }
+        changes.push(FileChange { path: compared.path, action, by, diff_uri: None });
     }
     Ok((rendered, changes))
 }

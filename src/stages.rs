@@ -52,3 +52,27 @@ pub fn unproven(gate: &crate::evidence::Gate) -> Option<crate::evidence::Diagnos
         options: Vec::new(),
     })
 }
+
+/// The kubernetes gate of a release that stands: one look, no waiting.
+pub fn standing(observed: &crate::ports::Observed, release: &crate::names::ServiceName, needs_endpoints: bool) -> crate::evidence::Gate {
+    use crate::evidence::{Check, Evidence, Gate, GateName, Source};
+    let progress = crate::rollout::progress(observed, release);
+    let seen = |text: String| Evidence::new(Source::Object, format!("Deployment/{release} .status"), &text);
+    let ready = format!("{} of {} pods ready, {} restarts", progress.ready, progress.wanted, progress.restarts);
+    let mut checks = vec![if progress.done {
+        Check::pass("kubernetes.pods_ready", "every pod of the newest template is ready", seen(ready))
+    } else {
+        Check::fail("kubernetes.pods_ready", "every pod of the newest template is ready", progress.what.clone(), vec![seen(ready)])
+    }];
+    if needs_endpoints {
+        let told: Vec<_> = progress.endpoints.iter().map(|(service, ready)| format!("{service}: {ready} ready addresses")).collect();
+        let good = !progress.endpoints.is_empty() && progress.endpoints.values().all(|ready| *ready > 0);
+        let seen = Evidence::new(Source::Object, "EndpointSlice", &told.join(", "));
+        checks.push(if good {
+            Check::pass("kubernetes.endpoints", "every Service has a ready address", seen)
+        } else {
+            Check::fail("kubernetes.endpoints", "every Service has a ready address", "a Service has no ready address", vec![seen])
+        });
+    }
+    Gate::judge(GateName::Kubernetes, release.as_str(), checks)
+}

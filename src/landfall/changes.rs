@@ -62,7 +62,7 @@ impl Landfall {
         let folder = folders.operation(&request.id);
         let json = |value: &Value| serde_json::to_vec(value).map_err(|error| Failure::internal("write an operation's file").cause(error));
         if let Some(draft) = plan {
-            let files: Vec<_> = draft.files.iter().map(|file| json!({ "path": file.path, "text": file.text })).collect();
+            let files: Vec<_> = draft.files.iter().map(|file| json!({ "path": file.path, "text": file.text, "executable": file.executable })).collect();
             crate::files::write_private(&folder.join("files.json"), &json(&Value::Array(files))?)?;
             crate::files::write_private(&folder.join("survey.json"), &json(&serde_json::to_value(&draft.survey).unwrap_or_default())?)?;
         }
@@ -329,7 +329,7 @@ impl Landfall {
         let observed = self.world.cluster.observe(proof, &draft.blueprint.namespace).await?;
         let mut reply = Reply::new(Status::Done, String::new());
         for workload in &draft.blueprint.workloads {
-            reply.gates.push(crate::rollout::standing(&observed, &workload.name, workload.port.is_some()));
+            reply.gates.push(crate::stages::standing(&observed, &workload.name, workload.port.is_some()));
         }
         let verdict = crate::evidence::overall(&reply.gates);
         reply.verdict = Some(verdict);
@@ -391,7 +391,7 @@ impl Landfall {
                 ours.push(file.clone());
             }
         }
-        crate::render::remember(&folders.workspace, &folders.generated(), &ours)?;
+        crate::stages::workspace::remember(folders, &ours)?;
         let digest = draft.plan.store(&folders.plans(), &draft.diff)?;
         let words = approved_by.map(|words| format!(", approved by {words}")).unwrap_or_default();
         let summary = if written == 0 { "every file is as it shall be; nothing was written".to_owned() } else { format!("{} written{words}", counted(written, "file")) };

@@ -290,11 +290,12 @@ impl Landfall {
             return Err(Failure::new(Code::ServiceUnknown, format!("no release {only} is in namespace {}", place.namespace)).help("cluster_health without a service lists what is deployed"));
         }
         let releases: Vec<_> = history.records.keys().filter(|release| only.is_none_or(|only| *release == only)).filter_map(|release| ServiceName::parse(release.clone()).ok()).collect();
-        let mut health = crate::rollout::health(&observed, &releases);
-        let logs = self.tails(&place, &observed, &health.unhealthy).await;
-        health.diagnose(&observed, &releases, &logs, self.world.clock.now());
+        let now = self.world.clock.now();
+        let scope = || crate::rollout::Scope::Releases(&releases);
+        let first = crate::rollout::health(&observed, scope(), &crate::rollout::Logs::new(), now);
+        let health = if first.unhealthy.is_empty() { first } else { crate::rollout::health(&observed, scope(), &self.tails(&place, &observed, &releases).await, now) };
         let lines = ask.logs.unwrap_or(0).min(200);
-        let mut more = reply::Healthy { counts: Some(health.counts), warnings: health.warnings, objects: health.objects, ..reply::Healthy::default() };
+        let mut more = reply::Healthy { counts: Some(counts_of(&health.counts)), warnings: health.warnings, objects: health.unhealthy.into_iter().map(|bad| reply::ObjectView { object: bad.object, state: bad.state }).collect(), ..reply::Healthy::default() };
         if lines > 0 {
             more.logs = self.read_logs(&place, &observed, only, i64::from(lines), false).await?;
         }
@@ -303,7 +304,7 @@ impl Landfall {
         }
         let state = app_state(&place.folders, &history, &health.diagnoses, more.objects.is_empty());
         more.state = Some(state);
-        let counts = health.counts;
+        let counts = counts_of(&health.counts);
         let mut reply = Reply::new(
             Status::Done,
             format!(
@@ -342,12 +343,19 @@ impl Landfall {
         Ok(With::new(reply, more))
     }
 
-    /// The last lines of containers that do not run, to find out why.
-    async fn tails(&self, place: &Place, observed: &Observed, unhealthy: &[String]) -> crate::rollout::Logs {
-        let mut logs = crate::rollout::Logs::default();
-        for request in crate::rollout::logs_wanted(observed, unhealthy).into_iter().take(10) {
-            if let Ok(text) = self.world.cluster.logs(&place.proof, &place.namespace, &request).await {
-                logs.put(&request, &text);
+    /// The last lines of containers that are not well, to find out why: of the ended run where one has ended.
+    async fn tails(&self, place: &Place, observed: &Observed, releases: &[ServiceName]) -> crate::rollout::Logs {
+        let mut logs = crate::rollout::Logs::new();
+        for pod in pods_of(observed, None).into_iter().filter(|pod| !is_ready(pod) && releases.iter().any(|release| instance_of(pod) == Some(release.as_str()))).take(10) {
+            let Some(name) = pod.metadata.name.clone() else { continue };
+            for status in pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()) {
+                let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
+                let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref()).or_else(|| status.last_state.as_ref().and_then(|state| state.terminated.as_ref()));
+                let request = LogRequest { pod: name.clone(), container: status.name.clone(), previous: running && status.restart_count > 0, lines: 200, since_seconds: None };
+                if let Ok(text) = self.world.cluster.logs(&place.proof, &place.namespace, &request).await {
+                    let run = ended.and_then(|ended| ended.container_id.clone());
+                    logs.insert((name.clone(), status.name.clone()), crate::rollout::LogTail { text, run });
+                }
             }
         }
         logs
@@ -431,9 +439,17 @@ fn busy(request: &Request) -> Failure {
     Failure::new(Code::OperationRunning, format!("{} {} runs on this app", request.tool, request.id)).help(format!("wait for it: operation_status {{\"operation\": \"{}\"}}", request.id))
 }
 
+fn instance_of(pod: &Pod) -> Option<&str> {
+    pod.metadata.labels.as_ref()?.get("app.kubernetes.io/instance").map(String::as_str)
+}
+
 fn pods_of<'a>(observed: &'a Observed, only: Option<&str>) -> Vec<&'a Pod> {
-    let instance = |pod: &Pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/instance")).cloned();
-    observed.pods.iter().filter(|pod| only.is_none_or(|only| instance(pod).as_deref() == Some(only))).collect()
+    observed.pods.iter().filter(|pod| only.is_none_or(|only| instance_of(pod) == Some(only))).collect()
+}
+
+fn counts_of(counts: &crate::rollout::health::Counts) -> reply::Counts {
+    let out_of = |share: crate::rollout::health::Share| reply::OutOf { ready: share.good, total: share.total };
+    reply::Counts { deployments: out_of(counts.deployments), pods: out_of(counts.pods), services: out_of(counts.services) }
 }
 
 fn is_ready(pod: &Pod) -> bool {

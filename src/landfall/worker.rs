@@ -400,7 +400,7 @@ impl Landfall {
         let mut found = look.validate(&scope, run.heart.as_ref()).await?;
         if scope.groups.is_empty() {
             for workload in blueprint.workloads.iter().filter(|workload| scope.services.is_empty() || scope.services.iter().any(|name| name == workload.name.as_str())) {
-                found.gates.push(crate::rollout::standing(&look.observed, &workload.name, workload.port.is_some()));
+                found.gates.push(crate::stages::standing(&look.observed, &workload.name, workload.port.is_some()));
             }
         }
         for gate in &found.gates {
@@ -505,11 +505,12 @@ fn planned_files(folders: &Folders, id: &OperationId) -> Result<Vec<RenderedFile
     struct Kept {
         path: String,
         text: String,
+        executable: bool,
     }
     let path = folders.operation(id).join("files.json");
     let text = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
     let kept: Vec<Kept> = serde_json::from_slice(&text).map_err(|error| Failure::internal("read the planned files").cause(error))?;
-    Ok(kept.into_iter().map(|kept| RenderedFile { path: kept.path, text: kept.text }).collect())
+    Ok(kept.into_iter().map(|kept| RenderedFile { path: kept.path, text: kept.text, executable: kept.executable }).collect())
 }
 
 fn overall_or_pass(gates: &[Gate]) -> Verdict {

@@ -12,7 +12,7 @@ use crate::names::{EnvName, Namespace, ReleaseName, Revision, ServiceName};
 use crate::plan::Plan;
 use crate::ports::{Apply, Proof};
 use crate::reply::ReleaseView;
-use crate::rollout::{self, Expectation};
+use crate::rollout::{self, Expectation, Rollout, WorkloadKind};
 use crate::secret::Secret;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -341,13 +341,23 @@ async fn back_up(run: &Run, at: &Proof, namespace: &Namespace, release: &Release
 async fn watch(run: &Run, plan: &Plan, at: &Proof, workloads: &[&Workload], images: &BTreeMap<ServiceName, String>, end: &mut End) -> Result<(), Failure> {
     let expectations: Vec<_> = workloads
         .iter()
-        .map(|workload| Expectation { release: workload.name.clone(), image_id: images.get(&workload.name).cloned(), needs_endpoints: workload.port.is_some() })
+        .map(|workload| Expectation { release: workload.name.clone(), kind: WorkloadKind::Deployment, image_id: images.get(&workload.name).cloned(), needs_endpoints: workload.port.is_some() })
         .collect();
     for name in workloads.iter().map(|workload| workload.name.as_str()) {
         run.doing(STAGE, name, "watches the rollout");
     }
     let window = Duration::from_secs(run.config.gates.window_s);
-    let ended = rollout::follow(run.world.cluster.as_ref(), at, &plan.blueprint.namespace, &expectations, window, run.left(), run.heart.as_ref(), &run.cancel).await?;
+    let rollout = Rollout {
+        cluster: run.world.cluster.as_ref(),
+        clock: run.world.clock.as_ref(),
+        at,
+        namespace: &plan.blueprint.namespace,
+        window,
+        deadline: run.left(),
+        progress: run.heart.as_ref(),
+        cancel: &run.cancel,
+    };
+    let ended = rollout.follow(&expectations).await?;
     for release in ended.releases {
         let name = release.release.as_str();
         for mut diagnosis in release.diagnoses {
@@ -368,7 +378,7 @@ pub fn locate(plan: &Plan, release: &str, diagnosis: &mut Diagnosis) {
     let named = |setting: &&crate::blueprint::EnvSetting| {
         let in_text = diagnosis.why.iter().any(|evidence| evidence.text.contains(setting.name.as_str())) || diagnosis.cause.contains(setting.name.as_str());
         let value = match &setting.value {
-            crate::blueprint::EnvValue::Literal { text } => text.len() >= 4 && rollout::named_host(diagnosis).is_some_and(|host| text == host || text.contains(&format!("/{host}:")) || text.contains(&format!("/{host}/"))),
+            crate::blueprint::EnvValue::Literal { text } => text.len() >= 4 && rollout::named_host(diagnosis).is_some_and(|host| *text == host || text.contains(&format!("/{host}:")) || text.contains(&format!("/{host}/"))),
             crate::blueprint::EnvValue::SecretKey { .. } => false,
         };
         in_text || value

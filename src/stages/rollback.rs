@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::journal::{StageName, Undo};
 use crate::names::{Namespace, ReleaseName, Revision};
 use crate::ports::Proof;
-use crate::rollout::{self, Expectation};
+use crate::rollout::{Expectation, Rollout, WorkloadKind};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub async fn run(run: &Run, at: &Proof, namespace: &Namespace, releases: &BTreeM
 
 /// Watches releases come up after a rollback; each gate is recorded.
 pub async fn watch(run: &Run, at: &Proof, namespace: &Namespace, releases: &[(ReleaseName, bool)]) -> Result<(Vec<Gate>, Vec<Diagnosis>), Failure> {
-    let expectations: Vec<_> = releases.iter().map(|(release, needs_endpoints)| Expectation { release: release.clone(), image_id: None, needs_endpoints: *needs_endpoints }).collect();
+    let expectations: Vec<_> = releases.iter().map(|(release, needs_endpoints)| Expectation { release: release.clone(), kind: WorkloadKind::Deployment, image_id: None, needs_endpoints: *needs_endpoints }).collect();
     if expectations.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
@@ -58,7 +58,18 @@ pub async fn watch(run: &Run, at: &Proof, namespace: &Namespace, releases: &[(Re
     let window = Duration::from_secs(run.config.gates.window_s);
     // What was cancelled must still be brought back: the watch has its own deadline and hears no cancel.
     let patience = run.left().max(Duration::from_secs(120));
-    let ended = rollout::follow(run.world.cluster.as_ref(), at, namespace, &expectations, window, patience, run.heart.as_ref(), &tokio_util::sync::CancellationToken::new()).await?;
+    let deaf = tokio_util::sync::CancellationToken::new();
+    let rollout = Rollout {
+        cluster: run.world.cluster.as_ref(),
+        clock: run.world.clock.as_ref(),
+        at,
+        namespace,
+        window,
+        deadline: patience,
+        progress: run.heart.as_ref(),
+        cancel: &deaf,
+    };
+    let ended = rollout.follow(&expectations).await?;
     let mut gates = Vec::new();
     let mut diagnoses = Vec::new();
     for release in ended.releases {

@@ -5,7 +5,8 @@ use crate::failure::{Code, Failure};
 use crate::journal::{StageName, Undo};
 use crate::names::Digest;
 use crate::plan::Plan;
-use crate::render::{self, RenderedFile};
+use crate::config::Folders;
+use crate::render::{Lock, RenderedFile};
 use serde_json::json;
 
 /// Writes every file of the plan whose path `wanted` takes. Files that are as they shall be are not touched.
@@ -53,6 +54,26 @@ pub async fn write(run: &Run, plan: &Plan, files: &[RenderedFile], stage: StageN
     }
     let persons = |path: &str| plan.files.get(path).is_some_and(|step| step.persons);
     let ours: Vec<_> = written.iter().filter(|file| !persons(&file.path)).map(|file| (*file).clone()).collect();
-    render::remember(&run.folders.workspace, &run.folders.generated(), &ours)?;
+    remember(&run.folders, &ours)?;
     Ok(written.len())
+}
+
+/// Notes what was written: the lock that goes into version control, and the copies that a three-way merge starts from.
+pub fn remember(folders: &Folders, written: &[RenderedFile]) -> Result<(), Failure> {
+    if written.is_empty() {
+        return Ok(());
+    }
+    let mut lock = Lock::load(&folders.workspace)?;
+    let before = lock.clone();
+    for file in written {
+        lock.wrote(file);
+        let copy = folders.generated().join(&file.path);
+        if std::fs::read(&copy).ok().as_deref() != Some(file.text.as_bytes()) {
+            crate::files::write_private(&copy, file.text.as_bytes())?;
+        }
+    }
+    if lock == before {
+        return Ok(());
+    }
+    crate::files::write_shared(&folders.workspace.join(Lock::FILE), lock.text()?.as_bytes())
 }
