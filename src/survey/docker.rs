@@ -338,9 +338,9 @@ mod tests {
             "ARG V=3.13\nFROM python:${V}-slim AS base\nWORKDIR /app\nFROM base AS build\nCOPY requirements.txt \\\n  setup.cfg ./\nRUN <<EOF\nCOPY nothing here\nEOF\nFROM base\nCOPY --from=build /x /x\nCOPY . .\nUSER 10001\nEXPOSE ${PORT:-8000}\nCMD [\"uvicorn\", \"app.main:app\", \"--port\", \"8000\"]\n",
         );
         assert_eq!(file.base(), "python:3.13-slim");
-        assert_eq!(file.command(), Some(("uvicorn app.main:app --port 8000".to_owned(), 14)));
-        assert_eq!(file.exposed(), vec![(8000, 13)]);
-        assert_eq!(file.copies(), vec![("requirements.txt".to_owned(), 5), ("setup.cfg".to_owned(), 5), (".".to_owned(), 11)]);
+        assert_eq!(file.command(), Some(("uvicorn app.main:app --port 8000".to_owned(), 15)));
+        assert_eq!(file.exposed(), vec![(8000, 14)]);
+        assert_eq!(file.copies(), vec![("requirements.txt".to_owned(), 5), ("setup.cfg".to_owned(), 5), (".".to_owned(), 12)]);
         assert_eq!(file.user().map(|user| user.rest.as_str()), Some("10001"));
     }
 

@@ -254,7 +254,7 @@ impl<'text> File<'text, '_> {
             "run_async" | "run_http_async" | "run_stdio_async" | "run_streamable_http_async" | "run_sse_async" => self.mcp_run(node, &short),
             "streamable_http_app" | "http_app" | "sse_app" => self.mcp_run(node, &short),
             "stdio_server" | "StreamableHTTPSessionManager" | "SseServerTransport" => self.mcp_run(node, &short),
-            "run_app" | "serve" | "run_simple" => self.listen(node, "server", 0),
+            "run_app" | "serve" | "run_simple" => self.listen(node, "server"),
             "HTTPServer" | "ThreadingHTTPServer" | "TCPServer" => self.bare_server(node),
             "add_insecure_port" | "add_secure_port" => {
                 if let Some(port) = self.first(node).map(|address| self.value(address, 0)).and_then(|value| value.literal).and_then(|text| port_of(&text)) {
@@ -269,13 +269,11 @@ impl<'text> File<'text, '_> {
             }
             "MCPServerSse" | "sse_client" | "SSETransport" => self.facts.mcp_clients.push(McpClient { transport: "sse", line: line(node), text }),
             "MCPServerStdio" | "StdioServerParameters" | "stdio_client" | "PythonStdioTransport" | "StdioTransport" => {
-                let all = self.src(node);
                 for part in preorder(node).filter(|part| part.kind() == "string") {
                     if let Some(word) = self.string(part) {
                         self.facts.spawns.push(word);
                     }
                 }
-                let _ = all;
                 self.facts.mcp_clients.push(McpClient { transport: "stdio", line: line(node), text });
             }
             "MultiServerMCPClient" => {
@@ -642,7 +640,7 @@ impl<'text> File<'text, '_> {
     fn run(&mut self, node: Node<'_>, called: &str) {
         let owner = called.rsplit('.').nth(1).unwrap_or_default();
         if matches!(owner, "uvicorn" | "hypercorn" | "granian") {
-            return self.listen(node, "uvicorn", 0);
+            return self.listen(node, "uvicorn");
         }
         let transports = self.keyword(node, "transport").is_some();
         if transports || self.facts.mcp_servers.iter().any(|server| server.variable == owner) {
@@ -654,23 +652,25 @@ impl<'text> File<'text, '_> {
                 "sanic" => "sanic",
                 _ => "server",
             };
-            return self.listen(node, by, 1);
+            return self.listen(node, by);
         }
         if owner == "socketio" {
-            self.listen(node, "flask", 0);
+            self.listen(node, "flask");
         }
     }
 
-    /// `first` = position of a port that is not named, 0 for none.
-    fn listen(&mut self, node: Node<'_>, by: &'static str, _first: usize) {
+    /// `uvicorn.run(app, host=…, port=…)` and its like.
+    fn listen(&mut self, node: Node<'_>, by: &'static str) {
         let port = self.keyword(node, "port").map(|port| self.value(port, 0)).unwrap_or_default();
         let host = self.keyword(node, "host").map(|host| self.value(host, 0));
         let target = self.first(node).map(|first| self.string(first).unwrap_or_else(|| self.src(first).to_owned())).unwrap_or_default();
         if by == "server" && port == Value::default() {
             return;
         }
-        let text = line_of(node, self.text).to_owned();
-        self.facts.listens.push(Listen { port, host, protocol: "http", by, target, line: line(node), text });
+        // The line of the port tells more than that of the call.
+        let shown = self.keyword(node, "port").unwrap_or(node);
+        let text = line_of(shown, self.text).to_owned();
+        self.facts.listens.push(Listen { port, host, protocol: "http", by, target, line: line(shown), text });
     }
 
     /// `HTTPServer(("", 8000), Handler)`.

@@ -151,14 +151,15 @@ fn next_route(path: &str, text: &str, mut facts: Facts) -> Facts {
     let Some(route) = route else { return facts };
     let shown: Vec<&str> = route.into_iter().filter(|part| !(part.starts_with('(') && part.ends_with(')'))).collect();
     let get = stem != "route" || text.contains("GET");
+    let (line, seen) = super::facts::find_line(text, if stem == "route" { "GET" } else { "export default" });
     facts.routes.push(super::facts::Route {
         method: if get { "get" } else { "post" }.to_owned(),
         path: format!("/{}", shown.join("/")),
         owner: "next".to_owned(),
         handler: String::new(),
         touches: script::whole_file_touches(text),
-        line: super::facts::find_line(text, if stem == "route" { "GET" } else { "export default" }).0.max(1),
-        text: String::new(),
+        line: line.max(1),
+        text: seen.to_owned(),
     });
     facts
 }
