@@ -1,8 +1,157 @@
 //! A directory becomes a `Survey`: services and facts, each with its place in the files. Reading only; nothing of the workspace runs.
 
+mod walk;
+mod workspace;
+mod facts;
+mod syntax;
+mod python;
+mod script;
+mod other;
+mod leaks;
+mod docker;
+mod versions;
+mod start;
+mod draft;
+mod node;
+mod pip;
+mod more;
+mod assemble;
+mod finish;
+mod calls;
+mod findings;
+mod specs;
+
 use crate::evidence::{Finding, Place};
-use crate::names::{EnvName, ServiceName};
+use crate::failure::{Code, Failure};
+use crate::names::{Digest, EnvName, ServiceName};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How much is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Larger files are skipped and counted.
+    pub max_file_bytes: u64,
+    /// Files beyond this many are not listed.
+    pub max_files: usize,
+    /// Files beyond this many are not read.
+    pub max_read: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_file_bytes: 1024 * 1024, max_files: 200_000, max_read: 20_000 }
+    }
+}
+
+/// Surveys a folder: reads it, runs nothing of it. The same tree gives the same bytes.
+///
+/// `Service::build_facts` carries what templates need:
+///
+/// | key | value |
+/// |---|---|
+/// | `lockfile` | path of the lockfile that holds, relative to the workspace |
+/// | `workspace.root` | folder of the package workspace that the service is a member of, where that is another folder |
+/// | `engines.node`, `requires-python` | the version range as declared |
+/// | `start.script` | what `npm run start` runs |
+/// | `next.config` | path of the configuration |
+/// | `next.standalone` | `true`, `false` |
+/// | `next.output` | `export` where it is exported as static files |
+/// | `next.public` | `true` where a public/ folder is tracked, else `false` |
+/// | `static.dir` | folder of the finished static files, relative to the service |
+/// | `python.module` | `app.main:app`, or the module of `python -m` |
+/// | `python.package` | top folder of the entry file |
+/// | `python.pyproject` | `pyproject.toml` where there is one, relative to the service |
+/// | `requirements` | requirements file, relative to the service |
+/// | `entry` | file that is started, relative to the service |
+/// | `go.main` | package to build, `.` or `./cmd/x` |
+/// | `rust.binary`, `java.jar`, `dotnet.project`, `php.root` | what the build leaves behind, or the folder that is served |
+///
+/// Fails with `WORKSPACE_NOT_FOUND` or `WORKSPACE_UNREADABLE`; a folder with nothing to deploy is a survey with the finding `nothing_to_deploy`.
+pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
+    let root = open(root)?;
+    let tree = walk::Tree::list(&root, options);
+    let workspace = workspace::Workspace::load(tree, options);
+    let (mut drafts, older) = assemble::drafts(&workspace);
+    let mut homes: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
+    for draft in &drafts {
+        *homes.entry(draft.service.dir.clone()).or_insert(0) += 1;
+    }
+    for draft in &mut drafts {
+        let shared = homes.get(&draft.service.dir).is_some_and(|count| *count > 1);
+        finish::finish(&workspace, draft, shared);
+    }
+    calls::link(&workspace, &mut drafts);
+    let mcp = calls::shape(&workspace, &drafts);
+    let findings = findings::judge(&workspace, &drafts, &mcp);
+    let ready = drafts.iter().map(|draft| {
+        let (containerizable, why) = findings::ready(&workspace, draft, &findings);
+        Ready { service: draft.service.name.clone(), containerizable, why }
+    });
+    let ready = ready.collect();
+    let unknown = drafts.iter().flat_map(unknowns).collect();
+    let mut passed_over = workspace.tree.passed_over.clone();
+    passed_over.extend(older);
+    passed_over.sort_by(|left, right| left.dir.cmp(&right.dir));
+    let mut survey = Survey {
+        schema_version: 1,
+        root: String::new(),
+        digest: String::new(),
+        services: drafts.into_iter().map(|draft| draft.service).collect(),
+        mcp,
+        specs: specs::read(&workspace),
+        findings,
+        ready,
+        unknown,
+        passed_over,
+        skipped: workspace.tree.skipped(),
+    };
+    let facts = serde_json::to_vec(&survey).map_err(|error| Failure::internal("write the survey as JSON").cause(error))?;
+    survey.digest = Digest::of(facts).as_str().to_owned();
+    survey.root = root.display().to_string();
+    Ok(survey)
+}
+
+/// The folder as an absolute path, once it is known that it can be read.
+fn open(root: &Path) -> Result<std::path::PathBuf, Failure> {
+    let missing = |what: &str| {
+        Failure::new(Code::WorkspaceNotFound, format!("survey {}: {what}", root.display())).help("call again with the absolute path of the folder that holds the application")
+    };
+    let unreadable = |error: &std::io::Error| {
+        Failure::new(Code::WorkspaceUnreadable, format!("survey {}", root.display())).cause(error).help("give this user the right to read the folder, then call again")
+    };
+    let full = match root.canonicalize() {
+        Ok(full) => full,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Err(unreadable(&error)),
+        Err(_) => return Err(missing("there is no such folder")),
+    };
+    match std::fs::metadata(&full) {
+        Ok(about) if !about.is_dir() => return Err(missing("it is a file")),
+        Ok(_) => {}
+        Err(error) => return Err(unreadable(&error)),
+    }
+    std::fs::read_dir(&full).map_err(|error| unreadable(&error))?;
+    Ok(full)
+}
+
+/// What could not be decided about a service.
+fn unknowns(draft: &draft::Draft) -> Vec<Unknown> {
+    let service = &draft.service;
+    let fact = |fact: &str, seen: Vec<Place>| Unknown { service: service.name.clone(), fact: fact.to_owned(), seen };
+    let shown = |field: &str| service.evidence.get(field).cloned().unwrap_or_default();
+    let mut out: Vec<Unknown> = draft.unknown.iter().map(|(name, seen)| fact(name, seen.clone())).collect();
+    let listens = matches!(service.kind, Kind::Web | Kind::Api) || (service.kind == Kind::McpServer && service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
+    if listens && service.ports.is_empty() {
+        out.push(fact("ports", shown("start_command")));
+    }
+    if service.start_command.is_none() && service.kind != Kind::Static && service.dockerfile.is_none() {
+        out.push(fact("start_command", shown("language")));
+    }
+    if service.language_version.is_none() && service.kind != Kind::Static {
+        out.push(fact("language_version", shown("language")));
+    }
+    out
+}
 
 /// What a service is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]

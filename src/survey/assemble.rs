@@ -1,0 +1,545 @@
+//! Projects, Dockerfiles and compose files come together as services; what is a decoy stays out.
+
+use super::draft::Draft;
+use super::facts::{Facts, Value};
+use super::more::{self, Ecosystem};
+use super::walk::{base_of, dir_of, join, within};
+use super::workspace::Workspace;
+use super::{Kind, PassedOver, Place, docker::Dockerfile, start, versions};
+use crate::names::ServiceName;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Folders whose programs are shown, not deployed.
+const DECOYS: &[&str] = &["examples", "example", "samples", "sample", "docs", "doc", "templates", "scripts", "tools", "benchmarks", "bench", "skills", "prompts", "history"];
+
+/// Folders beside the program, inside a project.
+const BESIDE: &[&str] = &["scripts", "examples", "example", "docs", "benchmarks", "bench", "stories", "versions"];
+
+/// True where a file of a project is not part of what runs.
+pub(crate) fn beside(path: &str, dir: &str) -> bool {
+    let below = super::walk::below(dir_of(path), dir);
+    below != dir && below.split('/').any(|part| BESIDE.contains(&part) || part.starts_with('.') && part.len() > 1)
+}
+
+/// All services, and the folders whose services are copies of an older state.
+pub(crate) fn drafts(workspace: &Workspace) -> (Vec<Draft>, Vec<PassedOver>) {
+    let projects = projects(workspace);
+    let mut drafts: Vec<Draft> = Vec::new();
+    for (dir, kinds) in &projects {
+        drafts.extend(folder(workspace, dir, kinds, false));
+    }
+    if !drafts.iter().any(|draft| draft.certain) {
+        drafts = lenient(workspace, &projects);
+    }
+    containers(workspace, &mut drafts);
+    drafts.retain(|draft| draft.certain || draft.service.start_command.is_some() || draft.service.dockerfile.is_some());
+    let passed = older_states(&mut drafts);
+    compose(workspace, &mut drafts);
+    charts(workspace, &mut drafts);
+    name(workspace, &mut drafts);
+    (drafts, passed)
+}
+
+/// Folders with a manifest, without decoys.
+fn projects(workspace: &Workspace) -> BTreeMap<String, BTreeSet<Ecosystem>> {
+    let mut all: BTreeMap<String, BTreeSet<Ecosystem>> = BTreeMap::new();
+    for path in &workspace.tree.files {
+        if let Some(ecosystem) = more::ecosystem_of(path) {
+            let mut dir = dir_of(path);
+            if base_of(dir) == "requirements" {
+                dir = dir_of(dir);
+            }
+            if !decoy(dir) {
+                all.entry(dir.to_owned()).or_default().insert(ecosystem);
+            }
+        }
+    }
+    all
+}
+
+fn decoy(dir: &str) -> bool {
+    dir != "." && dir.split('/').any(|part| part.starts_with('.') || DECOYS.contains(&part.to_ascii_lowercase().as_str()) || outdated(part))
+}
+
+/// `backup`, `old-backend`, `phase2-reference`.
+fn outdated(part: &str) -> bool {
+    let lower = part.to_ascii_lowercase();
+    lower.split(['-', '_', '.', ' ']).any(|word| matches!(word, "old" | "backup" | "bak" | "archive" | "archived" | "deprecated" | "reference"))
+}
+
+/// The services of one folder. A second ecosystem that only builds assets is no service.
+fn folder(workspace: &Workspace, dir: &str, kinds: &BTreeSet<Ecosystem>, lenient: bool) -> Vec<Draft> {
+    let mut all: Vec<Draft> = kinds.iter().flat_map(|kind| more::drafts(workspace, dir, *kind, lenient)).collect();
+    let other = all.iter().any(|draft| draft.certain && draft.service.language != "node");
+    if other {
+        all.retain(|draft| draft.service.language != "node" || (draft.service.kind != Kind::Static && draft.service.framework.is_some()));
+    }
+    if all.len() > 1 && all.iter().any(|draft| draft.certain) {
+        all.retain(|draft| draft.certain);
+    }
+    all
+}
+
+/// Nothing is certain: the program at the top, whatever it is.
+fn lenient(workspace: &Workspace, projects: &BTreeMap<String, BTreeSet<Ecosystem>>) -> Vec<Draft> {
+    let least = projects.keys().map(|dir| depth(dir)).min();
+    for (dir, kinds) in projects.iter().filter(|(dir, _)| Some(depth(dir)) == least) {
+        let found = folder(workspace, dir, kinds, true);
+        if !found.is_empty() {
+            return found.into_iter().take(1).collect();
+        }
+    }
+    let top = |tail: &str| workspace.tree.files.iter().any(|path| !path.contains('/') && path.ends_with(tail));
+    let rows: [(bool, Ecosystem); 6] = [
+        (top(".php"), Ecosystem::Php),
+        (top(".go"), Ecosystem::Go),
+        (top(".py"), Ecosystem::Python),
+        (top(".rb"), Ecosystem::Ruby),
+        (workspace.first_in(".", &["index.html", "public/index.html", "dist/index.html"]).is_some(), Ecosystem::Static),
+        (workspace.first_in(".", &["start.sh", "run.sh"]).is_some(), Ecosystem::Shell),
+    ];
+    for (_, ecosystem) in rows.iter().filter(|(here, _)| *here) {
+        let found = more::drafts(workspace, ".", *ecosystem, true);
+        if !found.is_empty() {
+            return found;
+        }
+    }
+    script_without_manifest(workspace).into_iter().collect()
+}
+
+/// `index.js` or `index.ts` alone.
+fn script_without_manifest(workspace: &Workspace) -> Option<Draft> {
+    let path = workspace.first_in(".", &["index.js", "server.js", "index.ts", "server.ts", "main.js"])?;
+    let mut draft = Draft::new(".", "node", Kind::Api);
+    draft.sources = vec![path.clone()];
+    draft.start(format!("node {path}"), Place::file(path.clone()));
+    draft.shows("language", Place::file(path.clone()));
+    draft.entry = Some(path);
+    code_ports(workspace, &mut draft);
+    Some(draft)
+}
+
+fn depth(dir: &str) -> usize {
+    if dir == "." { 0 } else { dir.matches('/').count() + 1 }
+}
+
+/// Dockerfiles for production that lie in a folder.
+pub(crate) fn dockerfiles_of<'all>(workspace: &'all Workspace, dir: &str) -> Vec<(&'all String, &'all Dockerfile)> {
+    workspace.dockerfiles.iter().filter(|(path, _)| dir_of(path) == dir && !for_development(path)).collect()
+}
+
+fn for_development(path: &str) -> bool {
+    let lower = base_of(path).to_ascii_lowercase();
+    lower.split(['.', '-', '_']).any(|word| matches!(word, "dev" | "development" | "test" | "local" | "debug" | "ci" | "e2e" | "debugger"))
+}
+
+/// Links Dockerfiles to services, and makes services of those that have none.
+fn containers(workspace: &Workspace, drafts: &mut Vec<Draft>) {
+    let mut by_dir: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    let mut left = Vec::new();
+    for path in workspace.dockerfiles.keys().filter(|path| !for_development(path) && !decoy(dir_of(path))) {
+        match owner(workspace, path, drafts) {
+            Some(dir) => by_dir.entry(dir).or_default().push(path),
+            None => left.push(path),
+        }
+    }
+    for (dir, mut paths) in by_dir {
+        // The plain `Dockerfile` of the folder first.
+        paths.sort_by_key(|path| (base_of(path) != "Dockerfile", dir_of(path) != dir, (*path).clone()));
+        let mut taken: BTreeSet<usize> = BTreeSet::new();
+        for path in paths {
+            let Some(file) = workspace.dockerfiles.get(path) else { continue };
+            let command = file.command();
+            let fits = |draft: &Draft| draft.service.dir == dir && same_language(file, draft);
+            let same = |draft: &Draft| command.as_ref().is_none_or(|(command, _)| same_program(command, draft.service.start_command.as_deref().unwrap_or(command)));
+            let free = |index: &usize| !taken.contains(index);
+            let all: Vec<usize> = drafts.iter().enumerate().filter(|(_, draft)| fits(draft)).map(|(index, _)| index).collect();
+            let chosen = all.iter().copied().filter(free).find(|index| drafts.get(*index).is_some_and(same)).or_else(|| all.iter().copied().find(free));
+            match chosen {
+                Some(index) => {
+                    taken.insert(index);
+                    if let Some(draft) = drafts.get_mut(index) {
+                        contained(workspace, draft, path, file);
+                    }
+                }
+                None => {
+                    let twin = all.first().and_then(|index| drafts.get(*index)).cloned();
+                    if let (Some(twin), Some((command, line))) = (twin, command)
+                        && !all.iter().filter_map(|index| drafts.get(*index)).any(|draft| draft.service.start_command.as_deref().is_some_and(|known| same_program(&command, known)))
+                    {
+                        drafts.push(second(workspace, &twin, path, file, &command, line));
+                        taken.insert(drafts.len().saturating_sub(1));
+                    }
+                }
+            }
+        }
+    }
+    for path in left {
+        if let Some(file) = workspace.dockerfiles.get(path)
+            && let Some(draft) = from_dockerfile(workspace, path, file, drafts)
+        {
+            drafts.push(draft);
+        }
+    }
+}
+
+/// A second service in a folder, known by its own Dockerfile.
+fn second(workspace: &Workspace, twin: &Draft, path: &str, file: &Dockerfile, command: &str, line: u32) -> Draft {
+    let mut draft = twin.clone();
+    draft.service.ports.clear();
+    draft.service.framework = None;
+    draft.service.dockerfile = None;
+    draft.service.build_facts.retain(|key, _| !matches!(key.as_str(), "entry" | "python.module" | "python.package" | "start.script"));
+    draft.service.evidence.remove("framework");
+    draft.service.kind = Kind::Api;
+    let name = base_of(path).to_ascii_lowercase();
+    let word = name.trim_start_matches("dockerfile").trim_end_matches("dockerfile").trim_matches(['.', '-', '_']).to_owned();
+    draft.process = Some(if word.is_empty() { base_of(dir_of(path)).to_owned() } else { word });
+    if draft.service.language == "python" {
+        super::pip::restart(workspace, &mut draft, command, Place::new(path, line, command));
+    } else {
+        draft.start(command, Place::new(path, line, command));
+        draft.entry = None;
+    }
+    contained(workspace, &mut draft, path, file);
+    draft
+}
+
+/// The folder of the service that a Dockerfile builds.
+fn owner(workspace: &Workspace, path: &str, drafts: &[Draft]) -> Option<String> {
+    let dirs: BTreeSet<&str> = drafts.iter().map(|draft| draft.service.dir.as_str()).collect();
+    let own = dir_of(path);
+    if dirs.contains(own) && own != "." {
+        return Some(own.to_owned());
+    }
+    // `Dockerfile.backend`, `backend.Dockerfile`, `docker/backend/Dockerfile`.
+    let words: Vec<String> = path.to_ascii_lowercase().split(['/', '.', '-', '_']).filter(|word| !matches!(*word, "dockerfile" | "docker" | "dockerfiles" | "deploy")).map(str::to_owned).collect();
+    let named: Vec<&&str> = dirs.iter().filter(|dir| **dir != "." && words.contains(&base_of(dir).to_ascii_lowercase())).collect();
+    if let [only] = named.as_slice() {
+        return Some((***only).to_owned());
+    }
+    let from_compose = workspace.compose.iter().find(|service| service.build.as_ref().is_some_and(|(_, file)| file == path)).and_then(|service| service.build.as_ref());
+    if let Some((context, _)) = from_compose
+        && dirs.contains(context.as_str())
+        && context != "."
+    {
+        return Some(context.clone());
+    }
+    // Built from further up: the only service whose folder is copied.
+    let file = workspace.dockerfiles.get(path)?;
+    let copied: BTreeSet<&str> = file.copies().iter().filter_map(|(source, _)| dirs.iter().copied().find(|dir| *dir != "." && within(source.trim_start_matches("./").trim_end_matches('/'), dir))).collect();
+    if let [only] = copied.iter().copied().collect::<Vec<_>>().as_slice() {
+        return Some((*only).to_owned());
+    }
+    dirs.contains(own).then(|| own.to_owned())
+}
+
+fn same_language(file: &Dockerfile, draft: &Draft) -> bool {
+    let languages: BTreeSet<&str> = file.stages.iter().filter_map(|stage| versions::of_image(&stage.base)).map(|(language, _)| language).collect();
+    languages.is_empty() || languages.contains(draft.service.language.as_str()) || !matches!(draft.service.language.as_str(), "python" | "node" | "go" | "ruby" | "php" | "java" | "csharp")
+}
+
+/// Two commands that start the same module or script.
+fn same_program(left: &str, right: &str) -> bool {
+    let (left, right) = (start::parse(left), start::parse(right));
+    let module = |start: &start::Start| start.module.clone().map(|module| module.rsplit('.').take(2).collect::<Vec<_>>().join("."));
+    match (module(&left), module(&right)) {
+        (Some(left), Some(right)) => left == right || left.ends_with(&right) || right.ends_with(&left),
+        (None, None) => left.script == right.script || left.script.is_none() || right.script.is_none(),
+        _ => false,
+    }
+}
+
+/// What a service's Dockerfile adds to its facts.
+fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Dockerfile) {
+    draft.service.dockerfile = Some(path.to_owned());
+    draft.certain = true;
+    draft.shows("dockerfile", Place::file(path));
+    if draft.service.language_version.is_none() {
+        let found = file.stages.iter().rev().find_map(|stage| versions::of_image(&stage.base).filter(|(language, version)| *language == draft.service.language && !version.is_empty()).map(|(_, version)| (version, stage)));
+        if let Some((version, stage)) = found {
+            draft.service.language_version = Some(version);
+            draft.shows("language_version", Place::new(path, stage.line, &format!("FROM {}", stage.base)));
+        }
+    }
+    let written = draft.service.evidence.get("start_command").and_then(|places| places.first()).is_some_and(|place| base_of(&place.file) == "Procfile");
+    if let Some((command, line)) = file.command()
+        && !written
+        && draft.service.kind != Kind::Static
+        && !command.contains("nginx")
+    {
+        let place = Place::new(path, line, &command);
+        let parsed = start::parse(&command);
+        if draft.service.language == "python" {
+            super::pip::restart(workspace, draft, &command, place.clone());
+        } else {
+            draft.start(command, place.clone());
+        }
+        if let Some(port) = parsed.port {
+            draft.service.ports.clear();
+            draft.port(port, "http", place);
+        }
+    }
+    let set = file.all("ENV").find_map(|instruction| {
+        let (name, value) = instruction.rest.split_once(['=', ' '])?;
+        (name == "PORT").then(|| value.split_whitespace().next().and_then(|value| value.parse::<u16>().ok()).map(|port| (port, instruction))).flatten()
+    });
+    let reads_port = draft.sources.iter().filter_map(|path| workspace.sources.get(path)).any(|facts| facts.reads.iter().any(|read| read.name == "PORT"));
+    if let Some((port, instruction)) = set
+        && (reads_port || draft.service.framework.as_deref() == Some("nextjs"))
+    {
+        draft.service.ports.retain(|known| known.port == port);
+        draft.port(port, "http", Place::new(path, instruction.line, &instruction.rest));
+    }
+    for (port, line) in file.exposed() {
+        if draft.service.ports.is_empty() || draft.service.ports.iter().any(|known| known.port == port) {
+            draft.port(port, "http", Place::new(path, line, &format!("EXPOSE {port}")));
+        }
+    }
+}
+
+/// A service known by its Dockerfile alone.
+fn from_dockerfile(workspace: &Workspace, path: &str, file: &Dockerfile, drafts: &[Draft]) -> Option<Draft> {
+    let dir = dir_of(path);
+    let copies = file.copies();
+    if copies.is_empty() || super::docker::backing_image(file.base()).is_some() || drafts.iter().any(|draft| within(&draft.service.dir, dir) && dir != "." && draft.service.dir != dir) {
+        return None;
+    }
+    let context = workspace.compose.iter().find(|service| service.build.as_ref().is_some_and(|(_, built)| built == path)).and_then(|service| service.build.clone()).map_or_else(|| dir.to_owned(), |(context, _)| context);
+    if dir == "." && drafts.iter().any(|draft| draft.certain) {
+        return None;
+    }
+    let language = file.stages.iter().filter_map(|stage| versions::of_image(&stage.base)).map(|(language, _)| language).next_back();
+    let ecosystem = match language {
+        Some("python") => Some(Ecosystem::Python),
+        Some("node" | "bun") => Some(Ecosystem::Node),
+        Some("go") => Some(Ecosystem::Go),
+        Some("ruby") => Some(Ecosystem::Ruby),
+        Some("php") => Some(Ecosystem::Php),
+        Some("java") => Some(Ecosystem::Java),
+        Some("csharp") => Some(Ecosystem::DotNet),
+        _ => None,
+    };
+    let known = ecosystem.and_then(|ecosystem| more::drafts(workspace, &context, ecosystem, true).into_iter().next());
+    let nginx = ["nginx", "httpd", "caddy", "nginx-unprivileged"].contains(&file.base().rsplit('/').next().unwrap_or_default().split(':').next().unwrap_or_default());
+    let mut draft = match (known, language) {
+        (Some(draft), _) => draft,
+        (None, Some(language)) => Draft::new(&context, language, Kind::Api),
+        (None, None) if nginx => {
+            let pages = copies.iter().any(|(source, _)| !source.ends_with(".conf") && !source.contains("Caddyfile"));
+            Draft::new(&context, if pages { "static" } else { "nginx" }, if pages { Kind::Static } else { Kind::Web })
+        }
+        (None, None) => return None,
+    };
+    draft.certain = true;
+    draft.shows("language", Place::new(path, file.stages.first().map_or(0, |stage| stage.line), &format!("FROM {}", file.base())));
+    contained(workspace, &mut draft, path, file);
+    Some(draft)
+}
+
+/// Where numbered phases lie side by side, only the newest is meant; beside services outside of phases, none.
+fn older_states(drafts: &mut Vec<Draft>) -> Vec<PassedOver> {
+    let phase = |dir: &str| {
+        let mut so_far = String::new();
+        for part in dir.split('/') {
+            so_far = if so_far.is_empty() { part.to_owned() } else { format!("{so_far}/{part}") };
+            if let Some(number) = phase_number(part) {
+                return Some((so_far, number));
+            }
+        }
+        None
+    };
+    let phases: BTreeMap<String, u32> = drafts.iter().filter_map(|draft| phase(&draft.service.dir)).collect();
+    if phases.is_empty() {
+        return Vec::new();
+    }
+    let outside = drafts.iter().any(|draft| draft.certain && phase(&draft.service.dir).is_none());
+    let newest = phases.values().max().copied().unwrap_or(0);
+    let old: Vec<String> = phases.iter().filter(|(_, number)| outside || **number < newest).map(|(dir, _)| dir.clone()).collect();
+    drafts.retain(|draft| !old.iter().any(|dir| within(&draft.service.dir, dir)));
+    old.into_iter().map(|dir| PassedOver { dir, why: "an older phase of the same application".to_owned() }).collect()
+}
+
+/// `phase-4`, `PHASE_3`, `phase-iv-k8s` → the number.
+fn phase_number(part: &str) -> Option<u32> {
+    let lower = part.to_ascii_lowercase();
+    let rest = lower.strip_prefix("phase")?.trim_start_matches(['-', '_', ' ']);
+    let word = rest.split(['-', '_', ' ', '.']).next()?;
+    let digits: String = word.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().or(match word {
+        "i" | "one" => Some(1),
+        "ii" | "two" => Some(2),
+        "iii" | "three" => Some(3),
+        "iv" | "four" => Some(4),
+        "v" | "five" => Some(5),
+        _ => None,
+    })
+}
+
+/// Names of compose services, and their ports where the code says none.
+fn compose(workspace: &Workspace, drafts: &mut [Draft]) {
+    for service in &workspace.compose {
+        let Some((context, file)) = &service.build else { continue };
+        let by_file = drafts.iter().position(|draft| draft.service.dockerfile.as_deref() == Some(file) && draft.service.compose_service.is_none());
+        let by_dir = || drafts.iter().position(|draft| draft.service.dir == *context && draft.service.compose_service.is_none());
+        let Some(draft) = by_file.or_else(by_dir).and_then(|index| drafts.get_mut(index)) else { continue };
+        draft.service.compose_service = Some(service.name.clone());
+        draft.shows("compose_service", Place::new(service.file.clone(), service.line, &service.name));
+        if draft.service.ports.is_empty()
+            && let Some(port) = service.ports.first()
+        {
+            draft.port(*port, "http", Place::new(service.file.clone(), service.line, &service.name));
+        }
+    }
+}
+
+/// Charts that exist: one named like the service, else the one whose templates name it.
+fn charts(workspace: &Workspace, drafts: &mut [Draft]) {
+    let charts: Vec<&str> = workspace.tree.files.iter().filter(|path| base_of(path) == "Chart.yaml" && !decoy(dir_of(path)) && !path.contains("/charts/charts/")).map(|path| dir_of(path)).collect();
+    for draft in drafts {
+        let word = if draft.service.dir == "." { workspace.folder.to_ascii_lowercase() } else { base_of(&draft.service.dir).to_ascii_lowercase() };
+        let word = draft.process.clone().unwrap_or(word);
+        let named = charts.iter().find(|dir| base_of(dir).to_ascii_lowercase() == word || base_of(dir).to_ascii_lowercase().ends_with(&format!("-{word}")));
+        let inside = || charts.iter().find(|dir| workspace.tree.under(&join(dir, "templates")).any(|path| super::walk::below(path, dir).to_ascii_lowercase().contains(&word)));
+        if let Some(dir) = named.or_else(inside) {
+            draft.service.chart = Some((*dir).to_owned());
+            draft.shows("chart", Place::file(join(dir, "Chart.yaml")));
+        }
+    }
+}
+
+/// Every service gets a name of its own.
+fn name(workspace: &Workspace, drafts: &mut Vec<Draft>) {
+    drafts.sort_by(|left, right| (&left.service.dir, &left.process, &left.service.language, &left.service.start_command).cmp(&(&right.service.dir, &right.process, &right.service.language, &right.service.start_command)));
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    for draft in drafts {
+        let dir = draft.service.dir.clone();
+        let generic = |part: &str| matches!(part, "src" | "app" | "code" | "source");
+        let own = base_of(&dir);
+        let base = if dir == "." {
+            draft.manifest_name.clone().unwrap_or_else(|| workspace.folder.clone())
+        } else if generic(own) && dir_of(&dir) != "." {
+            base_of(dir_of(&dir)).to_owned()
+        } else {
+            own.to_owned()
+        };
+        let base = match &draft.process {
+            Some(process) if process.starts_with(&base) => process.clone(),
+            Some(process) => format!("{base}-{process}"),
+            None => base,
+        };
+        let mut candidates = vec![base.clone()];
+        if dir_of(&dir) != "." {
+            candidates.push(format!("{}-{base}", base_of(dir_of(&dir))));
+        }
+        candidates.push(format!("{base}-{}", draft.service.language));
+        candidates.extend((2..100).map(|number| format!("{base}-{number}")));
+        let chosen = candidates.into_iter().map(|text| ServiceName::slug(&text, &workspace.folder)).find(|name| !taken.contains(name.as_str()));
+        if let Some(chosen) = chosen {
+            taken.insert(chosen.as_str().to_owned());
+            draft.service.name = chosen;
+        }
+    }
+}
+
+/// Files that the entry imports, directly or not; all sources where there is no entry or nothing is followed.
+pub(crate) fn reachable(workspace: &Workspace, draft: &Draft) -> Vec<String> {
+    let Some(entry) = draft.entry.as_ref().filter(|entry| workspace.sources.contains_key(*entry)) else { return draft.sources.clone() };
+    let own: BTreeSet<&str> = draft.sources.iter().map(String::as_str).collect();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut next = vec![entry.clone()];
+    while let Some(path) = next.pop() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let Some(facts) = workspace.sources.get(&path) else { continue };
+        for target in imported(facts, &path, &draft.service.dir) {
+            if let Some(known) = own.get(target.as_str()) {
+                next.push((*known).to_owned());
+            }
+        }
+    }
+    seen.into_iter().collect()
+}
+
+/// The files that the imports of a file may mean.
+fn imported(facts: &Facts, path: &str, dir: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let python = path.ends_with(".py");
+    for import in &facts.imports {
+        if python {
+            let dots = import.module.chars().take_while(|letter| *letter == '.').count();
+            let rest = import.module.trim_start_matches('.').replace('.', "/");
+            let homes = if dots > 0 {
+                let mut home = dir_of(path).to_owned();
+                for _ in 1..dots {
+                    home = dir_of(&home).to_owned();
+                }
+                vec![home]
+            } else {
+                vec![dir.to_owned(), join(dir, "src"), dir_of(dir).to_owned(), dir_of(path).to_owned()]
+            };
+            for home in homes {
+                let module = join(&home, &rest);
+                out.push(format!("{module}.py"));
+                out.push(format!("{module}/__init__.py"));
+                out.extend(import.names.iter().filter(|(name, _)| !name.is_empty()).flat_map(|(name, _)| [format!("{module}/{name}.py"), format!("{module}/{name}/__init__.py")]));
+            }
+        } else {
+            let homes = match import.module.strip_prefix("@/").or_else(|| import.module.strip_prefix("~/")) {
+                Some(rest) => vec![join(dir, rest), join(dir, &format!("src/{rest}"))],
+                None if import.module.starts_with('.') => vec![join(dir_of(path), &import.module)],
+                None => continue,
+            };
+            for home in homes {
+                let stem = [".js", ".mjs", ".cjs"].iter().find_map(|tail| home.strip_suffix(tail)).unwrap_or(&home).to_owned();
+                out.push(home.clone());
+                for tail in ["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts"] {
+                    out.push(format!("{stem}.{tail}"));
+                    out.push(format!("{stem}/index.{tail}"));
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Ports that the code listens on, from what the entry reaches.
+pub(crate) fn code_ports(workspace: &Workspace, draft: &mut Draft) {
+    let paths = reachable(workspace, draft);
+    let listens = || paths.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path, facts))).flat_map(|(path, facts)| facts.listens.iter().map(move |listen| (path, listen)));
+    let real = listens().any(|(_, listen)| listen.by != "constant");
+    let mut found: Vec<(u16, &'static str, Place)> = Vec::new();
+    for (path, listen) in listens().filter(|(_, listen)| !real || listen.by != "constant" || listen.port.number().is_some()) {
+        if let Some(port) = resolve(workspace, &paths, &listen.port) {
+            found.push((port, listen.protocol, Place::new(path, listen.line, &listen.text)));
+        }
+    }
+    for path in &paths {
+        let Some(facts) = workspace.sources.get(path) else { continue };
+        let runs = facts.mcp_runs.iter().filter(|run| run.transport != Some("stdio") && run.serves).filter_map(|run| run.port.as_ref().map(|port| (port, run.line, &run.text)));
+        let servers = facts.mcp_servers.iter().filter_map(|server| server.port.as_ref().map(|port| (port, server.line, &server.text)));
+        for (port, line, text) in runs.chain(servers) {
+            if let Some(port) = resolve(workspace, &paths, port) {
+                found.push((port, "http", Place::new(path, line, text)));
+            }
+        }
+    }
+    for (port, protocol, place) in found {
+        draft.port(port, protocol, place);
+    }
+}
+
+/// A port's number: written, or the default of a setting of that name.
+pub(crate) fn resolve(workspace: &Workspace, paths: &[String], port: &Value) -> Option<u16> {
+    if let Some(number) = port.number() {
+        return Some(number);
+    }
+    let field = port.field.as_ref()?;
+    let all = || paths.iter().filter_map(|path| workspace.sources.get(path));
+    let setting = all().flat_map(|facts| facts.classes.iter()).flat_map(|class| class.fields.iter()).find(|known| known.name == *field);
+    if let Some(number) = setting.and_then(|field| field.default.as_ref()).and_then(Value::number) {
+        return Some(number);
+    }
+    all().find_map(|facts| facts.constants.get(field)).and_then(Value::number)
+}

@@ -1,0 +1,357 @@
+//! Dockerfiles and compose files as they are: parsed into stages and services, judged elsewhere.
+
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// One instruction with its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Instruction {
+    pub(crate) name: String,
+    pub(crate) rest: String,
+    pub(crate) line: u32,
+}
+
+/// A stage: its base and what follows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StageFacts {
+    pub(crate) base: String,
+    pub(crate) name: String,
+    pub(crate) line: u32,
+    pub(crate) instructions: Vec<Instruction>,
+}
+
+/// A parsed Dockerfile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dockerfile {
+    pub(crate) arguments: BTreeMap<String, String>,
+    pub(crate) stages: Vec<StageFacts>,
+}
+
+impl Dockerfile {
+    /// Parses; unknown instructions are kept, nothing fails.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut file = Self::default();
+        for instruction in instructions(text) {
+            match instruction.name.as_str() {
+                "FROM" => {
+                    let words: Vec<&str> = instruction.rest.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+                    let base = file.expand(words.first().copied().unwrap_or_default());
+                    let name = match words.get(1) {
+                        Some(word) if word.eq_ignore_ascii_case("as") => words.get(2).copied().unwrap_or_default().to_owned(),
+                        Some(_) | None => String::new(),
+                    };
+                    file.stages.push(StageFacts { base, name, line: instruction.line, instructions: Vec::new() });
+                }
+                "ARG" if file.stages.is_empty() => {
+                    if let Some((name, value)) = instruction.rest.split_once('=') {
+                        file.arguments.insert(name.trim().to_owned(), value.trim().trim_matches('"').to_owned());
+                    }
+                }
+                _ => {
+                    if let Some(stage) = file.stages.last_mut() {
+                        stage.instructions.push(instruction);
+                    }
+                }
+            }
+        }
+        file
+    }
+
+    fn expand(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for (name, value) in &self.arguments {
+            out = out.replace(&format!("${{{name}}}"), value).replace(&format!("${name}"), value);
+        }
+        out
+    }
+
+    /// The stage that is shipped.
+    pub(crate) fn last(&self) -> Option<&StageFacts> {
+        self.stages.last()
+    }
+
+    /// The last stage and the stages it is made from, nearest first.
+    pub(crate) fn lineage(&self) -> Vec<&StageFacts> {
+        let mut out: Vec<&StageFacts> = Vec::new();
+        let mut at = self.last();
+        while let Some(stage) = at {
+            out.push(stage);
+            at = self.stages.iter().find(|other| !other.name.is_empty() && other.name.eq_ignore_ascii_case(&stage.base) && other.line < stage.line);
+        }
+        out
+    }
+
+    /// The image that the shipped stage stands on.
+    pub(crate) fn base(&self) -> &str {
+        self.lineage().last().map_or("", |stage| stage.base.as_str())
+    }
+
+    /// What the container runs: entry point and command, as one shell-like line, with its line.
+    pub(crate) fn command(&self) -> Option<(String, u32)> {
+        let find = |name: &str| self.lineage().into_iter().find_map(|stage| stage.instructions.iter().rfind(|instruction| instruction.name == name));
+        let (entry, command) = (find("ENTRYPOINT"), find("CMD"));
+        let words = |instruction: &Instruction| exec_form(&instruction.rest);
+        let line = command.or(entry)?.line;
+        let text = match (entry.map(words), command.map(words)) {
+            (Some(entry), Some(command)) => format!("{entry} {command}"),
+            (Some(only), None) | (None, Some(only)) => only,
+            (None, None) => return None,
+        };
+        Some((text.split_whitespace().collect::<Vec<_>>().join(" "), line))
+    }
+
+    /// Ports of EXPOSE in the shipped stage, with their lines.
+    pub(crate) fn exposed(&self) -> Vec<(u16, u32)> {
+        let all = self.lineage();
+        all.iter()
+            .flat_map(|stage| stage.instructions.iter())
+            .filter(|instruction| instruction.name == "EXPOSE")
+            .flat_map(|instruction| instruction.rest.split_whitespace().map(|word| (word, instruction.line)).collect::<Vec<_>>())
+            .filter_map(|(word, line)| default_of(word.split('/').next()?).parse().ok().map(|port| (port, line)))
+            .collect()
+    }
+
+    /// The user of the shipped stage.
+    pub(crate) fn user(&self) -> Option<&Instruction> {
+        self.lineage().into_iter().find_map(|stage| stage.instructions.iter().rfind(|instruction| instruction.name == "USER"))
+    }
+
+    /// Sources that COPY and ADD take from the build context: (source, line).
+    pub(crate) fn copies(&self) -> Vec<(String, u32)> {
+        let mut out = Vec::new();
+        for instruction in self.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(|instruction| matches!(instruction.name.as_str(), "COPY" | "ADD")) {
+            let words: Vec<String> = if instruction.rest.trim_start().starts_with('[') {
+                serde_json::from_str(instruction.rest.trim()).unwrap_or_default()
+            } else {
+                instruction.rest.split_whitespace().map(str::to_owned).collect()
+            };
+            if words.iter().any(|word| word.starts_with("--from") || word.starts_with("<<")) {
+                continue;
+            }
+            let plain: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
+            let count = plain.len().saturating_sub(1);
+            out.extend(plain.into_iter().take(count).map(|source| (source.trim_matches('"').to_owned(), instruction.line)));
+        }
+        out
+    }
+
+    /// Build arguments that any stage declares.
+    pub(crate) fn declares(&self, name: &str) -> bool {
+        let head = |rest: &str| rest.split(['=', ' ']).next() == Some(name);
+        self.stages.iter().flat_map(|stage| stage.instructions.iter()).any(|instruction| matches!(instruction.name.as_str(), "ARG" | "ENV") && head(&instruction.rest))
+    }
+
+    /// Every instruction of this name.
+    pub(crate) fn all<'file>(&'file self, name: &'file str) -> impl Iterator<Item = &'file Instruction> {
+        self.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(move |instruction| instruction.name == name)
+    }
+}
+
+/// `["a", "b"]` as `a b`; shell form as it is, without `exec` and `sh -c`.
+fn exec_form(rest: &str) -> String {
+    let rest = rest.trim();
+    let words: Vec<String> = if rest.starts_with('[') { serde_json::from_str(rest).unwrap_or_default() } else { Vec::new() };
+    let text = if words.is_empty() { rest.to_owned() } else { words.join(" ") };
+    let text = ["/bin/sh -c ", "sh -c ", "/bin/bash -c ", "bash -c "].iter().find_map(|shell| text.strip_prefix(shell)).unwrap_or(&text);
+    text.trim().trim_start_matches("exec ").to_owned()
+}
+
+/// `${PORT:-8000}` as `8000`.
+pub(crate) fn default_of(word: &str) -> &str {
+    word.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')).and_then(|inner| inner.split_once(":-").or_else(|| inner.split_once('-'))).map_or(word, |(_, default)| default)
+}
+
+fn instructions(text: &str) -> Vec<Instruction> {
+    let mut out: Vec<Instruction> = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, first)) = lines.next() {
+        let trimmed = first.trim();
+        if trimmed.is_empty() || trimmed.starts_with('#') {
+            continue;
+        }
+        let mut whole = String::new();
+        let mut part = trimmed;
+        loop {
+            match part.strip_suffix('\\') {
+                Some(head) => {
+                    whole.push_str(head.trim_end());
+                    whole.push(' ');
+                }
+                None => {
+                    whole.push_str(part);
+                    break;
+                }
+            }
+            part = loop {
+                match lines.next() {
+                    None => break "",
+                    Some((_, next)) if next.trim().starts_with('#') || next.trim().is_empty() => {}
+                    Some((_, next)) => break next.trim(),
+                }
+            };
+            if part.is_empty() {
+                break;
+            }
+        }
+        // A heredoc's body is no instruction.
+        if let Some(mark) = whole.split_once("<<").map(|(_, rest)| rest.trim_start_matches('-').split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']).to_owned())
+            && mark.chars().next().is_some_and(|letter| letter.is_ascii_alphabetic())
+        {
+            for (_, body) in lines.by_ref() {
+                if body.trim() == mark {
+                    break;
+                }
+            }
+        }
+        let (name, rest) = whole.split_once(char::is_whitespace).unwrap_or((whole.as_str(), ""));
+        out.push(Instruction { name: name.to_ascii_uppercase(), rest: rest.trim().to_owned(), line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1) });
+    }
+    out
+}
+
+/// A service of a compose file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ComposeService {
+    pub(crate) file: String,
+    pub(crate) name: String,
+    pub(crate) line: u32,
+    pub(crate) image: Option<String>,
+    /// Context folder and Dockerfile, relative to the workspace.
+    pub(crate) build: Option<(String, String)>,
+    pub(crate) target: Option<String>,
+    /// Container ports.
+    pub(crate) ports: Vec<u16>,
+    pub(crate) environment: BTreeMap<String, Option<String>>,
+    pub(crate) depends_on: Vec<String>,
+    pub(crate) command: Option<String>,
+}
+
+/// Reads a compose file; broken ones give nothing.
+pub(crate) fn compose(path: &str, text: &str) -> Vec<ComposeService> {
+    let Ok(document) = serde_saphyr::from_str::<Json>(text) else { return Vec::new() };
+    let Some(services) = document.get("services").and_then(Json::as_object) else { return Vec::new() };
+    let dir = super::walk::dir_of(path);
+    let mut out: Vec<ComposeService> = services.iter().map(|(name, about)| compose_service(path, dir, text, name, about)).collect();
+    out.sort_by(|left, right| left.name.cmp(&right.name));
+    out
+}
+
+fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) -> ComposeService {
+    let word = |value: &Json| value.as_str().map(interpolate);
+    let build = about.get("build").and_then(|build| match build {
+        Json::String(context) => Some((super::walk::join(dir, &interpolate(context)), "Dockerfile".to_owned())),
+        Json::Object(map) => {
+            let context = map.get("context").and_then(word).unwrap_or_else(|| ".".to_owned());
+            let file = map.get("dockerfile").and_then(word).unwrap_or_else(|| "Dockerfile".to_owned());
+            Some((super::walk::join(dir, &context), file))
+        }
+        _ => None,
+    });
+    let build = build.map(|(context, file)| (context.clone(), super::walk::join(&context, &file)));
+    let mut environment = BTreeMap::new();
+    match about.get("environment") {
+        Some(Json::Object(map)) => environment.extend(map.iter().map(|(key, value)| (key.clone(), scalar(value)))),
+        Some(Json::Array(list)) => environment.extend(list.iter().filter_map(Json::as_str).map(|pair| match pair.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(interpolate(value))),
+            None => (pair.to_owned(), None),
+        })),
+        _ => {}
+    }
+    let depends_on = match about.get("depends_on").or_else(|| about.get("links")) {
+        Some(Json::Object(map)) => map.keys().cloned().collect(),
+        Some(Json::Array(list)) => list.iter().filter_map(Json::as_str).map(|name| name.split(':').next().unwrap_or(name).to_owned()).collect(),
+        _ => Vec::new(),
+    };
+    let mut ports: Vec<u16> = Vec::new();
+    for port in about.get("ports").and_then(Json::as_array).into_iter().flatten().chain(about.get("expose").and_then(Json::as_array).into_iter().flatten()) {
+        let number = match port {
+            Json::Number(number) => number.as_u64().and_then(|number| u16::try_from(number).ok()),
+            Json::String(text) => interpolate(text).rsplit(':').next().and_then(|last| last.split(['/', '-']).next().and_then(|last| last.parse().ok())),
+            Json::Object(map) => map.get("target").and_then(Json::as_u64).and_then(|number| u16::try_from(number).ok()),
+            _ => None,
+        };
+        if let Some(number) = number.filter(|number| !ports.contains(number)) {
+            ports.push(number);
+        }
+    }
+    let command = about.get("command").map(|command| match command {
+        Json::Array(words) => words.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" "),
+        other => other.as_str().unwrap_or_default().to_owned(),
+    });
+    let line = text.lines().position(|line| line.trim_end() == format!("  {name}:") || line.trim() == format!("{name}:")).map_or(0, |at| u32::try_from(at).unwrap_or(0) + 1);
+    ComposeService {
+        file: path.to_owned(),
+        name: name.to_owned(),
+        line,
+        image: about.get("image").and_then(word),
+        target: about.get("build").and_then(|build| build.get("target")).and_then(word),
+        build,
+        ports,
+        environment,
+        depends_on,
+        command: command.filter(|command| !command.is_empty()),
+    }
+}
+
+fn scalar(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(interpolate(text)),
+        Json::Null => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// `${NAME:-default}` inside a text becomes its default.
+pub(crate) fn interpolate(text: &str) -> String {
+    static SHAPE: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| regex::Regex::new(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-([^}]*)\}").ok());
+    SHAPE.as_ref().map_or_else(|| text.to_owned(), |shape| shape.replace_all(text, "$1").into_owned())
+}
+
+/// The kind of backing service that a public image is.
+pub(crate) fn backing_image(image: &str) -> Option<&'static str> {
+    let name = image.rsplit('/').next()?.split([':', '@']).next()?;
+    Some(match name {
+        "postgres" | "postgresql" | "postgis" | "pgvector" | "timescaledb" => "postgres",
+        "mysql" | "mariadb" => "mysql",
+        "redis" | "valkey" | "redis-stack" | "keydb" => "redis",
+        "mongo" | "mongodb" => "mongodb",
+        "rabbitmq" => "rabbitmq",
+        "kafka" | "redpanda" | "cp-kafka" => "kafka",
+        "minio" => "s3",
+        "elasticsearch" | "opensearch" => "elasticsearch",
+        "memcached" => "memcached",
+        "nats" => "nats",
+        "neo4j" => "neo4j",
+        "qdrant" | "chroma" | "weaviate" | "milvus" => "vector",
+        "ollama" => "llm",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dockerfile_is_read_through_its_stages() {
+        let file = Dockerfile::parse(
+            "ARG V=3.13\nFROM python:${V}-slim AS base\nWORKDIR /app\nFROM base AS build\nCOPY requirements.txt \\\n  setup.cfg ./\nRUN <<EOF\nCOPY nothing here\nEOF\nFROM base\nCOPY --from=build /x /x\nCOPY . .\nUSER 10001\nEXPOSE ${PORT:-8000}\nCMD [\"uvicorn\", \"app.main:app\", \"--port\", \"8000\"]\n",
+        );
+        assert_eq!(file.base(), "python:3.13-slim");
+        assert_eq!(file.command(), Some(("uvicorn app.main:app --port 8000".to_owned(), 15)));
+        assert_eq!(file.exposed(), vec![(8000, 14)]);
+        assert_eq!(file.copies(), vec![("requirements.txt".to_owned(), 5), ("setup.cfg".to_owned(), 5), (".".to_owned(), 12)]);
+        assert_eq!(file.user().map(|user| user.rest.as_str()), Some("10001"));
+    }
+
+    #[test]
+    fn compose_is_read_with_its_defaults() {
+        let text = "services:\n  api:\n    build: ./api\n    ports: [\"${PORT:-8080}:8000\"]\n    environment:\n      - DATABASE_URL=postgresql://db/x\n    depends_on: [db]\n  db:\n    image: postgres:17\n";
+        let services = compose("deploy/compose.yaml", text);
+        let api = services.first().unwrap();
+        assert_eq!(api.build, Some(("deploy/api".to_owned(), "deploy/api/Dockerfile".to_owned())));
+        assert_eq!((api.ports.as_slice(), api.line), ([8000].as_slice(), 2));
+        assert_eq!(services.get(1).and_then(|db| db.image.as_deref()).and_then(backing_image), Some("postgres"));
+        assert_eq!(compose("compose.yaml", "services: [broken"), vec![]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Secrets with values in tracked files, found by shape and entropy; the value itself is never kept.
+
+use super::walk::base_of;
+use regex::Regex;
+use std::sync::LazyLock;
+
+/// A line that shows a secret: what kind, never what value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Leak {
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) kind: &'static str,
+    /// Whose shape leaves no doubt.
+    pub(crate) certain: bool,
+}
+
+/// Shapes of providers' credentials.
+static SHAPES: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
+    [
+        ("private key", r"-----BEGIN (?:RSA |EC |OPENSSH |DSA |ENCRYPTED )?PRIVATE KEY-----"),
+        ("AWS access key", r"\bAKIA[0-9A-Z]{16}\b"),
+        ("Google API key", r"\bAIza[0-9A-Za-z_\-]{35}\b"),
+        ("GitHub token", r"\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{36,}\b|\bgithub_pat_[A-Za-z0-9_]{50,}\b"),
+        ("GitLab token", r"\bglpat-[A-Za-z0-9_\-]{20,}"),
+        ("Slack token", r"\bxox[abprs]-[0-9]{6,}-[A-Za-z0-9\-]{10,}"),
+        ("Stripe key", r"\b[sr]k_live_[A-Za-z0-9]{20,}"),
+        ("OpenAI key", r"\bsk-(?:proj-|svcacct-|ant-api\d\d-|or-v1-)?[A-Za-z0-9_\-]{32,}"),
+        ("Groq key", r"\bgsk_[A-Za-z0-9]{40,}\b"),
+        ("Neon password", r"\bnpg_[A-Za-z0-9]{10,}\b"),
+        ("Hugging Face token", r"\bhf_[A-Za-z0-9]{30,}\b"),
+    ]
+    .into_iter()
+    .filter_map(|(kind, shape)| Regex::new(shape).ok().map(|shape| (kind, shape)))
+    .collect()
+});
+
+/// One pass over a text that holds none of these is enough.
+static HINT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"AKIA|AIza|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|k_live_|sk-|gsk_|npg_|hf_|PRIVATE KEY-----|://[^\s:/@]{1,60}:[^\s@/]{4,200}@|(?i:secret|password|token|api_?key)").ok()
+});
+
+/// A URL with a password.
+static CREDENTIALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[a-z][a-z0-9+]*://([^\s:/@]{1,60}):([^\s@/]{6,200})@([^\s/:?]+)").ok());
+
+/// `NAME=value` where the name says secret.
+static ASSIGNED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"^\s*(?:export\s+|-\s+)?["']?([A-Za-z][A-Za-z0-9_]{2,60})["']?\s*[=:]\s*["']?([A-Za-z0-9+/=_\-!@#$%^&*.~]{12,200})["']?\s*,?\s*(?:#.*)?$"#).ok());
+
+/// Finds secrets in a text.
+pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
+    let name = base_of(path).to_ascii_lowercase();
+    if name.ends_with(".lock") || name.ends_with("-lock.json") || name == "pnpm-lock.yaml" || text.len() > 512 * 1024 {
+        return Vec::new();
+    }
+    let Some(hint) = HINT.as_ref() else { return Vec::new() };
+    if !hint.is_match(text) {
+        return Vec::new();
+    }
+    let settings = name.starts_with(".env") || ["yaml", "yml", "env", "properties", "ini", "conf", "toml"].iter().any(|tail| name.ends_with(tail)) || name.contains("dockerfile");
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.len() > 4000 || !hint.is_match(line) {
+            continue;
+        }
+        let shape = SHAPES.iter().find(|(_, shape)| shape.find_iter(line).any(|hit| !placeholder(hit.as_str())));
+        let kind = match shape {
+            Some((kind, _)) => Some((*kind, true)),
+            None => url_with_password(line).or_else(|| if settings { assigned(line) } else { None }),
+        };
+        if let Some((kind, certain)) = kind {
+            let line = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+            found.push(Leak { file: path.to_owned(), line, kind, certain });
+            if found.len() >= 20 {
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn url_with_password(line: &str) -> Option<(&'static str, bool)> {
+    let hit = CREDENTIALS.as_ref()?.captures(line)?;
+    let (user, password, host) = (hit.get(1)?.as_str(), hit.get(2)?.as_str(), hit.get(3)?.as_str());
+    // Passwords of development databases beside the code are no secret.
+    let local = !host.contains('.') || host.starts_with("localhost") || host.starts_with("127.") || host.starts_with("192.168.") || host.contains("example");
+    if local || placeholder(password) || password.eq_ignore_ascii_case(user) || entropy(password) < 2.5 {
+        return None;
+    }
+    Some(("password in a URL", true))
+}
+
+fn assigned(line: &str) -> Option<(&'static str, bool)> {
+    let hit = ASSIGNED.as_ref()?.captures(line)?;
+    let (name, value) = (hit.get(1)?.as_str(), hit.get(2)?.as_str());
+    if !crate::secret::secret_name(&snake(name)) || placeholder(value) || value.contains("://") {
+        return None;
+    }
+    let mixed = value.chars().any(|letter| letter.is_ascii_digit()) && value.chars().any(|letter| letter.is_ascii_alphabetic());
+    (value.len() >= 16 && mixed && entropy(value) > 3.4).then_some(("secret value", false))
+}
+
+/// `jwtSecret` as `jwt_secret`.
+pub(crate) fn snake(name: &str) -> String {
+    let mut out = String::new();
+    let mut last_lower = false;
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && last_lower {
+            out.push('_');
+        }
+        last_lower = letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
+
+/// What people write where a value should go.
+pub(crate) fn placeholder(value: &str) -> bool {
+    static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"(?i)your|example|change|placeholder|xxx|\*\*\*|\.\.\.|<|\$\{|\$\(|\{\{|replace|insert|todo|dummy|sample|fake|redacted|here|secret-?key|^test|-test-|development|local|default|123456|abcdef|password|process\.env|os\.|secretkeyref|valuefrom|generate|min(imum)?[-_ ]?\d|at-least|super-?secret|my-?secret|mysecret|openssl").ok()
+    });
+    WORDS.as_ref().is_some_and(|words| words.is_match(value)) || value.chars().collect::<std::collections::BTreeSet<_>>().len() < 6
+}
+
+/// Bits per character.
+fn entropy(text: &str) -> f64 {
+    let mut counts = std::collections::BTreeMap::new();
+    for letter in text.chars() {
+        *counts.entry(letter).or_insert(0u32) += 1;
+    }
+    let all = f64::from(u32::try_from(text.chars().count()).unwrap_or(u32::MAX));
+    counts.values().map(|count| f64::from(*count) / all).map(|share| -share * share.log2()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, text: &str, expect: bool) {
+        assert_eq!(!scan(path, text).is_empty(), expect, "{text}");
+    }
+
+    #[test]
+    fn values_of_a_secrets_shape_are_found() {
+        check("STATUS.md", "the key is AKIAQ3EGRZ7TLWPV5XNM, do not lose it", true);
+        check(".env", "JWT_SECRET=9f8Ze2Kq71LmVx0aPw4RtYb6", true);
+        check("values.yaml", "  jwtSecret: \"9f8Ze2Kq71LmVx0aPw4RtYb6\"", true);
+        check("notes.md", "postgresql://neondb_owner:Zk39vQ8xLm@ep-cool-1.eu-central-1.aws.neon.tech/db", true);
+    }
+
+    #[test]
+    fn placeholders_and_development_values_are_not() {
+        check(".env.example", "JWT_SECRET=change-me-to-at-least-32-characters", false);
+        check(".env.example", "OPENAI_API_KEY=sk-your-key-goes-here-xxxxxxxxxxxxxxxxxxxxxxxx", false);
+        check("compose.yaml", "DATABASE_URL: postgresql://todo:todo@db:5432/todo", false);
+        check("README.md", "postgresql://user:password@host:5432/name", false);
+        check("values.yaml", "jwtAlgorithm: HS256", false);
+        check("main.py", "token = tokenizer.next_token_of_stream", false);
+    }
+}

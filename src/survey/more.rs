@@ -1,0 +1,514 @@
+//! The other ecosystems, by manifest: Go, Rust, Java, Ruby, PHP, .NET, Elixir, Deno, static sites and start scripts.
+
+use super::draft::Draft;
+use super::facts::{Facts, find_line};
+use super::walk::{base_of, dir_of, join, within};
+use super::workspace::Workspace;
+use super::{Kind, Place};
+
+/// What makes a folder a project of an ecosystem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ecosystem {
+    Php,
+    Go,
+    Java,
+    Rust,
+    Ruby,
+    Elixir,
+    Python,
+    Deno,
+    DotNet,
+    Node,
+    Gleam,
+    Scala,
+    Dart,
+    Swift,
+    Crystal,
+    Static,
+    Shell,
+}
+
+/// The ecosystem that a file's name announces.
+pub(crate) fn ecosystem_of(path: &str) -> Option<Ecosystem> {
+    let name = base_of(path);
+    if super::pip::MANIFESTS.contains(&name) {
+        return Some(Ecosystem::Python);
+    }
+    Some(match name {
+        "package.json" => Ecosystem::Node,
+        "go.mod" => Ecosystem::Go,
+        "Cargo.toml" => Ecosystem::Rust,
+        "pom.xml" | "build.gradle" | "build.gradle.kts" => Ecosystem::Java,
+        "Gemfile" | "config.ru" => Ecosystem::Ruby,
+        "composer.json" => Ecosystem::Php,
+        "mix.exs" => Ecosystem::Elixir,
+        "deno.json" | "deno.jsonc" => Ecosystem::Deno,
+        "gleam.toml" => Ecosystem::Gleam,
+        "build.sbt" => Ecosystem::Scala,
+        "pubspec.yaml" => Ecosystem::Dart,
+        "Package.swift" => Ecosystem::Swift,
+        "shard.yml" => Ecosystem::Crystal,
+        "Staticfile" => Ecosystem::Static,
+        _ if name.ends_with(".csproj") || name.ends_with(".fsproj") => Ecosystem::DotNet,
+        _ => return None,
+    })
+}
+
+/// The services of a project; none for libraries.
+pub(crate) fn drafts(workspace: &Workspace, dir: &str, ecosystem: Ecosystem, lenient: bool) -> Vec<Draft> {
+    let project = Project { workspace, dir, lenient };
+    let mut out = match ecosystem {
+        Ecosystem::Node => return super::node::drafts(workspace, dir, lenient),
+        Ecosystem::Python => return super::pip::drafts(workspace, dir, lenient),
+        Ecosystem::Go => project.go(),
+        Ecosystem::Rust => project.rust().into_iter().collect(),
+        Ecosystem::Java => project.java().into_iter().collect(),
+        Ecosystem::Ruby => project.ruby().into_iter().collect(),
+        Ecosystem::Php => project.php().into_iter().collect(),
+        Ecosystem::DotNet => project.dotnet().into_iter().collect(),
+        Ecosystem::Elixir => project.elixir().into_iter().collect(),
+        Ecosystem::Deno => project.deno().into_iter().collect(),
+        Ecosystem::Gleam => project.plain("gleam", "gleam", "gleam.toml").into_iter().collect(),
+        Ecosystem::Scala => project.plain("scala", "sbt", "build.sbt").into_iter().collect(),
+        Ecosystem::Dart => project.plain("dart", "pub", "pubspec.yaml").into_iter().collect(),
+        Ecosystem::Swift => project.plain("swift", "swiftpm", "Package.swift").into_iter().collect(),
+        Ecosystem::Crystal => project.plain("crystal", "shards", "shard.yml").into_iter().collect(),
+        Ecosystem::Static => project.site().into_iter().collect(),
+        Ecosystem::Shell => project.shell().into_iter().collect::<Vec<_>>(),
+    };
+    for draft in &mut out {
+        project.finish(draft);
+    }
+    out
+}
+
+struct Project<'all> {
+    workspace: &'all Workspace,
+    dir: &'all str,
+    lenient: bool,
+}
+
+impl<'all> Project<'all> {
+    fn text(&self, name: &str) -> &'all str {
+        self.workspace.text(&join(self.dir, name)).unwrap_or_default()
+    }
+
+    fn place(&self, name: &str, needle: &str) -> Place {
+        let path = join(self.dir, name);
+        let (line, text) = find_line(self.workspace.text(&path).unwrap_or_default(), needle);
+        Place::new(path, line, text)
+    }
+
+    fn sources(&self, tails: &[&str], manifest: fn(&str) -> bool) -> Vec<String> {
+        let nested: Vec<&str> = self.workspace.tree.under(self.dir).filter(|path| manifest(base_of(path)) && dir_of(path) != self.dir).map(dir_of).collect();
+        let files = self.workspace.tree.under(self.dir);
+        let own = |path: &str| tails.iter().any(|tail| path.ends_with(tail)) && !nested.iter().any(|dir| within(path, dir)) && self.workspace.sources.contains_key(path);
+        files.filter(|path| own(path) && !super::assemble::beside(path, self.dir)).map(str::to_owned).collect()
+    }
+
+    fn facts<'own>(&'own self, sources: &'own [String]) -> impl Iterator<Item = (&'own str, &'own Facts)> {
+        sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts)))
+    }
+
+    fn has_dockerfile(&self) -> bool {
+        !super::assemble::dockerfiles_of(self.workspace, self.dir).is_empty()
+    }
+
+    fn listens(&self, sources: &[String]) -> bool {
+        self.facts(sources).any(|(_, facts)| facts.listens.iter().any(|listen| listen.by != "constant"))
+    }
+
+    /// What every draft of this file ends with.
+    fn finish(&self, draft: &mut Draft) {
+        let procfile = join(self.dir, "Procfile");
+        let text = self.workspace.text(&procfile).unwrap_or_default();
+        if let Some((_, command, place)) = super::pip::procfile(&procfile, text).into_iter().find(|(process, _, _)| process == "web") {
+            draft.start(command, place);
+            draft.certain = true;
+        }
+        if draft.service.kind != Kind::Static {
+            super::assemble::code_ports(self.workspace, draft);
+        }
+    }
+
+    /// One service per `package main` that serves; of one alone, that one.
+    fn go(&self) -> Vec<Draft> {
+        let sources = self.sources(&[".go"], |name| name == "go.mod");
+        let module = self.text("go.mod");
+        let (line, shown) = find_line(module, "go ");
+        let mut mains: Vec<&str> = self.facts(&sources).filter(|(_, facts)| facts.program).map(|(path, _)| dir_of(path)).collect();
+        mains.dedup();
+        let listens = self.listens(&sources);
+        let dirs: Vec<&str> = if mains.len() > 1 {
+            let named: Vec<&str> = mains.iter().copied().filter(|dir| !["cli", "ctl", "tool", "tools", "hack", "gen", "podcli"].iter().any(|word| base_of(dir) == *word)).collect();
+            let serving: Vec<&str> = named
+                .iter()
+                .copied()
+                .filter(|dir| sources.iter().filter(|path| dir_of(path) == *dir).any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.listens.iter().any(|listen| listen.by != "constant"))))
+                .collect();
+            if serving.is_empty() { named } else { serving }
+        } else {
+            mains
+        };
+        let uncertain = !listens && !self.has_dockerfile();
+        if uncertain && !self.lenient {
+            return Vec::new();
+        }
+        let many = dirs.len() > 1;
+        dirs.into_iter()
+            .map(|dir| {
+                let mut draft = Draft::new(self.dir, "go", Kind::Api);
+                draft.certain = !uncertain;
+                draft.sources = sources.clone();
+                draft.service.package_manager = Some(if module.is_empty() { "go" } else { "go-modules" }.to_owned());
+                draft.service.install_command = (!module.is_empty()).then(|| "go mod download".to_owned());
+                let below = super::walk::below(dir, self.dir);
+                let main = if dir == self.dir { ".".to_owned() } else { format!("./{below}") };
+                draft.service.build_command = Some(format!("go build -o /app {main}"));
+                draft.fact("go.main", main);
+                draft.process = many.then(|| base_of(dir).to_owned());
+                draft.service.language_version = super::versions::series("go", shown.trim_start_matches("go ")).filter(|_| line > 0);
+                draft.shows("language", if module.is_empty() { Place::file(dir) } else { Place::new(join(self.dir, "go.mod"), line, shown) });
+                draft.manifest_name = module.lines().find_map(|line| line.strip_prefix("module ")).map(|name| base_of(name.trim()).to_owned());
+                for (name, version) in module.lines().filter_map(|line| line.trim().trim_start_matches("require ").split_once(" v")) {
+                    draft.service.dependencies.insert(name.to_ascii_lowercase(), version.split_whitespace().next().unwrap_or_default().to_owned());
+                }
+                let frameworks = [("github.com/gin-gonic/gin", "gin"), ("github.com/gofiber/fiber", "fiber"), ("github.com/labstack/echo", "echo"), ("github.com/go-chi/chi", "chi"), ("github.com/mark3labs/mcp-go", "mcp-go"), ("github.com/modelcontextprotocol/go-sdk", "mcp-go-sdk"), ("github.com/gorilla/mux", "gorilla/mux"), ("google.golang.org/grpc", "grpc")];
+                let direct = |package: &str| module.lines().any(|line| line.contains(package) && !line.contains("// indirect"));
+                if let Some((package, name)) = frameworks.iter().find(|(package, _)| direct(package)) {
+                    draft.service.framework = Some((*name).to_owned());
+                    draft.shows("framework", self.place("go.mod", package));
+                } else if self.facts(&sources).any(|(_, facts)| facts.imports("net/http")) {
+                    draft.service.framework = Some("net/http".to_owned());
+                }
+                if self.workspace.tree.has(&join(self.dir, "go.sum")) {
+                    draft.fact("lockfile", join(self.dir, "go.sum"));
+                }
+                draft
+            })
+            .collect()
+    }
+
+    fn rust(&self) -> Option<Draft> {
+        let table = self.workspace.toml(&join(self.dir, "Cargo.toml"))?;
+        let package = table.get("package")?;
+        let sources = self.sources(&[".rs"], |name| name == "Cargo.toml");
+        let binary = self.workspace.tree.has(&join(self.dir, "src/main.rs")) || table.get("bin").is_some();
+        let dependencies = table.get("dependencies").and_then(|map| map.as_table());
+        let frameworks = ["axum", "actix-web", "rocket", "warp", "poem", "salvo", "tide", "tonic", "rmcp"];
+        let framework = frameworks.iter().find(|name| dependencies.is_some_and(|map| map.contains_key(**name)));
+        let certain = binary && (framework.is_some() || self.listens(&sources) || self.has_dockerfile());
+        if !binary || !(certain || self.lenient) {
+            return None;
+        }
+        let mut draft = Draft::new(self.dir, "rust", Kind::Api);
+        draft.certain = certain;
+        draft.sources = sources;
+        let name = package.get("name").and_then(|name| name.as_str()).unwrap_or("app").to_owned();
+        draft.service.package_manager = Some("cargo".to_owned());
+        draft.service.build_command = Some("cargo build --release --locked".to_owned());
+        draft.start(format!("./bin/{name}"), self.place("Cargo.toml", "name"));
+        draft.fact("rust.binary", name.clone());
+        draft.manifest_name = Some(name);
+        draft.service.framework = framework.map(|name| (*name).to_owned());
+        for (name, about) in dependencies.into_iter().flatten() {
+            let version = about.as_str().or_else(|| about.get("version").and_then(|version| version.as_str())).unwrap_or_default();
+            draft.service.dependencies.insert(name.to_ascii_lowercase(), version.to_owned());
+        }
+        let declared = package.get("rust-version").and_then(|version| version.as_str()).map(str::to_owned);
+        draft.service.language_version = declared.and_then(|version| super::versions::series("rust", &version));
+        for lock in [join(self.dir, "Cargo.lock"), "Cargo.lock".to_owned()] {
+            if self.workspace.tree.has(&lock) {
+                draft.fact("lockfile", lock);
+                break;
+            }
+        }
+        draft.shows("language", self.place("Cargo.toml", "[package]"));
+        Some(draft)
+    }
+
+    fn java(&self) -> Option<Draft> {
+        let (manifest, manager) = [("pom.xml", "maven"), ("build.gradle", "gradle"), ("build.gradle.kts", "gradle")].into_iter().find(|(name, _)| self.workspace.tree.has(&join(self.dir, name)))?;
+        let text = self.text(manifest);
+        let sources = self.sources(&[".java", ".kt"], |name| matches!(name, "pom.xml" | "build.gradle" | "build.gradle.kts"));
+        let program = self.facts(&sources).find(|(_, facts)| facts.program);
+        let boot = ["spring-boot-starter", "org.springframework.boot", "spring-boot-maven-plugin"].iter().any(|word| text.contains(word));
+        let others = [("quarkus", "quarkus"), ("micronaut", "micronaut"), ("com.sparkjava", "sparkjava"), ("io.javalin", "javalin"), ("grpc-netty", "grpc"), ("io.grpc", "grpc"), ("vertx-web", "vertx"), ("ktor-server", "ktor")];
+        let framework = if boot { Some("spring-boot") } else { others.iter().find(|(word, _)| text.contains(word)).map(|(_, name)| *name) };
+        let aggregator = text.contains("<packaging>pom</packaging>");
+        if aggregator || sources.is_empty() || (program.is_none() && framework != Some("quarkus")) {
+            return None;
+        }
+        let certain = framework.is_some() || self.listens(&sources) || self.has_dockerfile();
+        if !certain && !self.lenient {
+            return None;
+        }
+        let mut draft = Draft::new(self.dir, "java", Kind::Api);
+        draft.certain = certain;
+        let entry = program.map(|(path, _)| path.to_owned());
+        draft.service.package_manager = Some(manager.to_owned());
+        draft.service.framework = framework.map(str::to_owned);
+        let wrapper = |name: &str| self.workspace.first_in(self.dir, &[name]).is_some() || self.workspace.tree.has(name);
+        draft.service.build_command = Some(match manager {
+            "maven" if wrapper("mvnw") => "./mvnw -B package -DskipTests".to_owned(),
+            "maven" => "mvn -B package -DskipTests".to_owned(),
+            _ if wrapper("gradlew") => "./gradlew --no-daemon build -x test".to_owned(),
+            _ => "gradle --no-daemon build -x test".to_owned(),
+        });
+        let jar = if manager == "maven" { "target/*.jar" } else { "build/libs/*.jar" };
+        draft.start(format!("java -jar {jar}"), Place::file(join(self.dir, manifest)));
+        draft.fact("java.jar", jar);
+        draft.sources = sources.clone();
+        for key in ["<java.version>", "<maven.compiler.release>", "<maven.compiler.source>", "sourceCompatibility", "languageVersion", "jvmToolchain"] {
+            let (line, shown) = find_line(text, key);
+            let digits: String = shown.replace("1.8", "8").trim_start_matches(|letter: char| !letter.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
+            if line > 0 && !digits.is_empty() {
+                draft.service.language_version = Some(digits);
+                draft.shows("language_version", Place::new(join(self.dir, manifest), line, shown));
+                break;
+            }
+        }
+        draft.manifest_name = text.split_once("</parent>").map_or(text, |(_, rest)| rest).split_once("<artifactId>").and_then(|(_, rest)| rest.split_once('<')).map(|(name, _)| name.to_owned());
+        for package in ["postgresql", "mysql-connector", "mariadb-java-client", "spring-boot-starter-data-redis", "spring-boot-starter-data-mongodb", "spring-boot-starter-amqp", "spring-kafka", "spring-boot-starter-actuator"] {
+            if text.contains(package) {
+                draft.service.dependencies.insert(package.to_owned(), String::new());
+            }
+        }
+        if let Some(entry) = entry {
+            draft.shows("language", Place::file(entry.clone()));
+            draft.entry = Some(entry);
+        }
+        self.spring(&mut draft, boot);
+        Some(draft)
+    }
+
+    /// What application.yml and application.properties say.
+    fn spring(&self, draft: &mut Draft, boot: bool) {
+        let mut port = None;
+        for name in ["application.yml", "application.yaml", "application.properties", "bootstrap.yml"] {
+            let path = join(self.dir, &format!("src/main/resources/{name}"));
+            let Some(text) = self.workspace.text(&path) else { continue };
+            let needle = if name.ends_with("properties") { "server.port" } else { "port:" };
+            let (line, shown) = find_line(text, needle);
+            let value = shown.split(['=', ':']).skip(1).collect::<Vec<_>>().join(":");
+            let digits: String = value.rsplit(':').next().unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+            if line > 0 && port.is_none() {
+                port = digits.parse::<u16>().ok().filter(|port| *port > 0).map(|port| (port, Place::new(path, line, shown)));
+            }
+        }
+        match port {
+            Some((port, place)) => draft.port(port, "http", place),
+            None if boot || draft.service.framework.as_deref() == Some("quarkus") => {
+                let place = draft.service.evidence.get("language").and_then(|places| places.first().cloned()).unwrap_or_default();
+                draft.port(8080, "http", place);
+            }
+            None => {}
+        }
+        if draft.service.depends_on("spring-boot-starter-actuator") {
+            let manifest = ["pom.xml", "build.gradle", "build.gradle.kts"].into_iter().find(|name| self.text(name).contains("actuator")).unwrap_or("pom.xml");
+            let evidence = vec![self.place(manifest, "actuator")];
+            // The whole health includes the database: that is readiness.
+            draft.service.health = Some(super::Health { live: None, ready: Some("/actuator/health".to_owned()), evidence });
+        }
+    }
+
+    fn ruby(&self) -> Option<Draft> {
+        let gemfile = self.text("Gemfile");
+        let sources = self.sources(&[".rb"], |name| name == "Gemfile");
+        let gem = |name: &str| gemfile.lines().any(|line| line.trim_start().starts_with("gem") && (line.contains(&format!("\"{name}\"")) || line.contains(&format!("'{name}'"))));
+        let framework = [("rails", "rails"), ("sinatra", "sinatra"), ("hanami", "hanami"), ("roda", "roda"), ("grape", "grape")].into_iter().find(|(name, _)| gem(name)).map(|(_, name)| name);
+        let rack = self.workspace.tree.has(&join(self.dir, "config.ru"));
+        let script = self.workspace.first_in(self.dir, &["app.rb", "main.rb", "server.rb", "index.rb"]);
+        let certain = framework.is_some() || rack || self.has_dockerfile();
+        if !certain && !self.lenient {
+            return None;
+        }
+        let mut draft = Draft::new(self.dir, "ruby", if framework == Some("rails") { Kind::Web } else { Kind::Api });
+        draft.certain = certain;
+        draft.sources = sources;
+        draft.service.framework = framework.map(str::to_owned);
+        draft.service.package_manager = (!gemfile.is_empty()).then(|| "bundler".to_owned());
+        draft.service.install_command = (!gemfile.is_empty()).then(|| "bundle install".to_owned());
+        for line in gemfile.lines().filter(|line| line.trim_start().starts_with("gem ")) {
+            if let Some(name) = line.split(['"', '\'']).nth(1) {
+                draft.service.dependencies.insert(name.to_ascii_lowercase(), line.split(['"', '\'']).nth(3).unwrap_or_default().to_owned());
+            }
+        }
+        let version = self.text(".ruby-version").trim().trim_start_matches("ruby-").to_owned();
+        let declared = if version.is_empty() { find_line(gemfile, "ruby \"").1.split('"').nth(1).unwrap_or_default().to_owned() } else { version };
+        draft.service.language_version = super::versions::series("ruby", &declared);
+        let (command, place, port) = match (framework, &script) {
+            (Some("rails"), _) => ("bundle exec rails server -b 0.0.0.0 -p 3000".to_owned(), self.place("Gemfile", "rails"), Some(3000)),
+            (Some("sinatra"), Some(script)) if !rack => (format!("bundle exec ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), Some(4567)),
+            _ if rack => ("bundle exec rackup --host 0.0.0.0 --port 9292".to_owned(), Place::file(join(self.dir, "config.ru")), Some(9292)),
+            (_, Some(script)) => (format!("ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), None),
+            (_, None) => return certain.then_some(draft),
+        };
+        draft.start(command, place.clone());
+        draft.shows("language", Place::file(join(self.dir, "Gemfile")));
+        super::assemble::code_ports(self.workspace, &mut draft);
+        if let (Some(port), true) = (port, draft.service.ports.is_empty()) {
+            draft.port(port, "http", place);
+        }
+        if self.workspace.tree.has(&join(self.dir, "Gemfile.lock")) {
+            draft.fact("lockfile", join(self.dir, "Gemfile.lock"));
+        }
+        Some(draft)
+    }
+
+    fn php(&self) -> Option<Draft> {
+        let composer = self.workspace.json(&join(self.dir, "composer.json"));
+        let index = self.workspace.first_in(self.dir, &["index.php", "public/index.php", "web/index.php"]);
+        if index.is_none() && !self.workspace.tree.has(&join(self.dir, "artisan")) {
+            return None;
+        }
+        let mut draft = Draft::new(self.dir, "php", Kind::Web);
+        draft.certain = composer.is_some() || self.has_dockerfile();
+        if !draft.certain && !self.lenient {
+            return None;
+        }
+        draft.sources = self.sources(&[".php"], |name| name == "composer.json");
+        let require = composer.as_ref().and_then(|composer| composer.get("require")).and_then(|map| map.as_object());
+        for (name, version) in require.into_iter().flatten() {
+            draft.service.dependencies.insert(name.to_ascii_lowercase(), version.as_str().unwrap_or_default().to_owned());
+        }
+        let framework = [("laravel/framework", "laravel"), ("symfony/framework-bundle", "symfony"), ("slim/slim", "slim")].into_iter().find(|(name, _)| draft.service.depends_on(name));
+        if let Some((package, name)) = framework {
+            draft.service.framework = Some(name.to_owned());
+            draft.shows("framework", self.place("composer.json", package));
+        }
+        if composer.is_some() {
+            draft.service.package_manager = Some("composer".to_owned());
+            draft.service.install_command = Some("composer install --no-dev --optimize-autoloader".to_owned());
+        }
+        draft.service.language_version = draft.service.dependencies.get("php").and_then(|spec| super::versions::series("php", spec));
+        draft.fact("php.root", index.as_deref().map(|path| dir_of(super::walk::below(path, self.dir)).to_owned()).unwrap_or_else(|| "public".to_owned()));
+        draft.shows("language", Place::file(index.unwrap_or_else(|| join(self.dir, "composer.json"))));
+        Some(draft)
+    }
+
+    fn dotnet(&self) -> Option<Draft> {
+        let project = self.workspace.tree.under(self.dir).find(|path| dir_of(path) == self.dir && (path.ends_with(".csproj") || path.ends_with(".fsproj")))?.to_owned();
+        let text = self.workspace.text(&project).unwrap_or_default();
+        let web = text.contains("Microsoft.NET.Sdk.Web");
+        let worker = text.contains("Microsoft.NET.Sdk.Worker");
+        let program = web || worker || text.contains("<OutputType>Exe");
+        let tests = text.contains("Microsoft.NET.Test.Sdk");
+        if tests || !program || !(web || worker || self.lenient || self.has_dockerfile()) {
+            return None;
+        }
+        let mut draft = Draft::new(self.dir, "csharp", if worker { Kind::Worker } else { Kind::Api });
+        draft.certain = web || worker;
+        draft.sources = self.sources(&[".cs"], |name| name.ends_with(".csproj"));
+        let name = base_of(&project).rsplit_once('.').map_or("app", |(name, _)| name).to_owned();
+        draft.service.package_manager = Some("nuget".to_owned());
+        draft.service.install_command = Some("dotnet restore".to_owned());
+        draft.service.build_command = Some("dotnet publish -c Release -o out".to_owned());
+        if web {
+            let grpc = text.contains("Grpc.AspNetCore");
+            draft.service.framework = Some(if grpc { "aspnet-grpc" } else { "aspnetcore" }.to_owned());
+        }
+        let (line, shown) = find_line(text, "<TargetFramework");
+        draft.service.language_version = shown.split_once("net").and_then(|(_, rest)| rest.trim_start_matches("coreapp").split(['<', ';']).next()).map(str::to_owned).filter(|_| line > 0);
+        draft.shows("language", Place::new(project.clone(), line, shown));
+        draft.start(format!("dotnet {name}.dll"), Place::file(project));
+        draft.fact("dotnet.project", name.clone());
+        draft.manifest_name = Some(name);
+        for line in text.lines().filter(|line| line.contains("PackageReference")) {
+            let mut parts = line.split('"').skip(1).step_by(2);
+            if let Some(name) = parts.next() {
+                draft.service.dependencies.insert(name.to_ascii_lowercase(), parts.next().unwrap_or_default().to_owned());
+            }
+        }
+        super::assemble::code_ports(self.workspace, &mut draft);
+        if web && draft.service.ports.is_empty() {
+            let evidence = draft.service.evidence.get("language").and_then(|places| places.first().cloned()).unwrap_or_default();
+            draft.port(8080, "http", evidence);
+        }
+        Some(draft)
+    }
+
+    fn elixir(&self) -> Option<Draft> {
+        let mix = self.text("mix.exs");
+        let phoenix = mix.contains(":phoenix,") || mix.contains(":phoenix ");
+        let certain = phoenix || mix.contains(":plug_cowboy") || mix.contains(":bandit") || self.has_dockerfile();
+        if !certain && !self.lenient {
+            return None;
+        }
+        let mut draft = Draft::new(self.dir, "elixir", Kind::Web);
+        draft.certain = certain;
+        draft.sources = self.sources(&[".ex", ".exs"], |name| name == "mix.exs");
+        draft.service.package_manager = Some("mix".to_owned());
+        draft.service.install_command = Some("mix deps.get --only prod".to_owned());
+        draft.service.build_command = Some("mix release".to_owned());
+        draft.shows("language", self.place("mix.exs", "defmodule"));
+        if phoenix {
+            draft.service.framework = Some("phoenix".to_owned());
+            draft.start("mix phx.server", self.place("mix.exs", ":phoenix"));
+            let place = self.place("mix.exs", ":phoenix");
+            draft.port(4000, "http", place);
+        }
+        if mix.contains(":postgrex") {
+            draft.service.dependencies.insert("postgrex".to_owned(), String::new());
+        }
+        Some(draft)
+    }
+
+    fn deno(&self) -> Option<Draft> {
+        let manifest = ["deno.json", "deno.jsonc"].into_iter().find(|name| self.workspace.tree.has(&join(self.dir, name)))?;
+        let entry = self.workspace.first_in(self.dir, &["main.ts", "server.ts", "mod.ts", "index.ts", "src/main.ts", "main.js"])?;
+        let mut draft = Draft::new(self.dir, "deno", Kind::Api);
+        draft.sources = self.sources(&[".ts", ".js", ".tsx", ".mjs"], |name| name.starts_with("deno.json"));
+        draft.certain = self.listens(&draft.sources);
+        if !draft.certain && !self.lenient {
+            return None;
+        }
+        draft.service.package_manager = Some("deno".to_owned());
+        draft.start(format!("deno run --allow-all {}", super::walk::below(&entry, self.dir)), Place::file(entry.clone()));
+        draft.entry = Some(entry);
+        draft.shows("language", Place::file(join(self.dir, manifest)));
+        super::assemble::code_ports(self.workspace, &mut draft);
+        if draft.certain && draft.service.ports.is_empty() {
+            let place = Place::file(join(self.dir, manifest));
+            draft.port(8000, "http", place);
+        }
+        Some(draft)
+    }
+
+    /// A language of which only the manifest is understood.
+    fn plain(&self, language: &str, manager: &str, manifest: &str) -> Option<Draft> {
+        if !self.lenient && !self.has_dockerfile() {
+            return None;
+        }
+        let mut draft = Draft::new(self.dir, language, Kind::Api);
+        draft.certain = self.has_dockerfile();
+        draft.service.package_manager = Some(manager.to_owned());
+        draft.shows("language", Place::file(join(self.dir, manifest)));
+        Some(draft)
+    }
+
+    fn site(&self) -> Option<Draft> {
+        let staticfile = self.text("Staticfile");
+        let root = find_line(staticfile, "root:").1.split_once(':').map(|(_, dir)| dir.trim().to_owned());
+        let dir = root.filter(|dir| !dir.is_empty()).or_else(|| {
+            if self.workspace.tree.has(&join(self.dir, "index.html")) {
+                Some(".".to_owned())
+            } else {
+                ["public", "dist", "html", "site"].into_iter().find(|name| self.workspace.tree.has(&join(self.dir, &format!("{name}/index.html")))).map(str::to_owned)
+            }
+        })?;
+        let mut draft = Draft::new(self.dir, "static", Kind::Static);
+        draft.certain = true;
+        draft.shows("language", Place::file(join(&join(self.dir, &dir), "index.html")));
+        draft.fact("static.dir", dir);
+        Some(draft)
+    }
+
+    fn shell(&self) -> Option<Draft> {
+        let script = self.workspace.first_in(self.dir, &["start.sh", "run.sh"])?;
+        let mut draft = Draft::new(self.dir, "shell", Kind::Worker);
+        draft.start(format!("bash {}", super::walk::below(&script, self.dir)), Place::file(script.clone()));
+        draft.shows("language", Place::file(script));
+        Some(draft)
+    }
+}

@@ -1,0 +1,426 @@
+//! Node, Bun and Deno: package.json, lockfiles and workspaces become services.
+
+use super::draft::Draft;
+use super::facts::find_line;
+use super::walk::{base_of, dir_of, join, within};
+use super::workspace::Workspace;
+use super::{Kind, Place, start};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// A framework: package, name, what it makes, default port, folder of a static build.
+struct Framework {
+    package: &'static str,
+    name: &'static str,
+    kind: Kind,
+    port: Option<u16>,
+    out: Option<&'static str>,
+}
+
+const fn framework(package: &'static str, name: &'static str, kind: Kind, port: Option<u16>, out: Option<&'static str>) -> Framework {
+    Framework { package, name, kind, port, out }
+}
+
+/// First match wins: the more particular come first.
+const FRAMEWORKS: &[Framework] = &[
+    framework("next", "nextjs", Kind::Web, Some(3000), None),
+    framework("nuxt", "nuxt", Kind::Web, Some(3000), None),
+    framework("nuxt3", "nuxt", Kind::Web, Some(3000), None),
+    framework("@tanstack/react-start", "tanstack-start", Kind::Web, Some(3000), None),
+    framework("@tanstack/solid-start", "tanstack-start", Kind::Web, Some(3000), None),
+    framework("@remix-run/serve", "remix", Kind::Web, Some(3000), None),
+    framework("@remix-run/node", "remix", Kind::Web, Some(3000), None),
+    framework("@react-router/dev", "react-router", Kind::Web, Some(3000), None),
+    framework("@sveltejs/kit", "sveltekit", Kind::Web, Some(3000), None),
+    framework("astro", "astro", Kind::Static, None, Some("dist")),
+    framework("gatsby", "gatsby", Kind::Static, None, Some("public")),
+    framework("@nestjs/core", "nestjs", Kind::Api, Some(3000), None),
+    framework("fastify", "fastify", Kind::Api, None, None),
+    framework("express", "express", Kind::Api, None, None),
+    framework("@hapi/hapi", "hapi", Kind::Api, None, None),
+    framework("koa", "koa", Kind::Api, None, None),
+    framework("elysia", "elysia", Kind::Api, Some(3000), None),
+    framework("hono", "hono", Kind::Api, None, None),
+    framework("@angular/core", "angular", Kind::Static, None, Some("dist")),
+    framework("react-scripts", "create-react-app", Kind::Static, None, Some("build")),
+    framework("@vue/cli-service", "vue-cli", Kind::Static, None, Some("dist")),
+    framework("vite", "vite", Kind::Static, None, Some("dist")),
+    framework("parcel", "parcel", Kind::Static, None, Some("dist")),
+];
+
+/// The service of a folder with a package.json; `None` for libraries and tools.
+pub(crate) fn drafts(workspace: &Workspace, dir: &str, lenient: bool) -> Vec<Draft> {
+    let path = join(dir, "package.json");
+    let Some(package) = workspace.json(&path) else { return Vec::new() };
+    let node = Package { workspace, dir, path: &path, json: &package };
+    node.draft(lenient).into_iter().collect()
+}
+
+struct Package<'all> {
+    workspace: &'all Workspace,
+    dir: &'all str,
+    path: &'all str,
+    json: &'all Json,
+}
+
+impl Package<'_> {
+    fn script(&self, name: &str) -> Option<&str> {
+        self.json.get("scripts")?.get(name)?.as_str().filter(|text| !text.trim().is_empty())
+    }
+
+    fn place(&self, needle: &str) -> Place {
+        let (line, text) = find_line(self.workspace.text(self.path).unwrap_or_default(), needle);
+        Place::new(self.path, line, text)
+    }
+
+    fn dependencies(&self) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        for group in ["dependencies", "devDependencies", "optionalDependencies"] {
+            for (name, version) in self.json.get(group).and_then(Json::as_object).into_iter().flatten() {
+                all.entry(name.to_ascii_lowercase()).or_insert_with(|| version.as_str().unwrap_or_default().to_owned());
+            }
+        }
+        all
+    }
+
+    fn draft(&self, lenient: bool) -> Option<Draft> {
+        let declared = self.dependencies();
+        let sources = self.sources();
+        let vite_app = self.workspace.first_in(self.dir, &["index.html"]).is_some() || self.workspace.tree.has(&join(self.dir, "src/index.html"));
+        let found = FRAMEWORKS.iter().find(|framework| declared.contains_key(framework.package) && (framework.name != "vite" || vite_app || self.script("start").is_some()));
+        let listens = sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| !facts.listens.is_empty()));
+        let mcp_http = sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))));
+        let members = self.is_workspace_root();
+        let server_library = found.is_some_and(|framework| framework.kind == Kind::Api);
+        let app = match found {
+            Some(_) if server_library => listens || self.script("start").is_some(),
+            Some(_) => true,
+            None => listens || mcp_http,
+        };
+        let certain = app && !(members && found.is_none());
+        if !certain && !lenient {
+            return None;
+        }
+        let mut draft = Draft::new(self.dir, "node", found.map_or(Kind::Api, |framework| framework.kind));
+        draft.certain = certain;
+        draft.manifest_name = self.json.get("name").and_then(Json::as_str).map(|name| name.rsplit('/').next().unwrap_or(name).to_owned());
+        draft.shows("language", self.place("\"name\""));
+        draft.sources = sources;
+        self.package_manager(&mut draft);
+        self.version(&mut draft);
+        self.framework(&mut draft, found, &declared);
+        self.locked(&mut draft, declared);
+        self.commands(&mut draft, found);
+        self.next_facts(&mut draft);
+        self.ports(&mut draft, found);
+        if draft.service.start_command.is_none() && draft.service.kind != Kind::Static && !certain {
+            return None;
+        }
+        Some(draft)
+    }
+
+    /// Script files of this package, without those of packages below it.
+    fn sources(&self) -> Vec<String> {
+        let nested: Vec<&str> = self.workspace.tree.under(self.dir).filter(|path| base_of(path) == "package.json" && dir_of(path) != self.dir).map(dir_of).collect();
+        let inside = |path: &str| !nested.iter().any(|dir| within(path, dir));
+        let scripts = |path: &str| [".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte", ".astro"].iter().any(|tail| path.ends_with(tail));
+        self.workspace.tree.under(self.dir).filter(|path| scripts(path) && inside(path) && self.workspace.sources.contains_key(*path) && !super::assemble::beside(path, self.dir)).map(str::to_owned).collect()
+    }
+
+    fn is_workspace_root(&self) -> bool {
+        self.json.get("workspaces").is_some() || self.workspace.first_in(self.dir, &["pnpm-workspace.yaml", "turbo.json", "nx.json", "lerna.json"]).is_some()
+    }
+
+    /// The folder whose lockfile holds: the package's own, or that of the workspace it is a member of.
+    fn lock_home(&self) -> Option<(String, &'static str)> {
+        const LOCKS: &[(&str, &str)] = &[
+            ("pnpm-lock.yaml", "pnpm"),
+            ("bun.lock", "bun"),
+            ("bun.lockb", "bun"),
+            ("yarn.lock", "yarn"),
+            ("package-lock.json", "npm"),
+            ("npm-shrinkwrap.json", "npm"),
+        ];
+        let mut dir = self.dir.to_owned();
+        loop {
+            let root = dir == self.dir || {
+                let package = self.workspace.json(&join(&dir, "package.json"));
+                package.is_some_and(|package| package.get("workspaces").is_some()) || self.workspace.tree.has(&join(&dir, "pnpm-workspace.yaml"))
+            };
+            if root && let Some((file, manager)) = LOCKS.iter().map(|(file, manager)| (join(&dir, file), *manager)).find(|(file, _)| self.workspace.tree.has(file)) {
+                return Some((file, manager));
+            }
+            if dir == "." {
+                return None;
+            }
+            dir = dir_of(&dir).to_owned();
+        }
+    }
+
+    fn package_manager(&self, draft: &mut Draft) {
+        let lock = self.lock_home();
+        let declared = self.json.get("packageManager").and_then(Json::as_str).and_then(|text| text.split('@').next()).map(str::to_owned);
+        let engine = self.json.get("engines").and_then(Json::as_object).and_then(|engines| ["bun", "pnpm", "yarn"].into_iter().find(|name| engines.contains_key(*name)));
+        let manager = match (&declared, &lock, engine) {
+            (Some(name), _, _) => name.clone(),
+            (None, Some((_, manager)), _) => (*manager).to_owned(),
+            (None, None, Some(name)) => name.to_owned(),
+            (None, None, None) => "npm".to_owned(),
+        };
+        let place = match (&declared, &lock) {
+            (Some(_), _) => self.place("\"packageManager\""),
+            (None, Some((file, _))) => Place::file(file.clone()),
+            (None, None) => Place::file(self.path),
+        };
+        draft.shows("package_manager", place);
+        let frozen = lock.is_some();
+        let install = match (manager.as_str(), frozen) {
+            ("npm", true) => "npm ci",
+            ("npm", false) => "npm install",
+            ("pnpm", true) => "pnpm install --frozen-lockfile",
+            ("pnpm", false) => "pnpm install",
+            ("bun", true) => "bun install --frozen-lockfile",
+            ("bun", false) => "bun install",
+            ("yarn", true) if self.berry() => "yarn install --immutable",
+            ("yarn", true) => "yarn install --frozen-lockfile",
+            _ => "yarn install",
+        };
+        draft.service.install_command = Some(install.to_owned());
+        if let Some((file, _)) = lock {
+            if dir_of(&file) != self.dir {
+                draft.fact("workspace.root", dir_of(&file));
+            }
+            draft.fact("lockfile", file);
+        }
+        draft.service.package_manager = Some(manager);
+    }
+
+    /// Yarn 2 and later.
+    fn berry(&self) -> bool {
+        let declared = self.json.get("packageManager").and_then(Json::as_str).is_some_and(|text| text.starts_with("yarn@") && !text.starts_with("yarn@1"));
+        declared || self.workspace.tree.has(&join(self.dir, ".yarnrc.yml")) || self.workspace.tree.has(".yarnrc.yml")
+    }
+
+    fn version(&self, draft: &mut Draft) {
+        let files = [".nvmrc", ".node-version"].iter().flat_map(|name| [join(self.dir, name), (*name).to_owned()]);
+        for file in files {
+            if let Some(text) = self.workspace.text(&file)
+                && let Some(series) = super::versions::series("node", text.trim())
+            {
+                draft.service.language_version = Some(series);
+                return draft.shows("language_version", Place::new(file, 1, text.lines().next().unwrap_or_default()));
+            }
+        }
+        let engine = self.json.get("engines").and_then(|engines| engines.get("node")).and_then(Json::as_str);
+        if let Some(spec) = engine {
+            draft.fact("engines.node", spec);
+            if let Some(series) = super::versions::series("node", spec) {
+                draft.service.language_version = Some(series);
+                draft.shows("language_version", self.place("\"node\""));
+            }
+        }
+    }
+
+    fn framework(&self, draft: &mut Draft, found: Option<&Framework>, declared: &BTreeMap<String, String>) {
+        let Some(framework) = found else { return };
+        let mut name = framework.name.to_owned();
+        if name == "vite" {
+            let flavour = [("@vitejs/plugin-react", "react"), ("@vitejs/plugin-react-swc", "react"), ("@vitejs/plugin-vue", "vue"), ("@sveltejs/vite-plugin-svelte", "svelte"), ("@preact/preset-vite", "preact"), ("@builder.io/qwik", "qwik"), ("vite-plugin-solid", "solid")];
+            if let Some((_, flavour)) = flavour.iter().find(|(package, _)| declared.contains_key(*package)) {
+                name = format!("vite-{flavour}");
+            }
+        }
+        draft.shows("framework", self.place(&format!("\"{}\"", framework.package)));
+        draft.service.framework = Some(name);
+    }
+
+    /// Locked versions in place of declared ones, for what is declared.
+    fn locked(&self, draft: &mut Draft, mut declared: BTreeMap<String, String>) {
+        if let Some((file, "npm")) = self.lock_home()
+            && dir_of(&file) == self.dir
+            && let Some(text) = self.workspace.text(&file)
+            && let Ok(lock) = serde_json::from_str::<NpmLock>(text)
+        {
+            for (name, version) in &mut declared {
+                if let Some(locked) = lock.packages.get(&format!("node_modules/{name}")).and_then(|package| package.version.clone()) {
+                    *version = locked;
+                }
+            }
+        }
+        draft.service.dependencies = declared;
+    }
+
+    fn commands(&self, draft: &mut Draft, found: Option<&Framework>) {
+        let manager = draft.service.package_manager.clone().unwrap_or_else(|| "npm".to_owned());
+        if self.script("build").is_some() {
+            draft.service.build_command = Some(format!("{manager} run build"));
+            draft.shows("build_command", self.place("\"build\""));
+        }
+        self.kind_of_build(draft, found);
+        if let Some(script) = self.script("start") {
+            let development = found.is_some_and(|framework| framework.kind == Kind::Static)
+                && ["react-scripts start", "vue-cli-service serve", "ng serve", "vite", "astro dev", "gatsby develop", "parcel"].iter().any(|dev| script.trim().starts_with(dev));
+            if !development && draft.service.kind != Kind::Static {
+                draft.fact("start.script", script);
+                draft.start(format!("{manager} run start"), self.place("\"start\""));
+                draft.entry = start::parse(script).script.map(|script| join(self.dir, &script)).filter(|path| self.workspace.tree.has(path));
+            } else if !development {
+                // A script that serves a finished build, such as `serve -s dist` or `vite preview`.
+                draft.fact("start.script", script);
+                draft.start(format!("{manager} run start"), self.place("\"start\""));
+            }
+        }
+        if draft.service.start_command.is_some() || draft.service.kind == Kind::Static {
+            return;
+        }
+        let standard = match draft.service.framework.as_deref() {
+            Some("nextjs") => Some("next start"),
+            Some("nuxt" | "tanstack-start") => Some("node .output/server/index.mjs"),
+            Some("sveltekit") => Some("node build/index.js"),
+            Some("remix") => Some("remix-serve build/server/index.js"),
+            Some("react-router") => Some("react-router-serve build/server/index.js"),
+            Some("nestjs") => Some("node dist/main"),
+            _ => None,
+        };
+        if let Some(command) = standard {
+            return draft.start(command, self.place("\"scripts\""));
+        }
+        let runner = if manager == "bun" { "bun" } else { "node" };
+        let main = self.json.get("main").and_then(Json::as_str).map(str::to_owned);
+        let candidates = main.into_iter().chain(
+            ["index.js", "server.js", "app.js", "main.js", "src/index.js", "src/server.js", "index.mjs", "server.mjs", "index.ts", "server.ts", "src/index.ts", "src/server.ts"].map(str::to_owned),
+        );
+        for file in candidates {
+            let path = join(self.dir, &file);
+            if self.workspace.tree.has(&path) {
+                draft.entry = Some(path.clone());
+                return draft.start(format!("{runner} {}", file.trim_start_matches("./")), Place::file(path));
+            }
+        }
+    }
+
+    /// Static or served: what the configuration of the framework says.
+    fn kind_of_build(&self, draft: &mut Draft, found: Option<&Framework>) {
+        let Some(framework) = found else { return };
+        let config = |heads: &[&str]| heads.iter().flat_map(|head| ["ts", "js", "mjs", "cjs", "mts"].map(|tail| format!("{head}.{tail}"))).map(|name| join(self.dir, &name)).find(|path| self.workspace.tree.has(path));
+        let served_by_code = draft.sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.listens.iter().any(|listen| listen.by != "constant")));
+        let mut out = framework.out.map(str::to_owned);
+        match framework.name {
+            "astro" => {
+                let text = config(&["astro.config"]).and_then(|path| self.workspace.text(&path).map(str::to_owned)).unwrap_or_default();
+                if text.contains("adapter:") || text.contains("output: \"server\"") || text.contains("output: 'server'") {
+                    draft.service.kind = Kind::Web;
+                    out = None;
+                }
+            }
+            "sveltekit" => {
+                if self.dependencies().contains_key("@sveltejs/adapter-static") {
+                    draft.service.kind = Kind::Static;
+                    out = Some("build".to_owned());
+                }
+            }
+            "react-router" => {
+                let text = config(&["react-router.config"]).and_then(|path| self.workspace.text(&path).map(str::to_owned)).unwrap_or_default();
+                if text.contains("ssr: false") {
+                    draft.service.kind = Kind::Static;
+                    out = Some("build/client".to_owned());
+                }
+            }
+            "angular" => {
+                out = self.angular_out().or(out);
+                if self.dependencies().contains_key("@angular/ssr") {
+                    draft.service.kind = Kind::Web;
+                    out = None;
+                }
+            }
+            "vite" => {
+                if let Some(path) = config(&["vite.config"]) {
+                    let text = self.workspace.text(&path).unwrap_or_default();
+                    if let Some((_, rest)) = text.split_once("outDir:") {
+                        out = rest.split(['"', '\'']).nth(1).map(str::to_owned).or(out);
+                    }
+                }
+            }
+            _ => {}
+        }
+        if framework.kind == Kind::Static && served_by_code && self.script("start").is_some_and(|script| start::parse(script).program == "node") {
+            draft.service.kind = Kind::Web;
+            out = None;
+        }
+        if let Some(out) = out.filter(|_| draft.service.kind == Kind::Static) {
+            draft.fact("static.dir", out);
+        }
+    }
+
+    fn angular_out(&self) -> Option<String> {
+        let angular = self.workspace.json(&join(self.dir, "angular.json"))?;
+        let (name, project) = angular.get("projects")?.as_object()?.iter().next()?;
+        let build = project.get("architect").or_else(|| project.get("targets"))?.get("build")?;
+        let path = match build.get("options")?.get("outputPath") {
+            Some(Json::String(path)) => path.clone(),
+            Some(other) => other.get("base")?.as_str()?.to_owned(),
+            None => format!("dist/{name}"),
+        };
+        let application = build.get("builder").and_then(Json::as_str).is_some_and(|builder| builder.ends_with(":application"));
+        Some(if application { format!("{path}/browser") } else { path })
+    }
+
+    fn next_facts(&self, draft: &mut Draft) {
+        if draft.service.framework.as_deref() != Some("nextjs") {
+            return;
+        }
+        let config = ["next.config.ts", "next.config.js", "next.config.mjs", "next.config.cjs"].iter().map(|name| join(self.dir, name)).find(|path| self.workspace.tree.has(path));
+        let text = config.as_deref().and_then(|path| self.workspace.text(path)).unwrap_or_default();
+        let says = |word: &str| {
+            text.lines().enumerate().find_map(|(number, line)| {
+                let line = line.split("//").next().unwrap_or(line);
+                let (_, rest) = line.split_once("output")?;
+                (rest.trim_start().starts_with([':', '=']) && rest.contains(word)).then(|| (u32::try_from(number).unwrap_or(0) + 1, line.trim().to_owned()))
+            })
+        };
+        let place = |found: &(u32, String)| Place::new(config.clone().unwrap_or_default(), found.0, &found.1);
+        draft.fact("next.standalone", "false");
+        if let Some(path) = &config {
+            draft.fact("next.config", path.clone());
+        }
+        if let Some(found) = says("standalone") {
+            draft.fact("next.standalone", "true");
+            draft.shows("build_facts", place(&found));
+        } else if let Some(found) = says("export") {
+            draft.fact("next.output", "export");
+            draft.fact("static.dir", "out");
+            draft.shows("build_facts", place(&found));
+            draft.service.kind = Kind::Static;
+        }
+        draft.fact("next.public", if self.workspace.tree.has_folder(&join(self.dir, "public")) { "true" } else { "false" });
+    }
+
+    fn ports(&self, draft: &mut Draft, found: Option<&Framework>) {
+        if draft.service.kind == Kind::Static {
+            return;
+        }
+        if let Some(script) = self.script("start")
+            && let Some(port) = start::parse(script).port
+        {
+            draft.port(port, "http", self.place("\"start\""));
+        }
+        super::assemble::code_ports(self.workspace, draft);
+        if let Some(framework) = found
+            && let (Some(port), true) = (framework.port, draft.service.ports.is_empty())
+        {
+            draft.port(port, "http", self.place(&format!("\"{}\"", framework.package)));
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct NpmLock {
+    #[serde(default)]
+    packages: BTreeMap<String, NpmPackage>,
+}
+
+#[derive(serde::Deserialize)]
+struct NpmPackage {
+    #[serde(default)]
+    version: Option<String>,
+}

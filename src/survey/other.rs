@@ -1,0 +1,250 @@
+//! Languages that are read by a table of patterns: environment reads, what listens, health routes; no more than the patterns show.
+
+use super::facts::{Facts, Import, Listen, Need, Read, Route, Value, env_like, line_at, line_text, touches_others};
+use regex::Regex;
+use std::sync::LazyLock;
+
+/// A language of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Go,
+    Jvm,
+    Rust,
+    Ruby,
+    Php,
+    CSharp,
+    Elixir,
+    /// Single-file components of browsers.
+    Component,
+}
+
+impl Language {
+    pub(crate) fn of(extension: &str) -> Option<Self> {
+        Some(match extension {
+            "go" => Self::Go,
+            "java" | "kt" | "scala" => Self::Jvm,
+            "rs" => Self::Rust,
+            "rb" => Self::Ruby,
+            "php" => Self::Php,
+            "cs" => Self::CSharp,
+            "ex" | "exs" => Self::Elixir,
+            "vue" | "svelte" | "astro" => Self::Component,
+            _ => return None,
+        })
+    }
+}
+
+/// One language's patterns. Groups: `name`, `default`, `port`, `path`, `module`.
+struct Patterns {
+    env: Vec<(Regex, Need)>,
+    listen: Vec<(Regex, &'static str, &'static str)>,
+    route: Vec<Regex>,
+    import: Vec<Regex>,
+    program: Option<Regex>,
+}
+
+fn patterns(language: Language) -> &'static Patterns {
+    static TABLE: LazyLock<Vec<Patterns>> = LazyLock::new(|| {
+        [Language::Go, Language::Jvm, Language::Rust, Language::Ruby, Language::Php, Language::CSharp, Language::Elixir, Language::Component].map(build).into_iter().collect()
+    });
+    static NONE: Patterns = Patterns { env: Vec::new(), listen: Vec::new(), route: Vec::new(), import: Vec::new(), program: None };
+    let index = match language {
+        Language::Go => 0,
+        Language::Jvm => 1,
+        Language::Rust => 2,
+        Language::Ruby => 3,
+        Language::Php => 4,
+        Language::CSharp => 5,
+        Language::Elixir => 6,
+        Language::Component => 7,
+    };
+    TABLE.get(index).unwrap_or(&NONE)
+}
+
+type Rows = (&'static [(&'static str, Need)], &'static [(&'static str, &'static str, &'static str)], &'static [&'static str], &'static [&'static str], &'static str);
+
+fn build(language: Language) -> Patterns {
+    use Need::{Demanded, Optional, Unclear};
+    let (env, listen, route, import, program): Rows = match language {
+        Language::Go => (
+            &[
+                (r#"os\.(?:Getenv|LookupEnv)\("(?P<name>\w+)"\)"#, Unclear),
+                (r#"(?i)\b(?:get|must|map|env)\w*env\w*\((?:&?[\w.\[\]"]+, )?"(?P<name>[A-Z][A-Z0-9_]+)"(?:,\s*"(?P<default>[^"]*)")?"#, Unclear),
+                (r#"env(?:config)?:"(?P<name>[A-Z][A-Z0-9_]+)(?:,required)?""#, Unclear),
+            ],
+            &[
+                (r#"ListenAndServe(?:TLS)?\(\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "net/http"),
+                (r#"\.(?:Run|Listen|Start)\(\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "http"),
+                (r#"Addr:\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "net/http"),
+                (r#"net\.Listen\(\s*"tcp",\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "tcp", "tcp"),
+                (r#"(?i)\b(?:default)?port\s*(?::?=|string =|= )\s*"?:?(?P<port>\d{2,5})"?"#, "http", "constant"),
+                (r#"(?i)if\s+port\s*==\s*""\s*\{\s*port\s*=\s*":?(?P<port>\d+)""#, "http", "http"),
+            ],
+            &[r#"(?:HandleFunc|Handle|GET|Get)\(\s*"(?:GET )?(?P<path>/[^"]*)""#],
+            &[r#"(?m)^\s*(?:import\s+)?(?:\w+\s+)?"(?P<module>[\w.\-]+(?:/[\w.\-]+)*)"\s*$"#],
+            r"(?m)^package main\b",
+        ),
+        Language::Jvm => (
+            &[(r#"System\.getenv\("(?P<name>\w+)"\)"#, Unclear), (r#"System\.getenv\(\)\.getOrDefault\("(?P<name>\w+)",\s*"(?P<default>[^"]*)"\)"#, Optional), (r#"@Value\("\$\{(?P<name>[A-Z][A-Z0-9_]+)(?::(?P<default>[^}]*))?\}"\)"#, Unclear)],
+            &[(r"(?:\.port\(|ServerBuilder\.forPort\(|new ServerSocket\(|listen\()\s*(?P<port>\d{2,5})", "http", "http")],
+            &[r#"@(?:GetMapping|RequestMapping|Path|Get)\(\s*(?:value\s*=\s*|path\s*=\s*)?"(?P<path>/[^"]*)""#, r#"\bget\(\s*"(?P<path>/[^"]*)""#],
+            &[r"(?m)^import\s+(?P<module>[\w.]+)"],
+            r"static void main\(|fun main\(|@SpringBootApplication|extends App\b",
+        ),
+        Language::Rust => (
+            &[
+                (r#"env::var\("(?P<name>\w+)"\)\s*\.?\s*unwrap_or(?:_else)?\(.{0,20}?"(?P<default>[^"]*)""#, Optional),
+                (r#"env::var\("(?P<name>\w+)"\)\s*\.(?:expect|unwrap)\("#, Demanded),
+                (r#"env::var(?:_os)?\("(?P<name>\w+)"\)"#, Unclear),
+                (r#"env\s*=\s*"(?P<name>[A-Z][A-Z0-9_]+)""#, Optional),
+            ],
+            &[
+                (r#"bind\(\s*\(?\s*&?"(?P<host>[^":]*)"?(?::|,\s*)(?P<port>\d{2,5})"#, "http", "http"),
+                (r#"from\(\(\[(?P<host>[\d, ]+)\],\s*(?P<port>\d{2,5})\)\)"#, "http", "http"),
+            ],
+            &[r#"\.route\(\s*"(?P<path>/[^"]*)",\s*(?:\w+::)*get\("#, r#"#\[get\("(?P<path>/[^"]*)""#],
+            &[r"(?m)^use\s+(?P<module>\w+)"],
+            r"fn main\(|#\[launch\]",
+        ),
+        Language::Ruby => (
+            &[
+                (r#"ENV\.fetch\(\s*["'](?P<name>\w+)["']\s*,\s*["']?(?P<default>[^"')]*)"#, Optional),
+                (r#"ENV\.fetch\(\s*["'](?P<name>\w+)["']\s*\)\s*\{\s*["']?(?P<default>[^"'}]*?)["']?\s*\}"#, Optional),
+                (r#"ENV\.fetch\(\s*["'](?P<name>\w+)["']\s*\)"#, Demanded),
+                (r#"ENV\[["'](?P<name>\w+)["']\]"#, Unclear),
+            ],
+            &[(r"set\s+:port,\s*(?P<port>\d{2,5})", "http", "sinatra")],
+            &[r#"(?m)^\s*get\s+["'](?P<path>/?[^"']*)["']"#],
+            &[r#"(?m)^require\s+["'](?P<module>[^"']+)["']"#],
+            "",
+        ),
+        Language::Php => (
+            &[(r#"\benv\(\s*['"](?P<name>\w+)['"]\s*(?:,\s*['"]?(?P<default>[^'")]*))?"#, Optional), (r#"(?:getenv\(\s*|\$_ENV\[\s*|\$_SERVER\[\s*)['"](?P<name>[A-Z][A-Z0-9_]+)['"]"#, Unclear)],
+            &[],
+            &[r#"Route::get\(\s*['"](?P<path>/[^'"]*)['"]"#],
+            &[],
+            "",
+        ),
+        Language::CSharp => (
+            &[(r#"GetEnvironmentVariable\("(?P<name>\w+)"\)(?:\s*\?\?\s*"(?P<default>[^"]*)")?"#, Unclear)],
+            &[(r#"(?:ListenAnyIP\(|UseUrls\("https?://[^:"]+:)(?P<port>\d{2,5})"#, "http", "aspnetcore")],
+            &[r#"Map(?:Get|HealthChecks)\(\s*"(?P<path>/[^"]*)""#],
+            &[r"(?m)^using\s+(?P<module>[\w.]+);"],
+            r"WebApplication\.CreateBuilder|static (?:async )?(?:void|int|Task(?:<int>)?) Main\(|CreateHostBuilder",
+        ),
+        Language::Elixir => (
+            &[
+                (r#"System\.get_env\("(?P<name>\w+)"\)\s*\|\|\s*raise"#, Demanded),
+                (r#"System\.fetch_env!\("(?P<name>\w+)"\)"#, Demanded),
+                (r#"System\.get_env\("(?P<name>\w+)"\s*(?:,\s*"(?P<default>[^"]*)")?\)(?:\s*\|\|\s*"(?P<other>[^"]*)")?"#, Unclear),
+            ],
+            &[],
+            &[r#"\bget\s*\(?\s*"(?P<path>/[^"]*)""#],
+            &[],
+            "",
+        ),
+        Language::Component => (&[(r"(?:import\.meta|process)\.env\.(?P<name>[A-Z][A-Z0-9_]+)", Unclear)], &[], &[], &[], ""),
+    };
+    let compile = |shape: &&str| Regex::new(shape).ok();
+    Patterns {
+        env: env.iter().filter_map(|(shape, need)| Regex::new(shape).ok().map(|shape| (shape, *need))).collect(),
+        listen: listen.iter().filter_map(|(shape, protocol, by)| Regex::new(shape).ok().map(|shape| (shape, *protocol, *by))).collect(),
+        route: route.iter().filter_map(compile).collect(),
+        import: import.iter().filter_map(compile).collect(),
+        program: (!program.is_empty()).then(|| Regex::new(program).ok()).flatten(),
+    }
+}
+
+/// Extracts by the language's patterns. Comment lines are not read.
+pub(crate) fn extract(language: Language, text: &str) -> Facts {
+    let mut facts = Facts::default();
+    let table = patterns(language);
+    let commented = |offset: usize| {
+        let start = text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        text.get(start..offset).is_some_and(|before| matches!(before.trim_start().get(..1), Some("#" | "*")) || before.trim_start().starts_with("//"))
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for (shape, need) in &table.env {
+        for hit in shape.captures_iter(text) {
+            let (Some(all), Some(name)) = (hit.get(0), hit.name("name")) else { continue };
+            let line = line_at(text, all.start());
+            if commented(all.start()) || !env_like(name.as_str()) || !seen.insert((name.as_str().to_owned(), line)) {
+                continue;
+            }
+            let default = hit.name("default").or_else(|| hit.name("other")).map(|value| value.as_str().to_owned()).filter(|value| !value.is_empty());
+            let need = if default.is_some() { Need::Optional } else { *need };
+            let read = Read { name: name.as_str().to_owned(), need, default, line, text: line_text(text, line).to_owned(), secret: false, bound: None, doc: String::new() };
+            facts.reads.push(read);
+        }
+    }
+    for (shape, protocol, by) in &table.listen {
+        for hit in shape.captures_iter(text) {
+            let (Some(all), Some(port)) = (hit.get(0), hit.name("port")) else { continue };
+            if commented(all.start()) {
+                continue;
+            }
+            let line = line_at(text, all.start());
+            let host = hit.name("host").map(|host| host.as_str().trim().to_owned()).filter(|host| !host.is_empty()).map(Value::literal);
+            let protocol = if *protocol == "tcp" && text.contains("grpc") { "grpc" } else { protocol };
+            facts.listens.push(Listen { port: Value::literal(port.as_str()), host, protocol, by, target: String::new(), line, text: line_text(text, line).to_owned() });
+        }
+    }
+    for shape in &table.route {
+        for hit in shape.captures_iter(text) {
+            let (Some(all), Some(path)) = (hit.get(0), hit.name("path")) else { continue };
+            if commented(all.start()) {
+                continue;
+            }
+            let line = line_at(text, all.start());
+            let near = text.get(all.end()..).map(|rest| rest.chars().take(300).collect::<String>()).unwrap_or_default();
+            let path = format!("/{}", path.as_str().trim_start_matches('/'));
+            facts.routes.push(Route { method: "get".to_owned(), path, owner: String::new(), handler: String::new(), touches: touches_others(&near), line, text: line_text(text, line).to_owned() });
+        }
+    }
+    for shape in &table.import {
+        for hit in shape.captures_iter(text) {
+            if let Some(module) = hit.name("module") {
+                facts.imports.push(Import { module: module.as_str().to_owned(), names: Vec::new(), line: line_at(text, module.start()) });
+            }
+        }
+    }
+    facts.program = table.program.as_ref().is_some_and(|program| program.is_match(text));
+    // `package main` alone is also in tools that are run by hand; what listens tells them apart later.
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(language: Language, text: &str) -> Vec<(String, Need, Option<String>)> {
+        extract(language, text).reads.into_iter().map(|read| (read.name, read.need, read.default)).collect()
+    }
+
+    #[test]
+    fn every_language_reads_its_environment() {
+        let check = |language, text, name: &str, need, default: Option<&str>| {
+            assert_eq!(names(language, text), vec![(name.to_owned(), need, default.map(str::to_owned))], "{text}");
+        };
+        check(Language::Go, r#"addr := os.Getenv("DB_ADDR")"#, "DB_ADDR", Need::Unclear, None);
+        check(Language::Jvm, r#"String a = System.getenv("DB_ADDR");"#, "DB_ADDR", Need::Unclear, None);
+        check(Language::Rust, r#"let a = env::var("DB_ADDR").expect("set it");"#, "DB_ADDR", Need::Demanded, None);
+        check(Language::Ruby, r#"ENV.fetch("PORT", 3000)"#, "PORT", Need::Optional, Some("3000"));
+        check(Language::Php, r"env('APP_KEY')", "APP_KEY", Need::Optional, None);
+        check(Language::CSharp, r#"Environment.GetEnvironmentVariable("A") ?? "b""#, "A", Need::Optional, Some("b"));
+        check(Language::Elixir, r#"System.fetch_env!("SECRET_KEY_BASE")"#, "SECRET_KEY_BASE", Need::Demanded, None);
+        check(Language::Component, "import.meta.env.VITE_URL", "VITE_URL", Need::Unclear, None);
+    }
+
+    #[test]
+    fn comments_are_not_read() {
+        assert_eq!(names(Language::Go, r#"// os.Getenv("OLD")"#), vec![]);
+    }
+
+    #[test]
+    fn go_listens_where_it_says() {
+        let facts = extract(Language::Go, "package main\nfunc main() { http.ListenAndServe(\":8080\", nil) }\n");
+        assert!(facts.program);
+        assert_eq!(facts.listens.first().and_then(|listen| listen.port.number()), Some(8080));
+    }
+}

@@ -1,0 +1,600 @@
+//! Python projects: manifests, lockfiles, entry modules and processes become services.
+
+use super::draft::Draft;
+use super::facts::{Facts, find_line};
+use super::walk::{base_of, dir_of, join, within};
+use super::workspace::Workspace;
+use super::{Kind, Place, start};
+use std::collections::BTreeMap;
+
+/// Files that make a folder a Python project.
+pub(crate) const MANIFESTS: &[&str] =
+    &["pyproject.toml", "requirements.txt", "requirements.in", "Pipfile", "setup.py", "uv.lock", "poetry.lock", "manage.py", "requirements-prod.txt", "requirements/base.txt", "requirements/prod.txt"];
+
+/// The services of a Python project.
+pub(crate) fn drafts(workspace: &Workspace, dir: &str, lenient: bool) -> Vec<Draft> {
+    let project = Project { workspace, dir, sources: sources(workspace, dir) };
+    project.drafts(lenient)
+}
+
+/// The same project started by another command.
+pub(crate) fn restart(workspace: &Workspace, draft: &mut Draft, command: &str, place: Place) {
+    let dir = draft.service.dir.clone();
+    let project = Project { workspace, dir: &dir, sources: draft.sources.clone() };
+    let (framework, entry) = (draft.service.framework.clone(), draft.entry.clone());
+    project.by_command(draft, command, place);
+    if draft.entry.is_none() {
+        (draft.service.framework, draft.entry) = (framework, entry);
+    }
+    draft.service.build_facts.retain(|key, _| !matches!(key.as_str(), "entry" | "python.module" | "python.package"));
+    project.finish(draft);
+}
+
+/// Python files of a project, without those of projects below it and of scripts run by hand.
+pub(crate) fn sources(workspace: &Workspace, dir: &str) -> Vec<String> {
+    let nested: std::collections::BTreeSet<&str> = workspace.tree.under(dir).filter(|path| MANIFESTS.contains(&base_of(path)) && dir_of(path) != dir && base_of(path) != "manage.py").map(dir_of).collect();
+    workspace
+        .tree
+        .under(dir)
+        .filter(|path| path.ends_with(".py") && workspace.sources.contains_key(*path))
+        .filter(|path| !nested.iter().any(|inner| within(path, inner)) && !super::assemble::beside(path, dir))
+        .map(str::to_owned)
+        .collect()
+}
+
+struct Project<'all> {
+    workspace: &'all Workspace,
+    dir: &'all str,
+    sources: Vec<String>,
+}
+
+/// What is found in the code to start.
+struct Entry {
+    file: String,
+    kind: Kind,
+    framework: Option<&'static str>,
+    command: String,
+    place: Place,
+}
+
+impl Project<'_> {
+    fn facts(&self) -> impl Iterator<Item = (&str, &Facts)> {
+        self.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts)))
+    }
+
+    fn drafts(&self, lenient: bool) -> Vec<Draft> {
+        let (dependencies, declared) = self.dependencies();
+        let base = self.base(&dependencies, &declared);
+        let mut out = Vec::new();
+        for (process, command, place) in self.procfile() {
+            if matches!(process.as_str(), "release" | "postdeploy") {
+                continue;
+            }
+            let mut draft = base.clone();
+            draft.certain = true;
+            draft.service.kind = if process == "web" { Kind::Api } else { Kind::Worker };
+            draft.process = (process != "web").then(|| process.clone());
+            self.by_command(&mut draft, &command, place);
+            out.push(draft);
+        }
+        if out.is_empty() {
+            let dockerfiles = super::assemble::dockerfiles_of(self.workspace, self.dir);
+            let docker_python = dockerfiles.iter().any(|(_, file)| super::versions::of_image(file.base()).is_some_and(|(language, _)| language == "python"));
+            if let Some(entry) = self.entry(&dependencies, lenient || docker_python) {
+                let mut draft = base.clone();
+                draft.certain = !lenient || entry.framework.is_some();
+                draft.service.kind = entry.kind;
+                draft.entry = Some(entry.file);
+                if let Some(framework) = entry.framework {
+                    draft.service.framework = Some(framework.to_owned());
+                    draft.shows("framework", entry.place.clone());
+                }
+                self.listen(&mut draft, &entry.command);
+                draft.start(entry.command, entry.place);
+                out.push(draft);
+            }
+        }
+        for draft in &mut out {
+            self.finish(draft);
+        }
+        out
+    }
+
+    /// What all services of the project share.
+    fn base(&self, dependencies: &BTreeMap<String, String>, declared: &BTreeMap<String, Place>) -> Draft {
+        let mut draft = Draft::new(self.dir, "python", Kind::Api);
+        draft.service.dependencies = dependencies.clone();
+        draft.sources = self.sources.clone();
+        self.package_manager(&mut draft);
+        self.version(&mut draft);
+        draft.manifest_name = self.pyproject().and_then(|table| {
+            let project = table.get("project").or_else(|| table.get("tool").and_then(|tool| tool.get("poetry")))?;
+            project.get("name")?.as_str().map(str::to_owned)
+        });
+        if let Some(place) = declared.values().next() {
+            draft.shows("dependencies", place.clone());
+        }
+        draft
+    }
+
+    fn pyproject(&self) -> Option<toml::Table> {
+        self.workspace.toml(&join(self.dir, "pyproject.toml"))
+    }
+
+    fn package_manager(&self, draft: &mut Draft) {
+        let has = |name: &str| self.workspace.first_in(self.dir, &[name]);
+        let tool = |name: &str| self.pyproject().is_some_and(|table| table.get("tool").and_then(|tool| tool.get(name)).is_some());
+        let requirements = self.requirements();
+        let rows: [(Option<String>, &str, &str); 9] = [
+            (has("uv.lock"), "uv", "uv sync --locked --no-dev"),
+            (has("poetry.lock"), "poetry", "poetry install --only main --no-interaction"),
+            (has("pdm.lock"), "pdm", "pdm install --prod --frozen-lockfile"),
+            (has("Pipfile.lock"), "pipenv", "pipenv install --deploy"),
+            (has("Pipfile"), "pipenv", "pipenv install"),
+            (has("pyproject.toml").filter(|_| tool("poetry")), "poetry", "poetry install --only main --no-interaction"),
+            (has("pyproject.toml").filter(|_| tool("pdm")), "pdm", "pdm install --prod"),
+            (requirements.clone(), "pip", "pip install -r requirements.txt"),
+            (has("pyproject.toml").filter(|_| tool("uv")), "uv", "uv sync --no-dev"),
+        ];
+        let row = rows.into_iter().find_map(|(file, manager, install)| file.map(|file| (file, manager, install)));
+        let (file, manager, install) = match row {
+            Some(row) => row,
+            None => match has("pyproject.toml").or_else(|| has("setup.py")) {
+                Some(file) => (file, "pip", "pip install ."),
+                None => return,
+            },
+        };
+        let install = if manager == "pip" && install.contains("-r") {
+            format!("pip install -r {}", super::walk::below(&file, self.dir))
+        } else {
+            install.to_owned()
+        };
+        draft.service.install_command = Some(install);
+        draft.service.package_manager = Some(manager.to_owned());
+        draft.shows("package_manager", Place::file(file.clone()));
+        if ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"].contains(&base_of(&file)) {
+            draft.fact("lockfile", file);
+        }
+        if let Some(requirements) = requirements {
+            draft.fact("requirements", super::walk::below(&requirements, self.dir));
+        }
+        if let Some(pyproject) = has("pyproject.toml") {
+            draft.fact("python.pyproject", super::walk::below(&pyproject, self.dir));
+        }
+    }
+
+    fn requirements(&self) -> Option<String> {
+        self.workspace.first_in(self.dir, &["requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements/base.txt", "requirements-prod.txt", "requirements.in"])
+    }
+
+    fn version(&self, draft: &mut Draft) {
+        let mut found = None;
+        for name in [".python-version", "runtime.txt"] {
+            for file in [join(self.dir, name), name.to_owned()] {
+                if found.is_none()
+                    && let Some(text) = self.workspace.text(&file)
+                    && let Some(series) = super::versions::series("python", text.lines().next().unwrap_or_default())
+                {
+                    found = Some((series, Place::new(file, 1, text.lines().next().unwrap_or_default())));
+                }
+            }
+        }
+        for file in [join(self.dir, ".tool-versions"), ".tool-versions".to_owned()] {
+            if let Some(text) = self.workspace.text(&file).filter(|_| found.is_none()) {
+                let (line, shown) = find_line(text, "python ");
+                found = super::versions::series("python", shown.trim_start_matches("python ")).filter(|_| line > 0).map(|series| (series, Place::new(file, line, shown)));
+            }
+        }
+        let pyproject = join(self.dir, "pyproject.toml");
+        let spec = self.pyproject().and_then(|table| {
+            let project = table.get("project").and_then(|project| project.get("requires-python")).and_then(|spec| spec.as_str()).map(str::to_owned);
+            project.or_else(|| table.get("tool")?.get("poetry")?.get("dependencies")?.get("python")?.as_str().map(str::to_owned))
+        });
+        if let Some(spec) = spec {
+            draft.fact("requires-python", spec.clone());
+            let (line, shown) = find_line(self.workspace.text(&pyproject).unwrap_or_default(), "python");
+            if found.is_none() {
+                found = super::versions::series("python", &spec).map(|series| (series, Place::new(pyproject, line, shown)));
+            }
+        }
+        let pipfile = join(self.dir, "Pipfile");
+        if let Some(text) = self.workspace.text(&pipfile).filter(|_| found.is_none()) {
+            let (line, shown) = find_line(text, "python_version");
+            found = super::versions::series("python", shown.split('=').nth(1).unwrap_or_default().trim_matches([' ', '"'])).map(|series| (series, Place::new(pipfile, line, shown)));
+        }
+        if let Some((series, place)) = found {
+            draft.service.language_version = Some(series);
+            draft.shows("language_version", place);
+        }
+    }
+
+    /// Dependencies of all manifests, with where each was declared.
+    fn dependencies(&self) -> (BTreeMap<String, String>, BTreeMap<String, Place>) {
+        let (mut all, mut places) = (BTreeMap::new(), BTreeMap::new());
+        let files: Vec<&str> = self
+            .workspace
+            .tree
+            .under(self.dir)
+            .filter(|path| {
+                let name = base_of(path);
+                let here = dir_of(path) == self.dir || dir_of(path) == join(self.dir, "requirements");
+                let development = ["dev", "test", "lint", "docs"].iter().any(|word| name.contains(word));
+                here && !development && ((name.starts_with("requirements") && (name.ends_with(".txt") || name.ends_with(".in"))) || dir_of(path) != self.dir)
+            })
+            .collect();
+        for path in files {
+            for (number, line) in self.workspace.text(path).unwrap_or_default().lines().enumerate() {
+                if let Some((name, version)) = requirement(line) {
+                    let known = all.entry(name.clone()).or_insert_with(String::new);
+                    if known.is_empty() {
+                        *known = version;
+                    }
+                    places.entry(name).or_insert_with(|| Place::new(path, u32::try_from(number).unwrap_or(0) + 1, line));
+                }
+            }
+        }
+        let pyproject = join(self.dir, "pyproject.toml");
+        let text = self.workspace.text(&pyproject).unwrap_or_default();
+        let mut add = |name: String, version: String, needle: &str| {
+            let (line, shown) = find_line(text, needle);
+            places.entry(name.clone()).or_insert_with(|| Place::new(pyproject.clone(), line, shown));
+            all.entry(name).or_insert(version);
+        };
+        if let Some(table) = self.pyproject() {
+            for item in table.get("project").and_then(|project| project.get("dependencies")).and_then(|list| list.as_array()).into_iter().flatten().filter_map(|item| item.as_str()) {
+                if let Some((name, version)) = requirement(item) {
+                    add(name, version, item);
+                }
+            }
+            let poetry = table.get("tool").and_then(|tool| tool.get("poetry")).and_then(|poetry| poetry.get("dependencies")).and_then(|map| map.as_table());
+            for (name, version) in poetry.into_iter().flatten().filter(|(name, _)| *name != "python") {
+                let version = version.as_str().map(str::to_owned).or_else(|| version.get("version")?.as_str().map(str::to_owned)).unwrap_or_default();
+                add(normal(name), version, name);
+            }
+        }
+        if let Some(table) = self.workspace.toml(&join(self.dir, "Pipfile")) {
+            for (name, version) in table.get("packages").and_then(|map| map.as_table()).into_iter().flatten() {
+                all.entry(normal(name)).or_insert_with(|| version.as_str().unwrap_or_default().to_owned());
+            }
+        }
+        self.locked(&mut all);
+        (all, places)
+    }
+
+    /// Locked versions of what is declared.
+    fn locked(&self, all: &mut BTreeMap<String, String>) {
+        for name in ["uv.lock", "poetry.lock"] {
+            let Some(text) = self.workspace.text(&join(self.dir, name)) else { continue };
+            let mut package = String::new();
+            for line in text.lines() {
+                if let Some(name) = line.strip_prefix("name = ") {
+                    package = normal(name.trim_matches('"'));
+                } else if let Some(version) = line.strip_prefix("version = ")
+                    && let Some(known) = all.get_mut(&package)
+                {
+                    *known = version.trim_matches('"').to_owned();
+                    package.clear();
+                }
+            }
+        }
+    }
+
+    /// Lines of a Procfile: process, command, place.
+    fn procfile(&self) -> Vec<(String, String, Place)> {
+        let path = join(self.dir, "Procfile");
+        let text = self.workspace.text(&path).unwrap_or_default();
+        procfile(&path, text)
+    }
+
+    /// The file of a dotted module, relative to the project or a source folder in it.
+    fn module_file(&self, module: &str) -> Option<String> {
+        let path = module.replace('.', "/");
+        let candidates = [format!("{path}.py"), format!("{path}/__init__.py"), format!("{path}/__main__.py")];
+        let mut homes = vec![self.dir.to_owned(), join(self.dir, "src")];
+        // `backend.main` of the folder `backend`, started from its parent.
+        homes.push(dir_of(self.dir).to_owned());
+        homes.iter().flat_map(|home| candidates.iter().map(move |candidate| join(home, candidate))).find(|path| self.workspace.tree.has(path))
+    }
+
+    /// Fills a draft from a command that somebody wrote down.
+    fn by_command(&self, draft: &mut Draft, command: &str, place: Place) {
+        let parsed = start::parse(command);
+        draft.start(command, place.clone());
+        let file = match (&parsed.module, &parsed.script) {
+            (Some(module), _) => {
+                let program = parsed.program == "python";
+                let main = program.then(|| self.module_file(&format!("{module}.__main__"))).flatten();
+                main.or_else(|| self.module_file(module))
+            }
+            (None, Some(script)) => Some(join(self.dir, script)).filter(|path| self.workspace.tree.has(path)),
+            (None, None) => None,
+        };
+        draft.entry = file;
+        self.kind_by_code(draft);
+        if parsed.program == "celery" {
+            draft.service.kind = Kind::Worker;
+        }
+        self.listen(draft, command);
+    }
+
+    /// What the code says that a started program is.
+    fn kind_by_code(&self, draft: &mut Draft) {
+        let reach = super::assemble::reachable(self.workspace, draft);
+        let all = || reach.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path, facts)));
+        if let Some((path, app)) = all().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, app))).find(|(_, app)| app.framework != "celery") {
+            draft.service.framework = Some(app.framework.to_owned());
+            draft.shows("framework", Place::new(path, app.line, &app.text));
+            return;
+        }
+        let mcp = all().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (path.clone(), server)));
+        if let Some((path, server)) = mcp {
+            draft.service.kind = Kind::McpServer;
+            draft.service.framework = Some(if server.sdk == "fastmcp" { "fastmcp" } else { "mcp" }.to_owned());
+            draft.shows("framework", Place::new(path, server.line, &server.text));
+            return;
+        }
+        let known = [("django", "django"), ("streamlit", "streamlit"), ("gradio", "gradio"), ("grpcio", "grpc"), ("aiohttp", "aiohttp"), ("locust", "locust")];
+        if let Some((_, framework)) = known.iter().find(|(package, _)| draft.service.depends_on(package)) {
+            draft.service.framework = Some((*framework).to_owned());
+            draft.shows("framework", self.manifest_place(framework));
+        }
+    }
+
+    fn manifest_place(&self, package: &str) -> Place {
+        let files = MANIFESTS.iter().map(|name| join(self.dir, name));
+        files
+            .filter_map(|path| self.workspace.text(&path).map(|text| (path.clone(), find_line(text, package))))
+            .find(|(_, (line, _))| *line > 0)
+            .map_or_else(|| Place::file(self.dir), |(path, (line, text))| Place::new(path, line, text))
+    }
+
+    /// Ports of a command, else of the code, else the framework's own.
+    fn listen(&self, draft: &mut Draft, command: &str) {
+        let parsed = start::parse(command);
+        let place = draft.service.evidence.get("start_command").and_then(|places| places.first().cloned()).unwrap_or_else(|| Place::file(self.dir));
+        if let Some(port) = parsed.port {
+            return draft.port(port, "http", place);
+        }
+        super::assemble::code_ports(self.workspace, draft);
+        if !draft.service.ports.is_empty() || draft.service.kind == Kind::Worker {
+            return;
+        }
+        let default = match (parsed.program.as_str(), draft.service.framework.as_deref()) {
+            ("uvicorn" | "gunicorn" | "hypercorn" | "fastapi" | "daphne", _) => Some(8000),
+            ("flask", _) => Some(5000),
+            ("streamlit", _) => Some(8501),
+            (_, Some("fastapi" | "django" | "starlette" | "fastmcp" | "mcp")) => Some(8000),
+            (_, Some("flask")) => Some(5000),
+            _ => None,
+        };
+        if let Some(port) = default {
+            draft.port(port, "http", place);
+        }
+    }
+
+    /// The program of the project, found in its code.
+    fn entry(&self, dependencies: &BTreeMap<String, String>, lenient: bool) -> Option<Entry> {
+        self.django(dependencies).or_else(|| self.web_app(dependencies)).or_else(|| self.streamlit(dependencies)).or_else(|| self.mcp_program()).or_else(|| self.program(lenient))
+    }
+
+    fn django(&self, dependencies: &BTreeMap<String, String>) -> Option<Entry> {
+        let manage = self.workspace.first_in(self.dir, &["manage.py"])?;
+        if !dependencies.contains_key("django") && !self.workspace.text(&manage).is_some_and(|text| text.contains("django")) {
+            return None;
+        }
+        let wsgi = self.sources.iter().find(|path| base_of(path) == "wsgi.py").or_else(|| self.sources.iter().find(|path| base_of(path) == "asgi.py"));
+        let module = wsgi.map(|path| super::walk::below(path, self.dir).trim_end_matches(".py").replace('/', "."));
+        let command = match module {
+            Some(module) if dependencies.contains_key("gunicorn") => format!("gunicorn --bind 0.0.0.0:8000 {module}:application"),
+            Some(module) if dependencies.contains_key("uvicorn") => format!("uvicorn {}:application --host 0.0.0.0 --port 8000", module.replace("wsgi", "asgi")),
+            Some(_) | None => "python manage.py runserver 0.0.0.0:8000".to_owned(),
+        };
+        Some(Entry { file: wsgi.cloned().unwrap_or_else(|| manage.clone()), kind: Kind::Web, framework: Some("django"), command, place: Place::file(manage) })
+    }
+
+    fn web_app(&self, dependencies: &BTreeMap<String, String>) -> Option<Entry> {
+        const WEB: &[&str] = &["fastapi", "flask", "quart", "starlette", "sanic", "litestar", "fasthtml", "bottle", "aiohttp", "dash"];
+        let apps = self.facts().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, facts, app))).filter(|(_, _, app)| WEB.contains(&app.framework));
+        let rank = |path: &str| {
+            let name = base_of(path).trim_end_matches(".py");
+            let named = ["main", "app", "server", "asgi", "wsgi", "api", "__main__", "__init__"].iter().position(|known| *known == name).unwrap_or(9);
+            let depth = super::walk::below(path, self.dir).matches('/').count();
+            (named > 8, depth, named, path.to_owned())
+        };
+        let (path, facts, app) = apps.min_by_key(|(path, _, app)| (app.factory.is_some(), rank(path)))?;
+        let module = self.module_of(path);
+        let place = Place::new(path, app.line, &app.text);
+        let port = |default: u16| facts.listens.iter().find_map(|listen| listen.port.number()).unwrap_or(default);
+        let script = super::walk::below(path, self.dir);
+        let target = match &app.factory {
+            None => format!("{module}:{}", app.variable),
+            Some(factory) => self.made_by(factory, path).unwrap_or_else(|| format!("{module}:{factory}")),
+        };
+        let factory = app.factory.is_some() && !target.contains(&format!(":{}", app.variable));
+        let command = match app.framework {
+            "fastapi" | "starlette" | "litestar" | "quart" | "fasthtml" => {
+                let flag = if factory { " --factory" } else { "" };
+                let run = format!("uvicorn {target}{flag} --host 0.0.0.0 --port {}", port(8000));
+                let serves_itself = facts.program && !facts.listens.is_empty();
+                if dependencies.contains_key("uvicorn") || dependencies.contains_key("fastapi") || !serves_itself { run } else { format!("python {script}") }
+            }
+            "flask" if dependencies.contains_key("gunicorn") => format!("gunicorn --bind 0.0.0.0:{} {target}{}", port(8000), if factory { "()" } else { "" }),
+            "flask" if facts.program && !facts.listens.is_empty() => format!("python {script}"),
+            "flask" => format!("flask --app {} run --host 0.0.0.0 --port {}", module, port(5000)),
+            _ => format!("python {script}"),
+        };
+        let kind = if matches!(app.framework, "dash" | "fasthtml") { Kind::Web } else { Kind::Api };
+        Some(Entry { file: path.to_owned(), kind, framework: Some(app.framework), command, place })
+    }
+
+    /// `app = create_app()` in another file: the object that a server can import.
+    fn made_by(&self, factory: &str, home: &str) -> Option<String> {
+        for (path, _) in self.facts() {
+            if !matches!(base_of(path), "main.py" | "app.py" | "wsgi.py" | "asgi.py" | "run.py" | "server.py") {
+                continue;
+            }
+            let constants = self.workspace.sources.get(path)?;
+            let imports = constants.imports.iter().any(|import| import.names.iter().any(|(name, _)| name == factory)) || path == home;
+            if imports && path != home {
+                return Some(format!("{}:app", self.module_of(path)));
+            }
+        }
+        None
+    }
+
+    fn streamlit(&self, dependencies: &BTreeMap<String, String>) -> Option<Entry> {
+        if !dependencies.contains_key("streamlit") {
+            return None;
+        }
+        let found = self.facts().filter(|(_, facts)| facts.imports("streamlit")).min_by_key(|(path, _)| (super::walk::below(path, self.dir).matches('/').count(), path.len()))?;
+        let script = super::walk::below(found.0, self.dir);
+        let command = format!("streamlit run {script} --server.port 8501 --server.address 0.0.0.0");
+        Some(Entry { file: found.0.to_owned(), kind: Kind::Web, framework: Some("streamlit"), command, place: self.manifest_place("streamlit") })
+    }
+
+    /// A server of the MCP SDK that speaks over HTTP.
+    fn mcp_program(&self) -> Option<Entry> {
+        let speaks = |facts: &Facts| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"));
+        let (path, facts) = self.facts().find(|(_, facts)| speaks(facts) && facts.program).or_else(|| self.facts().find(|(_, facts)| speaks(facts)))?;
+        let server = self.facts().find_map(|(_, facts)| facts.mcp_servers.first())?;
+        let run = facts.mcp_runs.iter().find(|run| run.transport != Some("stdio"))?;
+        let main = self.sources.iter().find(|other| base_of(other) == "__main__.py");
+        let command = match main {
+            Some(main) => format!("python -m {}", super::walk::dir_of(super::walk::below(main, self.dir)).replace('/', ".")),
+            None => format!("python {}", super::walk::below(path, self.dir)),
+        };
+        let framework = if server.sdk == "fastmcp" { "fastmcp" } else { "mcp" };
+        Some(Entry { file: main.cloned().unwrap_or_else(|| path.to_owned()), kind: Kind::McpServer, framework: Some(framework), command, place: Place::new(path, run.line, &run.text) })
+    }
+
+    /// Something that runs by itself: a worker, or any program where nothing better is in the workspace.
+    fn program(&self, lenient: bool) -> Option<Entry> {
+        if let Some((path, app)) = self.facts().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, app))).find(|(_, app)| app.framework == "celery") {
+            let command = format!("celery -A {} worker --loglevel=info", self.module_of(path));
+            return Some(Entry { file: path.to_owned(), kind: Kind::Worker, framework: Some("celery"), command, place: Place::new(path, app.line, &app.text) });
+        }
+        if let Some((path, facts)) = self.facts().find(|(_, facts)| facts.listens.iter().any(|listen| listen.protocol == "grpc" || listen.by != "uvicorn"))
+            && let Some(listen) = facts.listens.first()
+        {
+            let framework = (listen.protocol == "grpc").then_some("grpc");
+            let command = format!("python {}", super::walk::below(path, self.dir));
+            return Some(Entry { file: path.to_owned(), kind: Kind::Api, framework, command, place: Place::new(path, listen.line, &listen.text) });
+        }
+        if !lenient {
+            return None;
+        }
+        let named = ["main.py", "app.py", "server.py", "bot.py", "worker.py", "run.py", "src/main.py", "src/app.py", "app/main.py", "__main__.py"];
+        let found = self.workspace.first_in(self.dir, &named).or_else(|| {
+            let programs: Vec<&str> = self.facts().filter(|(path, facts)| facts.program && dir_of(path) == self.dir).map(|(path, _)| path).collect();
+            programs.first().map(|path| (*path).to_owned())
+        })?;
+        let command = format!("python {}", super::walk::below(&found, self.dir));
+        Some(Entry { place: Place::file(found.clone()), file: found, kind: Kind::Worker, framework: None, command })
+    }
+
+    /// The dotted name of a file, as it is imported from the project's folder.
+    fn module_of(&self, path: &str) -> String {
+        let module = super::walk::below(path, self.dir).trim_end_matches(".py").trim_end_matches("/__init__").replace('/', ".");
+        // `from backend.models import …` inside `backend/` is run from the folder above.
+        let own = base_of(self.dir);
+        let from_above = self.dir != "."
+            && self.workspace.sources.get(path).is_some_and(|facts| facts.imports(own))
+            && !self.workspace.tree.has_folder(&join(self.dir, own))
+            && !self.workspace.tree.has(&join(self.dir, &format!("{own}.py")));
+        if from_above {
+            return format!("{own}.{module}");
+        }
+        // A source folder that is on the path: nothing imports `src.…`.
+        if let Some(rest) = module.strip_prefix("src.")
+            && rest.contains('.')
+            && !self.facts().any(|(_, facts)| facts.imports("src"))
+            && !self.workspace.tree.has(&join(self.dir, "src/__init__.py"))
+        {
+            return rest.to_owned();
+        }
+        module
+    }
+
+    fn finish(&self, draft: &mut Draft) {
+        let parsed = draft.service.start_command.as_deref().map(start::parse).unwrap_or_default();
+        if let (Some(module), Some(object)) = (&parsed.module, &parsed.object) {
+            draft.fact("python.module", format!("{module}:{object}"));
+        } else if let Some(module) = &parsed.module {
+            draft.fact("python.module", module.clone());
+        }
+        if let Some(entry) = &draft.entry {
+            let entry = super::walk::below(entry, self.dir).to_owned();
+            if let Some((package, _)) = entry.split_once('/') {
+                draft.fact("python.package", package);
+            }
+            draft.fact("entry", entry);
+        }
+        if draft.service.framework.is_none() {
+            self.kind_by_code(draft);
+        }
+        let shown = self.workspace.first_in(self.dir, MANIFESTS).map(Place::file).or_else(|| draft.entry.clone().map(Place::file));
+        if let Some(place) = shown {
+            draft.shows("language", place);
+        }
+    }
+}
+
+/// Lines of a Procfile: process, command, place.
+pub(crate) fn procfile(path: &str, text: &str) -> Vec<(String, String, Place)> {
+    text.lines()
+        .enumerate()
+        .filter_map(|(number, line)| {
+            let (process, command) = line.split_once(':')?;
+            let process = process.trim();
+            let named = !process.is_empty() && process.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter));
+            let command = command.trim();
+            (named && !command.is_empty()).then(|| (process.to_owned(), command.to_owned(), Place::new(path, u32::try_from(number).unwrap_or(0) + 1, line)))
+        })
+        .collect()
+}
+
+/// `Name[extra]>=1.2 ; marker` → (`name`, `1.2` where pinned, else the range).
+pub(crate) fn requirement(line: &str) -> Option<(String, String)> {
+    let line = line.split(['#', ';', '\\']).next()?.trim();
+    if line.is_empty() || line.starts_with('-') || line.contains("://") && !line.contains('@') {
+        return None;
+    }
+    let end = line.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_.".contains(letter))).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    if name.is_empty() || !name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let rest = rest.trim();
+    let rest = if rest.starts_with('[') { rest.split_once(']').map_or("", |(_, rest)| rest) } else { rest };
+    let version = rest.trim().trim_start_matches("==").trim();
+    let version = if version.starts_with('@') { String::new() } else { version.split_whitespace().collect::<Vec<_>>().join("") };
+    Some((normal(name), version))
+}
+
+/// The name as package indexes compare it.
+fn normal(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['_', '.'], "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requirements_are_read_leniently() {
+        let check = |line: &str, expect: Option<(&str, &str)>| assert_eq!(requirement(line), expect.map(|(name, version)| (name.to_owned(), version.to_owned())), "{line}");
+        check("fastapi==0.115.0", Some(("fastapi", "0.115.0")));
+        check("psycopg[binary] >= 3.2 ; python_version > '3'", Some(("psycopg", ">=3.2")));
+        check("PyJWT==2.15.1 \\", Some(("pyjwt", "2.15.1")));
+        check("pydantic_core==2.50.4", Some(("pydantic-core", "2.50.4")));
+        check("# comment", None);
+        check("-r base.txt", None);
+        check("git+https://example.org/x.git", None);
+    }
+
+    #[test]
+    fn a_procfile_has_processes() {
+        let lines = procfile("Procfile", "web: uvicorn main:app\n# no\nworker: python worker.py\n");
+        assert_eq!(lines.iter().map(|(process, command, _)| (process.as_str(), command.as_str())).collect::<Vec<_>>(), vec![("web", "uvicorn main:app"), ("worker", "python worker.py")]);
+    }
+}

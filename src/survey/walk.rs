@@ -1,0 +1,291 @@
+//! The tree on disk: which files count, what is passed over and why; it opens nothing but regular files inside the root.
+
+use super::{Options, PassedOver, Skipped};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Folders that hold what others wrote or what a build left behind.
+const FOREIGN: &[(&str, &str)] = &[
+    (".git", "version control"),
+    (".hg", "version control"),
+    (".svn", "version control"),
+    ("node_modules", "installed packages"),
+    ("bower_components", "installed packages"),
+    ("jspm_packages", "installed packages"),
+    ("site-packages", "installed packages"),
+    (".venv", "virtual environment"),
+    ("venv", "virtual environment"),
+    (".virtualenv", "virtual environment"),
+    ("__pycache__", "build output"),
+    (".next", "build output"),
+    (".nuxt", "build output"),
+    (".output", "build output"),
+    (".svelte-kit", "build output"),
+    (".turbo", "build output"),
+    (".cache", "build output"),
+    (".gradle", "build output"),
+    (".terraform", "installed packages"),
+    (".mypy_cache", "build output"),
+    (".pytest_cache", "build output"),
+    (".ruff_cache", "build output"),
+    (".tox", "virtual environment"),
+    (".nox", "virtual environment"),
+    (".landfall", "Landfall's own files"),
+    ("third_party", "vendored"),
+    ("coverage", "build output"),
+];
+
+/// Folders of tests and fixtures.
+const TESTS: &[&str] =
+    &["tests", "test", "__tests__", "__mocks__", "testdata", "fixtures", "__fixtures__", "e2e", "cypress", "playwright", "__snapshots__", "test-results"];
+
+/// The files of the workspace, by their path relative to the root with `/`.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) root: PathBuf,
+    pub(crate) files: BTreeSet<String>,
+    pub(crate) passed_over: Vec<PassedOver>,
+    skipped: Mutex<Skipped>,
+}
+
+/// Whether a fresh clone has a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Tracked,
+    /// On this disk, but git ignores it.
+    Ignored,
+    Missing,
+}
+
+impl Tree {
+    /// Lists the files under `root`; nothing is read yet.
+    pub(crate) fn list(root: &Path, options: &Options) -> Self {
+        let in_git = root.ancestors().any(|folder| folder.join(".git").exists());
+        let passed: std::sync::Arc<Mutex<BTreeMap<String, &'static str>>> = std::sync::Arc::default();
+        let mut walk = ignore::WalkBuilder::new(root);
+        walk.standard_filters(false).git_ignore(true).git_exclude(in_git).parents(in_git).require_git(false).follow_links(false);
+        let (top, noted) = (root.to_path_buf(), std::sync::Arc::clone(&passed));
+        walk.filter_entry(move |entry| {
+            if entry.depth() == 0 || !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+                return true;
+            }
+            let Some(why) = foreign(entry.path()) else { return true };
+            if let (Some(dir), Ok(mut noted)) = (relative(&top, entry.path()), noted.lock()) {
+                noted.insert(dir, why);
+            }
+            false
+        });
+        let (mut files, mut skipped) = (BTreeSet::new(), Skipped::default());
+        for entry in walk.build() {
+            let Ok(entry) = entry else {
+                note(&mut skipped, "unreadable", 0);
+                continue;
+            };
+            let Some(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                continue;
+            }
+            let Some(path) = relative(root, entry.path()) else {
+                note(&mut skipped, "name is not UTF-8", 0);
+                continue;
+            };
+            if path.is_empty() {
+                continue;
+            }
+            if kind.is_symlink() {
+                match link_target(root, entry.path()) {
+                    Link::InsideFile => {}
+                    Link::InsideFolder => continue,
+                    Link::Outside => {
+                        note(&mut skipped, "link out of the workspace", 0);
+                        continue;
+                    }
+                    Link::Broken => {
+                        note(&mut skipped, "broken link", 0);
+                        continue;
+                    }
+                }
+            } else if !kind.is_file() {
+                note(&mut skipped, "not a regular file", 0);
+                continue;
+            }
+            if files.len() >= options.max_files {
+                note(&mut skipped, "more files than the limit", 0);
+                continue;
+            }
+            files.insert(path);
+        }
+        let mut passed_over: Vec<PassedOver> =
+            passed.lock().map(|noted| noted.iter().map(|(dir, why)| PassedOver { dir: dir.clone(), why: (*why).to_owned() }).collect()).unwrap_or_default();
+        passed_over.sort_by(|left, right| left.dir.cmp(&right.dir));
+        Self { root: root.to_path_buf(), files, passed_over, skipped: Mutex::new(skipped) }
+    }
+
+    /// The text of a listed file; `None`, and counted, where it is too large, unreadable or not text. Invalid UTF-8 is replaced.
+    pub(crate) fn read(&self, path: &str, options: &Options) -> Option<String> {
+        let full = self.root.join(path);
+        let mut file = match std::fs::File::open(&full) {
+            Ok(file) => file,
+            Err(_) => return self.skip("unreadable", 0),
+        };
+        let size = match file.metadata() {
+            Ok(about) if about.is_file() => about.len(),
+            Ok(_) => return self.skip("not a regular file", 0),
+            Err(_) => return self.skip("unreadable", 0),
+        };
+        if size > options.max_file_bytes {
+            return self.skip("larger than the limit", size);
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
+        if file.by_ref().take(options.max_file_bytes).read_to_end(&mut bytes).is_err() {
+            return self.skip("unreadable", size);
+        }
+        if bytes.iter().take(2048).any(|byte| *byte == 0) {
+            return self.skip("binary", size);
+        }
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        };
+        Some(match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        })
+    }
+
+    /// Counts a file that was not read.
+    pub(crate) fn skip<T>(&self, why: &str, bytes: u64) -> Option<T> {
+        if let Ok(mut skipped) = self.skipped.lock() {
+            note(&mut skipped, why, bytes);
+        }
+        None
+    }
+
+    /// What was skipped until now.
+    pub(crate) fn skipped(&self) -> Skipped {
+        self.skipped.lock().map(|skipped| skipped.clone()).unwrap_or_default()
+    }
+
+    /// True where this file is part of the workspace.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.files.contains(path)
+    }
+
+    /// True where at least one file lies under this folder.
+    pub(crate) fn has_folder(&self, dir: &str) -> bool {
+        dir == "." || self.under(dir).next().is_some()
+    }
+
+    /// The files under a folder, sorted.
+    pub(crate) fn under<'tree>(&'tree self, dir: &str) -> impl Iterator<Item = &'tree str> + use<'tree> {
+        let prefix = if dir == "." { String::new() } else { format!("{dir}/") };
+        self.files.range(prefix.clone()..).take_while(move |path| path.starts_with(&prefix)).map(String::as_str)
+    }
+
+    /// Whether a fresh clone has this file or folder.
+    pub(crate) fn presence(&self, path: &str) -> Presence {
+        let path = path.trim_end_matches('/');
+        if path == "." || path.is_empty() || self.has(path) || self.has_folder(path) {
+            return Presence::Tracked;
+        }
+        let on_disk = std::fs::symlink_metadata(self.root.join(path)).is_ok();
+        let passed = |dir: &str| path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+        match on_disk {
+            // Folders that are passed over are not ignored by git, so a clone has them.
+            true if self.passed_over.iter().any(|folder| passed(&folder.dir)) => Presence::Tracked,
+            // An empty folder is on disk and in no clone, like an ignored one.
+            true => Presence::Ignored,
+            false => Presence::Missing,
+        }
+    }
+}
+
+fn note(skipped: &mut Skipped, why: &str, bytes: u64) {
+    skipped.files += 1;
+    skipped.bytes += bytes;
+    *skipped.reasons.entry(why.to_owned()).or_insert(0) += 1;
+}
+
+/// Why a folder is not looked into.
+fn foreign(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?.to_str()?;
+    if let Some((_, why)) = FOREIGN.iter().find(|(folder, _)| *folder == name) {
+        return Some(why);
+    }
+    if TESTS.contains(&name) {
+        return Some("tests");
+    }
+    match name {
+        "vendor" if path.join("modules.txt").is_file() || path.join("autoload.php").is_file() || path.join("bundle").is_dir() => Some("vendored"),
+        "target" if path.join("CACHEDIR.TAG").is_file() || path.join("classes").is_dir() => Some("build output"),
+        "dist" | "build" | "out" if path.parent().is_some_and(|parent| parent.join("package.json").is_file()) && path.join("index.html").is_file() => {
+            Some("build output")
+        }
+        "Lib" | "lib" | "env" | ".env" if path.join("pyvenv.cfg").is_file() || path.join("site-packages").is_dir() => Some("virtual environment"),
+        _ if path.join("pyvenv.cfg").is_file() => Some("virtual environment"),
+        _ => None,
+    }
+}
+
+fn relative(root: &Path, path: &Path) -> Option<String> {
+    let rest = path.strip_prefix(root).ok()?;
+    let parts: Option<Vec<&str>> = rest.components().map(|part| part.as_os_str().to_str()).collect();
+    Some(parts?.join("/"))
+}
+
+enum Link {
+    InsideFile,
+    InsideFolder,
+    Outside,
+    Broken,
+}
+
+fn link_target(root: &Path, path: &Path) -> Link {
+    let (Ok(target), Ok(root)) = (std::fs::canonicalize(path), std::fs::canonicalize(root)) else { return Link::Broken };
+    if !target.starts_with(&root) {
+        return Link::Outside;
+    }
+    match std::fs::metadata(&target) {
+        Ok(about) if about.is_file() => Link::InsideFile,
+        Ok(about) if about.is_dir() => Link::InsideFolder,
+        // A link to a pipe or a device must not be opened.
+        Ok(_) | Err(_) => Link::Broken,
+    }
+}
+
+/// The folder of a path, `.` at the top.
+pub(crate) fn dir_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(".", |(dir, _)| dir)
+}
+
+/// The last part of a path.
+pub(crate) fn base_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+/// `dir/name`, without a leading `./`.
+pub(crate) fn join(dir: &str, name: &str) -> String {
+    let mut parts: Vec<&str> = if dir == "." { Vec::new() } else { dir.split('/').collect() };
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+}
+
+/// True where `path` lies in `dir` or below.
+pub(crate) fn within(path: &str, dir: &str) -> bool {
+    dir == "." || path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The path as seen from `dir`.
+pub(crate) fn below<'path>(path: &'path str, dir: &str) -> &'path str {
+    if dir == "." { path } else { path.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path) }
+}

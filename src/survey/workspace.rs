@@ -1,0 +1,266 @@
+//! The workspace in memory: texts of manifests and facts of sources, read once and in parallel; it decides nothing.
+
+use super::Options;
+use super::facts::Facts;
+use super::docker::{self, ComposeService, Dockerfile};
+use super::leaks::{self, Leak};
+use super::walk::{Tree, base_of, dir_of};
+use super::{other, python, script};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// What is done with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Its text is kept.
+    Text,
+    Python,
+    Script,
+    /// A language that is read by a table of patterns.
+    Other(other::Language),
+    /// Only searched for secrets.
+    Searched,
+    Unread,
+}
+
+/// Everything that was read.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    pub(crate) tree: Tree,
+    pub(crate) texts: BTreeMap<String, String>,
+    pub(crate) sources: BTreeMap<String, Facts>,
+    pub(crate) leaks: Vec<Leak>,
+    pub(crate) dockerfiles: BTreeMap<String, Dockerfile>,
+    pub(crate) compose: Vec<ComposeService>,
+    /// The name of the root folder.
+    pub(crate) folder: String,
+}
+
+/// Sources larger than this are generated.
+const SOURCE_LIMIT: usize = 400 * 1024;
+
+impl Workspace {
+    /// Reads what can matter.
+    pub(crate) fn load(tree: Tree, options: &Options) -> Self {
+        let jobs: Vec<(&String, Role)> = tree.files.iter().map(|path| (path, role(path))).filter(|(_, role)| *role != Role::Unread).collect();
+        let over = jobs.len().saturating_sub(options.max_read);
+        for _ in 0..over {
+            let _: Option<()> = tree.skip("more files than the limit", 0);
+        }
+        let read: Vec<(String, Content, Vec<Leak>)> =
+            jobs.par_iter().take(options.max_read).with_min_len(4).filter_map(|(path, role)| read_one(&tree, path, *role, options)).collect();
+        let (mut texts, mut sources, mut leaks) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for (path, content, found) in read {
+            leaks.extend(found);
+            match content {
+                Content::Text(text) => {
+                    texts.insert(path, text);
+                }
+                Content::Facts(facts) => {
+                    sources.insert(path, *facts);
+                }
+                Content::Both(text, facts) => {
+                    texts.insert(path.clone(), text);
+                    sources.insert(path, *facts);
+                }
+                Content::Nothing => {}
+            }
+        }
+        leaks.sort();
+        let folder = tree.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let dockerfiles = texts.iter().filter(|(path, _)| is_dockerfile(path)).map(|(path, text)| (path.clone(), Dockerfile::parse(text))).filter(|(_, file)| !file.stages.is_empty());
+        let dockerfiles = dockerfiles.collect();
+        let compose = texts.iter().filter(|(path, _)| is_compose(path)).flat_map(|(path, text)| docker::compose(path, text)).collect();
+        Self { tree, texts, sources, leaks, dockerfiles, compose, folder }
+    }
+
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
+        self.texts.get(path).map(String::as_str)
+    }
+
+    /// JSON of a kept text; `None` where it is broken.
+    pub(crate) fn json(&self, path: &str) -> Option<serde_json::Value> {
+        serde_json::from_str(self.text(path)?).ok()
+    }
+
+    pub(crate) fn toml(&self, path: &str) -> Option<toml::Table> {
+        self.text(path)?.parse().ok()
+    }
+
+    /// The first of these names that lies in a folder.
+    pub(crate) fn first_in(&self, dir: &str, names: &[&str]) -> Option<String> {
+        names.iter().map(|name| super::walk::join(dir, name)).find(|path| self.tree.has(path))
+    }
+}
+
+#[derive(Debug)]
+enum Content {
+    Text(String),
+    Facts(Box<Facts>),
+    Both(String, Box<Facts>),
+    Nothing,
+}
+
+fn read_one(tree: &Tree, path: &str, role: Role, options: &Options) -> Option<(String, Content, Vec<Leak>)> {
+    let text = tree.read(path, options)?;
+    let found = leaks::scan(path, &text);
+    let generated = text.len() > SOURCE_LIMIT || minified(&text);
+    let content = match role {
+        Role::Unread | Role::Searched => Content::Nothing,
+        Role::Text => Content::Text(text),
+        Role::Python | Role::Script | Role::Other(_) if generated => {
+            let _: Option<()> = tree.skip("generated or minified", text.len() as u64);
+            Content::Nothing
+        }
+        Role::Python => Content::Facts(Box::new(python::extract(&text))),
+        Role::Script => {
+            let facts = Box::new(next_route(path, &text, script::extract(&text)));
+            if keep_script(path) { Content::Both(text, facts) } else { Content::Facts(facts) }
+        }
+        Role::Other(language) => Content::Facts(Box::new(other::extract(language, &text))),
+    };
+    Some((path.to_owned(), content, found))
+}
+
+/// Configuration that is a program.
+fn keep_script(path: &str) -> bool {
+    let name = base_of(path);
+    ["next.config.", "vite.config.", "nuxt.config.", "astro.config.", "svelte.config.", "app.config.", "remix.config.", "react-router.config."]
+        .iter()
+        .any(|head| name.starts_with(head))
+}
+
+/// Files that are routes by their place: Next's `app/**/route.ts` and `pages/api/**`.
+fn next_route(path: &str, text: &str, mut facts: Facts) -> Facts {
+    let parts: Vec<&str> = path.split('/').collect();
+    let name = base_of(path);
+    let stem = name.split('.').next().unwrap_or_default();
+    let position = |wanted: &[&str]| parts.windows(wanted.len()).position(|window| window == wanted).map(|at| at + wanted.len());
+    let route = if stem == "route" {
+        position(&["app"]).map(|from| parts.get(from..parts.len().saturating_sub(1)).unwrap_or_default().to_vec())
+    } else {
+        position(&["pages", "api"]).map(|from| {
+            let mut rest = vec!["api"];
+            rest.extend(parts.get(from..parts.len().saturating_sub(1)).unwrap_or_default());
+            if stem != "index" {
+                rest.push(stem);
+            }
+            rest
+        })
+    };
+    let Some(route) = route else { return facts };
+    let shown: Vec<&str> = route.into_iter().filter(|part| !(part.starts_with('(') && part.ends_with(')'))).collect();
+    let get = stem != "route" || text.contains("GET");
+    let (line, seen) = super::facts::find_line(text, if stem == "route" { "GET" } else { "export default" });
+    facts.routes.push(super::facts::Route {
+        method: if get { "get" } else { "post" }.to_owned(),
+        path: format!("/{}", shown.join("/")),
+        owner: "next".to_owned(),
+        handler: String::new(),
+        touches: script::whole_file_touches(text),
+        line: line.max(1),
+        text: seen.to_owned(),
+    });
+    facts
+}
+
+fn minified(text: &str) -> bool {
+    text.len() > 20_000 && text.len() / text.lines().count().max(1) > 400
+}
+
+/// True where some folder on the way begins with a dot: tools' own files, no part of the application.
+fn hidden(path: &str) -> bool {
+    dir_of(path).split('/').any(|part| part.starts_with('.') && part.len() > 1)
+}
+
+pub(crate) fn is_test(path: &str) -> bool {
+    let name = base_of(path);
+    name.starts_with("test_")
+        || name == "conftest.py"
+        || ["_test.py", "_test.go", ".test.ts", ".test.tsx", ".test.js", ".test.jsx", ".spec.ts", ".spec.tsx", ".spec.js", ".spec.jsx", ".test.mjs", "_spec.rb", ".d.ts", ".stories.tsx"]
+            .iter()
+            .any(|tail| name.ends_with(tail))
+}
+
+fn role(path: &str) -> Role {
+    let name = base_of(path);
+    let lower = name.to_ascii_lowercase();
+    let extension = lower.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if matches!(lower.as_str(), "constitution.md") || lower.starts_with(".env") {
+        return Role::Text;
+    }
+    if hidden(path) {
+        return if matches!(extension, "md" | "yml" | "yaml" | "json" | "env" | "sh" | "toml") { Role::Searched } else { Role::Unread };
+    }
+    if manifest(&lower) {
+        return Role::Text;
+    }
+    if is_test(path) {
+        return Role::Unread;
+    }
+    match extension {
+        "py" => Role::Python,
+        "ts" | "tsx" | "js" | "jsx" | "mjs" | "cjs" | "mts" | "cts" => Role::Script,
+        "vue" | "svelte" | "astro" | "go" | "java" | "kt" | "rs" | "rb" | "php" | "cs" | "ex" | "exs" | "scala" => {
+            other::Language::of(extension).map_or(Role::Unread, Role::Other)
+        }
+        "md" if lower.starts_with("readme") || path.contains("spec") => Role::Text,
+        "md" | "txt" | "json" | "sh" | "cfg" | "ini" | "conf" | "env" | "tf" | "xml" => Role::Searched,
+        "yml" | "yaml" | "prisma" | "tpl" | "toml" | "properties" => Role::Text,
+        _ => Role::Unread,
+    }
+}
+
+fn is_dockerfile(path: &str) -> bool {
+    let name = base_of(path).to_ascii_lowercase();
+    let other = [".dockerignore", ".md", ".j2", ".tpl", ".tmpl", ".template", ".py", ".ts", ".js", ".sh"].iter().any(|tail| name.ends_with(tail));
+    (name.contains("dockerfile") || name.contains("containerfile")) && !other
+}
+
+/// The base compose file of a folder; variants for development are not the application.
+fn is_compose(path: &str) -> bool {
+    matches!(base_of(path), "docker-compose.yml" | "docker-compose.yaml" | "compose.yml" | "compose.yaml")
+}
+
+fn manifest(lower: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "package.json", "package.json5", "pnpm-workspace.yaml", "pnpm-lock.yaml", "package-lock.json", "yarn.lock", "angular.json", "turbo.json", "nx.json", "deno.json", "deno.jsonc",
+        ".nvmrc", ".node-version", ".python-version", ".ruby-version", ".tool-versions", ".dockerignore", ".gitignore", "runtime.txt", "pyproject.toml", "pipfile", "setup.py",
+        "uv.lock", "poetry.lock", "procfile", "go.mod", "go.work", "cargo.toml", "rust-toolchain", "rust-toolchain.toml", "pom.xml", "build.gradle", "build.gradle.kts", "settings.gradle",
+        "settings.gradle.kts", "gemfile", "gemfile.lock", "config.ru", "composer.json", "mix.exs", "build.sbt", "pubspec.yaml", "gleam.toml", "shard.yml", "package.swift", "manage.py",
+        "staticfile", "nginx.conf", "caddyfile", "schema.prisma", "global.json", "mise.toml", "system.properties", "chart.yaml", "start.sh", "entrypoint.sh", "docker-entrypoint.sh",
+    ];
+    NAMES.contains(&lower)
+        || (lower.starts_with("requirements") && (lower.ends_with(".txt") || lower.ends_with(".in")))
+        || lower.contains("dockerfile")
+        || lower.contains("containerfile")
+        || lower.ends_with(".csproj")
+        || lower.ends_with(".fsproj")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_that_can_matter_are_read() {
+        let check = |path: &str, expect: Role| assert_eq!(role(path), expect, "{path}");
+        check("app/main.py", Role::Python);
+        check("app/test_main.py", Role::Unread);
+        check("web/src/app.tsx", Role::Script);
+        check("web/src/app.test.tsx", Role::Unread);
+        check(".claude/skills/deploy.py", Role::Unread);
+        check(".claude/skills/deploy.md", Role::Searched);
+        check("docker/backend.Dockerfile", Role::Text);
+        check("logo.png", Role::Unread);
+        check("backend/.env.example", Role::Text);
+    }
+
+    #[test]
+    fn the_place_of_a_file_makes_a_route() {
+        let route = |path: &str| next_route(path, "export function GET() {}", Facts::default()).routes.first().map(|route| route.path.clone());
+        assert_eq!(route("web/app/(public)/healthz/route.ts").as_deref(), Some("/healthz"));
+        assert_eq!(route("pages/api/health.ts").as_deref(), Some("/api/health"));
+        assert_eq!(route("lib/health.ts"), None);
+    }
+}
