@@ -1,6 +1,13 @@
 //! The whole output for an application of a page, an API, an MCP server and a static site, and what no input may do to it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::allow_attributes, clippy::allow_attributes_without_reason, reason = "tests may stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "tests may stop at the first surprise"
+)]
 
 use landfall::blueprint::{Blueprint, Wishes, draw};
 use landfall::config::Config;
@@ -57,11 +64,14 @@ fn the_dockerfiles_of_a_whole_application() {
 
 #[test]
 fn the_values_of_a_whole_application() {
-    let blueprint = blueprint(&survey(), "[service.api.env]\nOPENAI_BASE_URL = \"https://llm.example:8443/v1\"\n[secrets]\nOPENAI_API_KEY = \"env:OPENAI_API_KEY\"\n");
+    let blueprint =
+        blueprint(&survey(), "[service.api.env]\nOPENAI_BASE_URL = \"https://llm.example:8443/v1\"\n[secrets]\nOPENAI_API_KEY = \"env:OPENAI_API_KEY\"\n");
     let files = charts(&blueprint, &environments(), &tags(&blueprint));
-    let values: Vec<RenderedFile> = files.iter().filter(|file| file.path.contains("/values") && file.path.ends_with(".yaml") || file.path.ends_with("Chart.yaml")).cloned().collect();
+    let values: Vec<RenderedFile> =
+        files.iter().filter(|file| file.path.contains("/values") && file.path.ends_with(".yaml") || file.path.ends_with("Chart.yaml")).cloned().collect();
     snapshots(|| insta::assert_snapshot!("values", all(&values)));
-    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).filter(|path| path.starts_with("deploy/charts/api/") || !path.starts_with("deploy/charts/")).collect();
+    let paths: Vec<&str> =
+        files.iter().map(|file| file.path.as_str()).filter(|path| path.starts_with("deploy/charts/api/") || !path.starts_with("deploy/charts/")).collect();
     snapshots(|| insta::assert_snapshot!("files", paths.join("\n")));
 }
 
@@ -105,13 +115,20 @@ fn the_other_stacks_have_their_templates() {
     stack("typescript with pnpm", &|api| {
         node(api, "pnpm", "node dist/main.js");
         api.build_command = Some("pnpm run build".to_owned());
-        fact(api, "lockfile", "pnpm-lock.yaml");
+        fact(api, "lockfile", "api/pnpm-lock.yaml");
         fact(api, "package_manager.version", "9.15.0");
     });
     stack("next start", &|api| {
         node(api, "yarn", "next start");
         api.framework = Some("next".to_owned());
         api.build_command = Some("next build".to_owned());
+    });
+    stack("package workspace", &|api| {
+        node(api, "npm", "npm run start");
+        fact(api, "start.script", "NODE_ENV=production node dist/main.js");
+        fact(api, "workspace.root", ".");
+        fact(api, "lockfile", "package-lock.json");
+        api.build_command = Some("npm run build".to_owned());
     });
     stack("plain static", &|api| {
         api.kind = Kind::Static;
@@ -275,10 +292,66 @@ fn the_same_content_has_the_same_version() {
     let version = |tag: &str| {
         let tags = blueprint.workloads.iter().map(|workload| (workload.name.clone(), tag.to_owned())).collect();
         let files = charts(&blueprint, &environments(), &tags);
-        let version = |name: &str| text(&files, &format!("deploy/charts/{name}/Chart.yaml")).lines().find(|line| line.starts_with("version:")).unwrap().to_owned();
+        let version =
+            |name: &str| text(&files, &format!("deploy/charts/{name}/Chart.yaml")).lines().find(|line| line.starts_with("version:")).unwrap().to_owned();
         (version("api"), version("postgres"))
     };
     assert_eq!(version("a"), version("a"));
     assert_ne!(version("a").0, version("b").0);
     assert_eq!(version("a").1, version("b").1, "a public image has its own tag");
+}
+
+/// Every chart through the real program: lint, and rendering with each values file.
+#[test]
+#[ignore = "needs helm: LANDFALL_HELM=/path/to/helm cargo test --test render -- --ignored"]
+fn helm_takes_every_chart() {
+    let helm = std::env::var_os("LANDFALL_HELM").unwrap_or_else(|| "helm".into());
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(&helm).args(arguments).output().expect("helm runs");
+        assert!(output.status.success(), "helm {arguments:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let toml = HOSTILE
+        .iter()
+        .enumerate()
+        .map(|(at, hostile)| format!("ODD_{at} = {}\n", serde_json::to_string(&hostile.replace(['\0', '\u{feff}', '\u{2028}'], "")).unwrap()))
+        .collect::<String>();
+    let mut survey = survey();
+    service(&mut survey, "docs").kind = Kind::Job;
+    let blueprint = blueprint(&survey, &format!("[service.docs]\nstart = \"node job.js\"\n[service.mcp.env]\n{toml}"));
+    for file in charts(&blueprint, &environments(), &tags(&blueprint)) {
+        let path = folder.path().join(&file.path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, &file.text).unwrap();
+    }
+    for workload in &blueprint.workloads {
+        let name = workload.name.as_str();
+        let chart = folder.path().join(landfall::render::chart_folder(&workload.name)).display().to_string();
+        run(&["lint", "--strict", &chart]);
+        for environment in ["minikube", "prod"] {
+            let values = format!("{chart}/values-{environment}.yaml");
+            run(&["lint", "--strict", &chart, "--values", &values]);
+            for kubernetes in ["1.25.0", "1.34.0"] {
+                let base = ["template", name, &chart, "--namespace", "notes", "--kube-version", kubernetes, "--values", &values];
+                let text = run(&base);
+                for document in text.split("\n---\n").filter(|document| document.contains("kind:")) {
+                    let object: serde_json::Value =
+                        serde_saphyr::from_str(document.trim_start_matches("---\n")).unwrap_or_else(|error| panic!("{error}: {document}"));
+                    assert_eq!(object.pointer("/metadata/namespace").and_then(|value| value.as_str()), Some("notes"), "{document}");
+                    if object.pointer("/kind").is_some_and(|kind| kind == "ConfigMap") && name == "mcp" {
+                        for (at, hostile) in HOSTILE.iter().enumerate() {
+                            let expect = hostile.replace(['\0', '\u{feff}', '\u{2028}'], "");
+                            assert_eq!(object.pointer(&format!("/data/ODD_{at}")).and_then(|value| value.as_str()), Some(expect.as_str()));
+                        }
+                    }
+                }
+                // Everything switched on at once.
+                run(&[&base[..], &["--set", "autoscaling.enabled=true,podDisruptionBudget.enabled=true,ingress.enabled=true,networkPolicy.anybody=true,service.type=NodePort,service.nodePort=30080,persistence.enabled=true"]].concat());
+            }
+        }
+        // The schema refuses what it does not know.
+        let refused = std::process::Command::new(&helm).args(["template", name, &chart, "--kube-version", "1.34.0", "--set", "replicaz=2"]).output().unwrap();
+        assert!(!refused.status.success());
+    }
 }

@@ -117,11 +117,7 @@ pub(super) const KINDS: &[Kind] = &[
         writable: &["/tmp"],
         ready: &["sh", "-c", "redis-cli -h 127.0.0.1 ping | grep -q PONG"],
         resources: ["20m", "500m", "32Mi", "256Mi"],
-        parts: &[
-            (&["REDIS_HOST"], "=host"),
-            (&["REDIS_PORT"], "=port"),
-            (&["REDIS_PASSWORD"], "REDIS_PASSWORD"),
-        ],
+        parts: &[(&["REDIS_HOST"], "=host"), (&["REDIS_PORT"], "=port"), (&["REDIS_PASSWORD"], "REDIS_PASSWORD")],
     },
     Kind {
         name: "mongodb",
@@ -129,11 +125,7 @@ pub(super) const KINDS: &[Kind] = &[
         port: 27017,
         user: 999,
         command: &[],
-        env: &[
-            ("MONGO_INITDB_ROOT_USERNAME", "MONGO_USERNAME"),
-            ("MONGO_INITDB_ROOT_PASSWORD", "MONGO_PASSWORD"),
-            ("HOME", "=/tmp"),
-        ],
+        env: &[("MONGO_INITDB_ROOT_USERNAME", "MONGO_USERNAME"), ("MONGO_INITDB_ROOT_PASSWORD", "MONGO_PASSWORD"), ("HOME", "=/tmp")],
         literals: &[("MONGO_USERNAME", "app"), ("MONGO_DATABASE", "app")],
         password: "MONGO_PASSWORD",
         urls: &[("URL", "mongodb://{MONGO_USERNAME}:{MONGO_PASSWORD}@{host}:27017/{MONGO_DATABASE}?authSource=admin")],

@@ -42,7 +42,9 @@ pub(super) fn quantities([cpu_request, cpu_limit, memory_request, memory_limit, 
 /// True for what somebody connects to.
 pub(super) fn listens(facts: &Service) -> bool {
     match facts.kind {
-        Kind::Web | Kind::Api | Kind::Static | Kind::McpServer => !facts.mcp.as_ref().is_some_and(|mcp| mcp.transport == McpTransport::Stdio) || !facts.ports.is_empty(),
+        Kind::Web | Kind::Api | Kind::Static | Kind::McpServer => {
+            !facts.mcp.as_ref().is_some_and(|mcp| mcp.transport == McpTransport::Stdio) || !facts.ports.is_empty()
+        }
         Kind::Worker | Kind::Job => !facts.ports.is_empty(),
     }
 }

@@ -102,7 +102,9 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
 fn namespace(app: &AppName, config: &Config, wishes: &Wishes) -> Result<Namespace, Failure> {
     match wishes.namespace.as_ref().or(config.app.namespace.as_ref()) {
         Some(namespace) => Ok(namespace.clone()),
-        None => Namespace::parse(app.as_str()).map_err(|failure| failure.help("name a namespace: the argument `namespace`, or [app] namespace in landfall.toml")),
+        None => {
+            Namespace::parse(app.as_str()).map_err(|failure| failure.help("name a namespace: the argument `namespace`, or [app] namespace in landfall.toml"))
+        }
     }
 }
 
@@ -157,8 +159,7 @@ fn candidates<'s>(survey: &'s Survey, config: &Config, wishes: &Wishes, findings
     }
     let graph: BTreeMap<ServiceName, BTreeSet<ServiceName>> =
         survey.services.iter().map(|facts| (facts.name.clone(), facts.calls.iter().map(|call| call.service.clone()).collect())).collect();
-    let wished: BTreeSet<ServiceName> =
-        wishes.services.iter().flat_map(|name| waves::reachable(&graph, name).into_iter().chain([name.clone()])).collect();
+    let wished: BTreeSet<ServiceName> = wishes.services.iter().flat_map(|name| waves::reachable(&graph, name).into_iter().chain([name.clone()])).collect();
     let selected = |facts: &&Service| wishes.services.is_empty() || wished.contains(&facts.name);
     let mut candidates = Vec::new();
     let mut first_obstacle = None;
@@ -178,7 +179,8 @@ fn candidates<'s>(survey: &'s Survey, config: &Config, wishes: &Wishes, findings
             candidates.push(facts);
             continue;
         };
-        let called_by = survey.services.iter().filter(selected).find(|other| other.name != facts.name && other.calls.iter().any(|call| call.service == facts.name));
+        let called_by =
+            survey.services.iter().filter(selected).find(|other| other.name != facts.name && other.calls.iter().any(|call| call.service == facts.name));
         let failure = Failure::new(Code::NotDeployable, format!("{} cannot be deployed: {why}", facts.name)).help(help.clone());
         if wishes.services.contains(&facts.name) {
             return Err(failure);
@@ -198,7 +200,8 @@ fn candidates<'s>(survey: &'s Survey, config: &Config, wishes: &Wishes, findings
     }
     if candidates.is_empty() {
         return Err(first_obstacle.unwrap_or_else(|| {
-            Failure::new(Code::NothingToDeploy, "no service was found that runs by itself").help("`analyze_project` lists what was seen and what was passed over")
+            Failure::new(Code::NothingToDeploy, "no service was found that runs by itself")
+                .help("`analyze_project` lists what was seen and what was passed over")
         }));
     }
     Ok(candidates)
@@ -299,7 +302,10 @@ fn cycle_finding(cycle: &[ServiceName], candidates: &[&Service]) -> Finding {
     Finding {
         code: "CALL_CYCLE".to_owned(),
         severity: Severity::Warning,
-        message: format!("{} call each other, so none can be ready before the others: they are installed together", cycle.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(" and ")),
+        message: format!(
+            "{} call each other, so none can be ready before the others: they are installed together",
+            cycle.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(" and ")
+        ),
         help: "let each start without the other, and ask for it only in its readiness route".to_owned(),
         evidence: calls.flat_map(|call| call.evidence.first()).cloned().collect(),
         fix: None,
@@ -308,7 +314,29 @@ fn cycle_finding(cycle: &[ServiceName], candidates: &[&Service]) -> Finding {
 
 fn start_line<'a>(facts: &'a Service, config: &'a Config) -> Option<&'a str> {
     let settings = config.service.get(&facts.name);
-    settings.and_then(|settings| settings.start.as_deref()).or(facts.start_command.as_deref()).filter(|line| !line.trim().is_empty())
+    // A package manager in front of the program would keep signals from it: the script's own line is started.
+    let script = facts.build_facts.get("start.script").map(String::as_str).filter(|_| facts.start_command.as_deref().is_some_and(runs_script));
+    let found = script.or(facts.start_command.as_deref());
+    settings.and_then(|settings| settings.start.as_deref()).or(found).filter(|line| !line.trim().is_empty())
+}
+
+/// `npm start`, `pnpm run start` and their like.
+fn runs_script(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    matches!(words.as_slice(), ["npm" | "pnpm" | "yarn" | "bun", "start"] | ["npm" | "pnpm" | "yarn" | "bun", "run", "start"])
+}
+
+/// The folder in the image where the program starts, and to which its relative paths belong.
+pub(crate) fn work_folder(facts: &Service) -> String {
+    match workspace_root(facts).and_then(|root| if root == "." { Some(facts.dir.as_str()) } else { facts.dir.strip_prefix(root)?.strip_prefix('/') }) {
+        Some(below) => format!("/app/{below}"),
+        None => "/app".to_owned(),
+    }
+}
+
+/// The folder whose lockfile serves this package and others; None where the package has its own.
+pub(crate) fn workspace_root(facts: &Service) -> Option<&str> {
+    facts.build_facts.get("workspace.root").map(String::as_str).filter(|root| facts.language == "node" && *root != facts.dir)
 }
 
 /// The exec form that the image starts.
@@ -341,7 +369,7 @@ fn command(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -
 
 /// True where Next.js writes a server of its own that the image starts.
 pub(crate) fn standalone(facts: &Service) -> bool {
-    next(facts) && facts.build_facts.get("next.standalone").is_some_and(|value| value == "true")
+    next(facts) && workspace_root(facts).is_none() && facts.build_facts.get("next.standalone").is_some_and(|value| value == "true")
 }
 
 fn next(facts: &Service) -> bool {
@@ -349,16 +377,17 @@ fn next(facts: &Service) -> bool {
 }
 
 fn writable(facts: &Service) -> Vec<String> {
+    let home = work_folder(facts);
     let mut folders = BTreeSet::from(["/tmp".to_owned()]);
     if next(facts) {
-        folders.insert("/app/.next/cache".to_owned());
+        folders.insert(format!("{home}/.next/cache"));
     }
     for folder in &facts.writes {
         let folder = folder.trim_end_matches('/').trim_start_matches("./");
-        let absolute = if folder.starts_with('/') { folder.to_owned() } else { format!("/app/{folder}") };
+        let absolute = if folder.starts_with('/') { folder.to_owned() } else { format!("{home}/{folder}") };
         let plain = absolute.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..") && !absolute.contains(['\n', '\0', ':']);
         // The program's own folder is never covered: the image's files would vanish under it. What lies in /tmp is writable already.
-        if plain && absolute != "/app" && !absolute.starts_with("/tmp/") {
+        if plain && absolute != home && !home.starts_with(&format!("{absolute}/")) && !absolute.starts_with("/tmp/") {
             folders.insert(absolute);
         }
     }
@@ -383,7 +412,7 @@ pub(crate) const OURS: &str = "# Written by Landfall";
 
 fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BTreeMap<String, String>, findings: &mut Vec<Finding>) -> ImagePlan {
     let repository = format!("localhost/{app}/{}", facts.name);
-    let context = facts.dir.clone();
+    let context = workspace_root(facts).unwrap_or(&facts.dir).to_owned();
     let ours = facts.build_facts.get("dockerfile.ours").is_some_and(|value| value == "true")
         || facts.evidence.get("dockerfile").into_iter().flatten().any(|place| place.text.starts_with(OURS));
     if let Some(dockerfile) = facts.dockerfile.as_ref().filter(|_| !ours) {

@@ -41,7 +41,8 @@ pub(super) struct Resolved {
 }
 
 /// Names by which a program is told where to listen.
-const LISTEN: &[&str] = &["HOST", "HOSTNAME", "BIND_HOST", "BIND_ADDRESS", "LISTEN_HOST", "LISTEN_ADDRESS", "SERVER_HOST", "UVICORN_HOST", "MCP_HOST", "FASTMCP_HOST"];
+const LISTEN: &[&str] =
+    &["HOST", "HOSTNAME", "BIND_HOST", "BIND_ADDRESS", "LISTEN_HOST", "LISTEN_ADDRESS", "SERVER_HOST", "UVICORN_HOST", "MCP_HOST", "FASTMCP_HOST"];
 const LISTEN_PORT: &[&str] = &["PORT", "SERVER_PORT", "HTTP_PORT", "APP_PORT", "UVICORN_PORT", "MCP_PORT", "FASTMCP_PORT"];
 
 impl Surroundings<'_> {
@@ -109,7 +110,7 @@ impl Surroundings<'_> {
         };
         let text = |text: String| EnvValue::Literal { text };
         if self.wishes.secrets.contains_key(name) && self.decided_by_instance(facts, name).is_none() {
-            return self.from_source(read, out);
+            return self.sourced(read, out);
         }
         if let Some(value) = self.given(facts, name) {
             return put(text(value.clone()), "set in landfall.toml".to_owned());
@@ -124,7 +125,7 @@ impl Surroundings<'_> {
             return;
         }
         if self.source(name).is_some() {
-            return self.from_source(read, out);
+            return self.sourced(read, out);
         }
         if let Some(port) = port
             && LISTEN_PORT.contains(&name.as_str())
@@ -168,7 +169,7 @@ impl Surroundings<'_> {
         }
     }
 
-    fn from_source(&self, read: &EnvRead, out: &mut Resolved) {
+    fn sourced(&self, read: &EnvRead, out: &mut Resolved) {
         let name = &read.name;
         let Some(source) = self.source(name) else { return };
         out.sources.insert(name.clone(), source.clone());
@@ -219,7 +220,8 @@ impl Surroundings<'_> {
                 evidence: call.evidence.clone(),
             };
             if let Some(address) = self.address(call, &read) {
-                out.env.insert(name.clone(), literal(&name, &address, true, call.evidence.first(), &format!("the address of {} in this namespace", call.service)));
+                out.env
+                    .insert(name.clone(), literal(&name, &address, true, call.evidence.first(), &format!("the address of {} in this namespace", call.service)));
             }
         }
     }
@@ -243,12 +245,16 @@ impl Surroundings<'_> {
                 secret: false,
                 accepts: vec![format!("build_values: {name}=VALUE"), format!("landfall.toml: [service.{}.env] {name} = \"VALUE\"", facts.name)],
             });
-        } else if browser && (called.is_some() || read.default.as_deref().is_some_and(|default| default.contains("//localhost") || default.contains("//127.0.0.1"))) {
+        } else if browser
+            && (called.is_some() || read.default.as_deref().is_some_and(|default| default.contains("//localhost") || default.contains("//127.0.0.1")))
+        {
             out.findings.push(Finding {
                 code: "BROWSER_URL".to_owned(),
                 severity: Severity::Warning,
                 message: format!("{name} is baked into what browsers of {} load; no address inside the cluster can be reached from there", facts.name),
-                help: format!("let the browser talk to its own origin and forward from there, or build with an address that browsers reach: build_values: {name}=VALUE"),
+                help: format!(
+                    "let the browser talk to its own origin and forward from there, or build with an address that browsers reach: build_values: {name}=VALUE"
+                ),
                 evidence: read.evidence.clone(),
                 fix: None,
             });
@@ -262,7 +268,10 @@ impl Surroundings<'_> {
 
     /// True where the variable is the address of a backing service about which nothing was decided.
     fn undecided(&self, facts: &Service, name: &EnvName) -> bool {
-        facts.backing.iter().any(|need| backing::kind(&need.kind).is_some() && !self.decisions.contains_key(&need.kind) && address_variables(facts, need).contains(&name))
+        facts
+            .backing
+            .iter()
+            .any(|need| backing::kind(&need.kind).is_some() && !self.decisions.contains_key(&need.kind) && address_variables(facts, need).contains(&name))
     }
 
     fn backing(&self, facts: &Service, out: &mut Resolved) {
@@ -326,7 +335,7 @@ impl Surroundings<'_> {
                             service: facts.name.clone(),
                             why: need.evidence.first().cloned(),
                             secret: true,
-                            accepts: [format!("{from}=env:{from}")].into_iter().chain(read(from).and_then(|read| dotenv(read))).collect(),
+                            accepts: [format!("{from}=env:{from}")].into_iter().chain(read(from).and_then(dotenv)).collect(),
                         }),
                     }
                     let addresses = if addresses.is_empty() { vec![from.clone()] } else { addresses };
@@ -454,9 +463,27 @@ fn dotenv(read: &EnvRead) -> Option<String> {
 pub(super) fn can_be_generated(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    let issued = has(&["API_KEY", "APIKEY", "CLIENT_SECRET", "ACCESS_KEY", "WEBHOOK", "OAUTH", "_URL", "_URI", "DSN", "PASSWORD", "ENCRYPTION", "FERNET", "PRIVATE_KEY", "PUBLIC_KEY"]);
+    let issued = has(&[
+        "API_KEY",
+        "APIKEY",
+        "CLIENT_SECRET",
+        "ACCESS_KEY",
+        "WEBHOOK",
+        "OAUTH",
+        "_URL",
+        "_URI",
+        "DSN",
+        "PASSWORD",
+        "ENCRYPTION",
+        "FERNET",
+        "PRIVATE_KEY",
+        "PUBLIC_KEY",
+    ]);
     let providers = has(&["AWS", "GITHUB", "GOOGLE", "STRIPE", "OPENAI", "SLACK", "TWILIO", "AZURE", "SENTRY"]);
-    let own = name == "SECRET" || name.ends_with("_SECRET") || name.contains("SECRET_KEY") || (has(&["JWT", "SESSION", "AUTH", "COOKIE", "CSRF", "SIGNING"]) && has(&["KEY", "SALT", "SECRET"]));
+    let own = name == "SECRET"
+        || name.ends_with("_SECRET")
+        || name.contains("SECRET_KEY")
+        || (has(&["JWT", "SESSION", "AUTH", "COOKIE", "CSRF", "SIGNING"]) && has(&["KEY", "SALT", "SECRET"]));
     own && !issued && !providers
 }
 
@@ -484,9 +511,5 @@ fn outside(text: &str) -> Option<(String, u16)> {
 /// What others are told about this service.
 pub(super) fn target(facts: &Service, port: Option<u16>) -> Target {
     let http = facts.mcp.as_ref().filter(|mcp| facts.kind == Kind::McpServer && mcp.transport != McpTransport::Stdio);
-    Target {
-        port,
-        grpc: facts.ports.first().is_some_and(|port| port.protocol == "grpc"),
-        mcp_path: http.and_then(|mcp| mcp.path.clone()),
-    }
+    Target { port, grpc: facts.ports.first().is_some_and(|port| port.protocol == "grpc"), mcp_path: http.and_then(|mcp| mcp.path.clone()) }
 }

@@ -164,7 +164,8 @@ fn a_backing_service_is_run_or_reached_or_asked_for() {
     assert!(env(&blueprint, "api").contains(&"DATABASE_URL<notes-values/DATABASE_URL".to_owned()));
 
     let check = |text: &str, code: Code| {
-        let wishes = Wishes { backing: BTreeMap::from([text.split_once('=').map(|(kind, text)| (kind.to_owned(), text.to_owned())).unwrap()]), ..Wishes::default() };
+        let wishes =
+            Wishes { backing: BTreeMap::from([text.split_once('=').map(|(kind, text)| (kind.to_owned(), text.to_owned())).unwrap()]), ..Wishes::default() };
         assert_eq!(drawn(&survey(), "", &wishes).unwrap_err().code, code, "{text}");
     };
     check("postgres=here", Code::BadArgument);
@@ -191,7 +192,11 @@ fn the_address_fits_the_driver() {
 fn parts_of_an_address_are_wired_where_there_is_no_whole_one() {
     let change = |survey: &mut Survey| {
         let mcp = service(survey, "mcp");
-        mcp.env = vec![read("DB_HOST", Required::Yes, false, None), read("DB_PASSWORD", Required::Yes, true, None), read("DB_PORT", Required::No, false, Some("5432"))];
+        mcp.env = vec![
+            read("DB_HOST", Required::Yes, false, None),
+            read("DB_PASSWORD", Required::Yes, true, None),
+            read("DB_PORT", Required::No, false, Some("5432")),
+        ];
         mcp.backing = vec![BackingNeed { kind: "postgres".to_owned(), via: "asyncpg".to_owned(), evidence: vec![] }];
     };
     check_env(change, "", &in_cluster(), "mcp", &["DB_HOST=postgres", "DB_PASSWORD<postgres-credentials/POSTGRES_PASSWORD", "DB_PORT=5432"]);

@@ -129,7 +129,10 @@ impl Chart<'_> {
             .with("replicas", workload.replicas)
             .noted("where the program listens, and where its Service does; 0: nowhere", "port", workload.port.unwrap_or(0))
             .with("portName", self.port_name())
-            .with("service", Map::new().with("enabled", workload.port.is_some()).with("type", "ClusterIP").with("nodePort", 0u32).with("annotations", Map::new()))
+            .with(
+                "service",
+                Map::new().with("enabled", workload.port.is_some()).with("type", "ClusterIP").with("nodePort", 0u32).with("annotations", Map::new()),
+            )
             .noted("public settings, through a ConfigMap", "env", self.env())
             .noted("values from Secrets, by reference; no value ever stands in a file", "secretEnv", self.secret_env())
             .noted(
@@ -159,7 +162,10 @@ impl Chart<'_> {
             .with("tolerations", Yaml::List(Vec::new()))
             .with("podAnnotations", Map::new())
             .with("podLabels", Map::new());
-        Yaml::from(map).file(&format!("Written by Landfall: values of {} in {}.\nvalues-<environment>.yaml changes them for one environment.", workload.name, self.blueprint.app))
+        Yaml::from(map).file(&format!(
+            "Written by Landfall: values of {} in {}.\nvalues-<environment>.yaml changes them for one environment.",
+            workload.name, self.blueprint.app
+        ))
     }
 
     /// What differs by environment; the same keys wherever they are the same.
@@ -171,7 +177,11 @@ impl Chart<'_> {
         let mut map = if local {
             Map::new().noted("the image is built where the node sees it, and never fetched again", "image", image)
         } else if matches!(self.workload.image, ImagePlan::Built { .. }) {
-            Map::new().noted("the repository is local to one machine: name the registry that this environment pulls from", "image", image.with("repository", self.repository()))
+            Map::new().noted(
+                "the repository is local to one machine: name the registry that this environment pulls from",
+                "image",
+                image.with("repository", self.repository()),
+            )
         } else {
             Map::new().with("image", image)
         };
@@ -183,9 +193,7 @@ impl Chart<'_> {
         match expose {
             Expose::Cluster => map,
             Expose::NodePort => map.with("service", Map::new().with("type", "NodePort")).with("networkPolicy", Map::new().with("anybody", true)),
-            Expose::Ingress => {
-                map.with("ingress", self.ingress(true)).with("networkPolicy", Map::new().with("namespaces", Yaml::texts(["ingress-nginx"])))
-            }
+            Expose::Ingress => map.with("ingress", self.ingress(true)).with("networkPolicy", Map::new().with("namespaces", Yaml::texts(["ingress-nginx"]))),
         }
     }
 
@@ -271,10 +279,7 @@ impl Chart<'_> {
         let startup = ask(&probes.startup).map(|map| timing(map, 2, 5, 60));
         let readiness = ask(&probes.readiness).map(|map| timing(map, 5, 5, 3));
         let liveness = ask(&probes.liveness).map(|map| timing(map, 10, 5, 6));
-        Map::new()
-            .with("startup", startup.unwrap_or_default())
-            .with("readiness", readiness.unwrap_or_default())
-            .with("liveness", liveness.unwrap_or_default())
+        Map::new().with("startup", startup.unwrap_or_default()).with("readiness", readiness.unwrap_or_default()).with("liveness", liveness.unwrap_or_default())
     }
 
     fn ask(&self, ask: &Ask) -> Map {

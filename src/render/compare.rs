@@ -38,7 +38,9 @@ impl Lock {
             Err(error) => return Err(Failure::file("read", &path, &error)),
         };
         let bad = |why: String| {
-            Failure::new(Code::ConfigInvalid, "read landfall.lock").cause(why).help("restore it from your version control, or remove it: every generated file is then compared as if a person had written it")
+            Failure::new(Code::ConfigInvalid, "read landfall.lock")
+                .cause(why)
+                .help("restore it from your version control, or remove it: every generated file is then compared as if a person had written it")
         };
         let lock: Self = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
         if lock.schema == 1 { Ok(lock) } else { Err(bad(format!("it has schema {}, this program knows 1", lock.schema))) }
@@ -175,7 +177,9 @@ mod tests {
         let (workspace, generated) = (folder.path().join("w"), folder.path().join("g"));
         let put = |root: &Path, text: Option<&str>| {
             std::fs::create_dir_all(root.join("a")).unwrap();
-            text.map(|text| std::fs::write(root.join("a/Dockerfile"), text).unwrap());
+            if let Some(text) = text {
+                std::fs::write(root.join("a/Dockerfile"), text).unwrap();
+            }
         };
         put(&workspace, case.disk);
         put(&generated, case.base);

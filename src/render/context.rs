@@ -33,7 +33,10 @@ pub fn ignore_rules(text: &str) -> Result<IgnoreRules, Failure> {
         if pattern.is_empty() || pattern == "." {
             continue;
         }
-        let refuse = || Failure::new(Code::BuildFailed, format!("read .dockerignore line {}: {:?} is no pattern", at + 1, crate::secret::plain(line, 80))).help("mend that line, then call again");
+        let refuse = || {
+            Failure::new(Code::BuildFailed, format!("read .dockerignore line {}: {:?} is no pattern", at + 1, crate::secret::plain(line, 80)))
+                .help("mend that line, then call again")
+        };
         let shape = shape(&pattern).and_then(|shape| Regex::new(&shape).ok()).ok_or_else(refuse)?;
         let literal = pattern.split(['*', '?', '[', '\\']).next().unwrap_or_default();
         let stem = if literal.len() == pattern.len() { literal } else { literal.rsplit_once('/').map_or("", |(stem, _)| stem) };
@@ -82,7 +85,8 @@ pub fn context_files(context: &Path, dockerignore: &str) -> Result<Vec<String>, 
                 continue;
             }
             if raw.to_str().is_none() {
-                return Err(Failure::new(Code::BuildFailed, format!("send {relative:?} to the build: its name is not UTF-8")).help("rename it, or name it in .dockerignore"));
+                return Err(Failure::new(Code::BuildFailed, format!("send {relative:?} to the build: its name is not UTF-8"))
+                    .help("rename it, or name it in .dockerignore"));
             }
             files.push(relative);
         }

@@ -2,7 +2,7 @@
 
 use super::template::fill;
 use super::{RenderedFile, TEMPLATES};
-use crate::blueprint::{Ask, Blueprint, ImagePlan, OURS, Workload};
+use crate::blueprint::{Ask, Blueprint, ImagePlan, OURS, Workload, standalone, work_folder, workspace_root};
 use crate::failure::{Code, Failure};
 use crate::names::EnvName;
 use crate::survey::{Kind, Service, Survey};
@@ -16,8 +16,10 @@ const YARN_BERRY: &str = "4";
 const BUN: &str = "1";
 
 /// Debian packages that a Python package needs: name, to build it, to run it.
-const SYSTEM: &[(&str, &[&str], &[&str])] =
-    &[("psycopg2", &["gcc", "libc6-dev", "libpq-dev"], &["libpq5"]), ("mysqlclient", &["gcc", "libc6-dev", "pkg-config", "default-libmysqlclient-dev"], &["libmariadb3"])];
+const SYSTEM: &[(&str, &[&str], &[&str])] = &[
+    ("psycopg2", &["gcc", "libc6-dev", "libpq-dev"], &["libpq5"]),
+    ("mysqlclient", &["gcc", "libc6-dev", "pkg-config", "default-libmysqlclient-dev"], &["libmariadb3"]),
+];
 
 /// Dockerfile and .dockerignore of every workload that we build and whose Dockerfile is not a person's.
 pub fn dockerfiles(blueprint: &Blueprint, survey: &Survey) -> Result<Vec<RenderedFile>, Failure> {
@@ -74,6 +76,7 @@ enum Stack {
     NextStandalone,
     NodeBuild,
     NodePlain,
+    NodeWorkspace,
     StaticNode,
     StaticPlain,
     Go,
@@ -95,9 +98,11 @@ impl Stack {
             ("python", "poetry") => Ok(Self::PythonPoetry),
             ("python", other) => missing(format!("there is no template for Python with {other}, only for pip, uv and poetry")),
             ("node", "" | "npm" | "pnpm" | "yarn" | "bun") => match (facts.kind, facts.build_command.is_some()) {
+                (Kind::Static, true) if workspace_root(facts).is_some() => missing("it is a static site of a package workspace".to_owned()),
                 (Kind::Static, true) => Ok(Self::StaticNode),
                 (Kind::Static, false) => Ok(Self::StaticPlain),
-                _ if crate::blueprint::standalone(facts) => Ok(Self::NextStandalone),
+                _ if workspace_root(facts).is_some() => Ok(Self::NodeWorkspace),
+                _ if standalone(facts) => Ok(Self::NextStandalone),
                 (_, true) => Ok(Self::NodeBuild),
                 (_, false) => Ok(Self::NodePlain),
             },
@@ -119,6 +124,7 @@ impl Stack {
             Self::NextStandalone => "node-next-standalone",
             Self::NodeBuild => "node-build",
             Self::NodePlain => "node-plain",
+            Self::NodeWorkspace => "node-workspace",
             Self::StaticNode => "static-node",
             Self::StaticPlain => "static-plain",
             Self::Go => "go",
@@ -136,6 +142,7 @@ impl Stack {
             Self::NextStandalone => include_str!("dockerfile/node-next-standalone.Dockerfile"),
             Self::NodeBuild => include_str!("dockerfile/node-build.Dockerfile"),
             Self::NodePlain => include_str!("dockerfile/node-plain.Dockerfile"),
+            Self::NodeWorkspace => include_str!("dockerfile/node-workspace.Dockerfile"),
             Self::StaticNode => include_str!("dockerfile/static-node.Dockerfile"),
             Self::StaticPlain => include_str!("dockerfile/static-plain.Dockerfile"),
             Self::Go => include_str!("dockerfile/go.Dockerfile"),
@@ -149,7 +156,7 @@ impl Stack {
     fn usual_series(self) -> &'static str {
         match self {
             Self::PythonPip | Self::PythonUv | Self::PythonPoetry => "3.13",
-            Self::NextStandalone | Self::NodeBuild | Self::NodePlain | Self::StaticNode | Self::StaticPlain => "22",
+            Self::NextStandalone | Self::NodeBuild | Self::NodePlain | Self::NodeWorkspace | Self::StaticNode | Self::StaticPlain => "22",
             Self::Go => "1.25",
             Self::Rust => "1.91",
             Self::JavaMaven | Self::JavaGradle => "21",
@@ -160,7 +167,14 @@ impl Stack {
     fn series_parts(self) -> usize {
         match self {
             Self::PythonPip | Self::PythonUv | Self::PythonPoetry | Self::Go | Self::Rust => 2,
-            Self::NextStandalone | Self::NodeBuild | Self::NodePlain | Self::StaticNode | Self::StaticPlain | Self::JavaMaven | Self::JavaGradle => 1,
+            Self::NextStandalone
+            | Self::NodeBuild
+            | Self::NodePlain
+            | Self::NodeWorkspace
+            | Self::StaticNode
+            | Self::StaticPlain
+            | Self::JavaMaven
+            | Self::JavaGradle => 1,
         }
     }
 }
@@ -180,7 +194,8 @@ impl Recipe<'_> {
         }
         let node = Node::of(self.facts);
         let python = Python::of(self.facts);
-        let value = |key: &str, fallback: &str| plain_path(self.facts, key, self.fact(key).unwrap_or(fallback));
+        let value = |key: &str, fallback: &str| plain_path(self.facts, key, local(self.facts, self.fact(key).unwrap_or(fallback)));
+        let build = one_line(self.facts.build_command.as_deref().unwrap_or_default());
         let values = [
             ("VERSION", self.version(stack)),
             ("LABELS", self.labels()),
@@ -199,8 +214,17 @@ impl Recipe<'_> {
             ("BINARY", value("rust.bin", self.facts.name.as_str())?),
             ("TOOL", node.tool()),
             ("CACHE", node.cache().to_owned()),
-            ("BUILD", one_line(self.facts.build_command.as_deref().unwrap_or("npm run build"))),
-            ("BUILD_CACHE", if self.facts.framework.as_deref().is_some_and(|framework| framework.starts_with("next")) { "--mount=type=cache,target=/app/.next/cache,sharing=locked \\\n    ".to_owned() } else { String::new() }),
+            ("RUN_BUILD", if build.is_empty() { String::new() } else { format!("RUN {build}") }),
+            ("BUILD", if build.is_empty() { "npm run build".to_owned() } else { build }),
+            ("WORKDIR", plain_path(self.facts, "dir", work_folder(self.facts).trim_start_matches('/')).map(|folder| format!("/{folder}"))?),
+            (
+                "BUILD_CACHE",
+                if self.facts.framework.as_deref().is_some_and(|framework| framework.starts_with("next")) {
+                    "--mount=type=cache,target=/app/.next/cache,sharing=locked \\\n    ".to_owned()
+                } else {
+                    String::new()
+                },
+            ),
             ("INSTALL_PRODUCTION", if self.development_tool_starts() { node.install() } else { node.install_production() }),
             match stack {
                 Stack::PythonPip | Stack::PythonUv | Stack::PythonPoetry => ("INSTALL", python.install()?),
@@ -213,7 +237,7 @@ impl Recipe<'_> {
             },
             match stack {
                 Stack::PythonUv => ("LOCKED", if self.fact("lockfile").is_some() { "--locked ".to_owned() } else { String::new() }),
-                _ => ("LOCKED", if self.fact("lockfile") == Some("Cargo.lock") { "--locked ".to_owned() } else { String::new() }),
+                _ => ("LOCKED", if self.fact("lockfile").is_some_and(|file| file.ends_with("Cargo.lock")) { "--locked ".to_owned() } else { String::new() }),
             },
         ];
         Ok(format!("{}\n{}", self.header(stack.name()), fill(stack.template(), &values)?))
@@ -222,7 +246,7 @@ impl Recipe<'_> {
     fn dockerignore(&self, stack: Stack, context: &str) -> Result<String, Failure> {
         let workspace = if context == "." { "deploy\nspecs\n.specify\nhistory" } else { "" };
         let built = match stack {
-            Stack::NextStandalone | Stack::NodeBuild | Stack::StaticNode => "dist\nbuild\nout",
+            Stack::NextStandalone | Stack::NodeBuild | Stack::NodeWorkspace | Stack::StaticNode => "dist\nbuild\nout",
             Stack::Rust | Stack::JavaMaven => "target",
             Stack::JavaGradle => "build\n.gradle",
             Stack::PythonPip | Stack::PythonUv | Stack::PythonPoetry | Stack::NodePlain | Stack::StaticPlain | Stack::Go => "",
@@ -280,7 +304,10 @@ impl Recipe<'_> {
         if packages.is_empty() {
             return String::new();
         }
-        format!("# hadolint ignore=DL3008\nRUN apt-get update && \\\n    apt-get install -y --no-install-recommends {} && \\\n    rm -rf /var/lib/apt/lists/*", packages.join(" "))
+        format!(
+            "# hadolint ignore=DL3008\nRUN apt-get update && \\\n    apt-get install -y --no-install-recommends {} && \\\n    rm -rf /var/lib/apt/lists/*",
+            packages.join(" ")
+        )
     }
 
     /// Asked by engines that run the image outside Kubernetes; only with a program that the image has.
@@ -292,8 +319,10 @@ impl Recipe<'_> {
         let (Some(path), Some(port)) = (path, self.workload.port) else { return Ok(String::new()) };
         let url = format!("http://127.0.0.1:{port}{path}");
         let command = match stack {
-            Stack::PythonPip | Stack::PythonUv | Stack::PythonPoetry => vec!["python".to_owned(), "-c".to_owned(), format!("import urllib.request as r; r.urlopen('{url}', timeout=3)")],
-            Stack::NextStandalone | Stack::NodeBuild | Stack::NodePlain => {
+            Stack::PythonPip | Stack::PythonUv | Stack::PythonPoetry => {
+                vec!["python".to_owned(), "-c".to_owned(), format!("import urllib.request as r; r.urlopen('{url}', timeout=3)")]
+            }
+            Stack::NextStandalone | Stack::NodeBuild | Stack::NodePlain | Stack::NodeWorkspace => {
                 vec!["node".to_owned(), "-e".to_owned(), format!("fetch('{url}').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))")]
             }
             Stack::StaticNode | Stack::StaticPlain | Stack::Go | Stack::Rust | Stack::JavaMaven | Stack::JavaGradle => return Ok(String::new()),
@@ -320,12 +349,17 @@ impl<'a> Node<'a> {
         let fact = |key: &str| facts.build_facts.get(key).map(String::as_str).filter(|value| !value.is_empty());
         let manager = facts.package_manager.as_deref().unwrap_or("npm");
         let version = fact("package_manager.version").unwrap_or_default();
-        let berry = manager == "yarn" && (fact("yarn.berry") == Some("true") || version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 2));
+        let berry = manager == "yarn"
+            && (fact("yarn.berry") == Some("true") || version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 2));
         Self { facts, manager, lockfile: fact("lockfile"), berry }
     }
 
     fn tool(&self) -> String {
-        let declared = self.facts.build_facts.get("package_manager.version").filter(|version| version.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-".contains(letter)));
+        let declared = self
+            .facts
+            .build_facts
+            .get("package_manager.version")
+            .filter(|version| version.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-".contains(letter)));
         let version = |usual: &str| declared.map_or(usual.to_owned(), Clone::clone);
         let package = match self.manager {
             "pnpm" => format!("pnpm@{}", version(PNPM)),
@@ -352,7 +386,7 @@ impl<'a> Node<'a> {
         if self.facts.depends_on("prisma") || self.facts.depends_on("@prisma/client") {
             return Ok(".".to_owned());
         }
-        let lockfile = self.lockfile.map(|lockfile| plain_path(self.facts, "lockfile", lockfile)).transpose()?;
+        let lockfile = self.lockfile.map(|lockfile| plain_path(self.facts, "lockfile", local(self.facts, lockfile))).transpose()?;
         let settings: &[&str] = match self.manager {
             "yarn" if self.berry => &[".yarnrc.yml*", ".npmrc*"],
             "pnpm" => &[".npmrc*", "pnpm-workspace.yaml*"],
@@ -407,15 +441,18 @@ impl<'a> Python<'a> {
         let mut files: Vec<&str> = fact("python.requirements").map(|list| list.split([' ', ',']).filter(|file| !file.is_empty()).collect()).unwrap_or_default();
         if files.is_empty() {
             let words: Vec<&str> = self.facts.install_command.as_deref().unwrap_or_default().split_whitespace().collect();
-            files = words.windows(2).filter_map(|pair| match pair {
-                ["-r" | "--requirement", file] => Some(*file),
-                _ => None,
-            }).collect();
+            files = words
+                .windows(2)
+                .filter_map(|pair| match pair {
+                    ["-r" | "--requirement", file] => Some(*file),
+                    _ => None,
+                })
+                .collect();
         }
         if files.is_empty() {
             files.extend(fact("lockfile").filter(|file| file.ends_with(".txt")));
         }
-        files.into_iter().map(|file| plain_path(self.facts, "python.requirements", file)).collect()
+        files.into_iter().map(|file| plain_path(self.facts, "python.requirements", local(self.facts, file))).collect()
     }
 
     fn project(&self) -> bool {
@@ -441,8 +478,13 @@ impl<'a> Python<'a> {
                 let mut folders: Vec<&str> = files.iter().map(|file| file.rsplit_once('/').map_or("", |(folder, _)| folder)).collect();
                 folders.sort_unstable();
                 folders.dedup();
-                let copies = folders.iter().map(|folder| if folder.is_empty() { "COPY requirements*.txt constraints*.txt ./".to_owned() } else { format!("COPY {folder} ./{folder}") });
-                let odd = files.iter().filter(|file| !file.contains('/') && !(file.starts_with("requirements") && file.ends_with(".txt"))).map(|file| format!("COPY {file} ./"));
+                let copies = folders.iter().map(|folder| {
+                    if folder.is_empty() { "COPY requirements*.txt constraints*.txt ./".to_owned() } else { format!("COPY {folder} ./{folder}") }
+                });
+                let odd = files
+                    .iter()
+                    .filter(|file| !(file.contains('/') || (file.starts_with("requirements") && file.ends_with(".txt"))))
+                    .map(|file| format!("COPY {file} ./"));
                 Ok(copies.chain(odd).collect::<Vec<_>>().join("\n"))
             }
         }
@@ -461,6 +503,11 @@ impl<'a> Python<'a> {
     }
 }
 
+/// A path of the workspace as the service's own folder sees it.
+fn local<'p>(facts: &Service, path: &'p str) -> &'p str {
+    path.strip_prefix(facts.dir.as_str()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
+}
+
 /// A relative path that is safe in an instruction: no white space, expansion or way out of the context.
 fn plain_path(facts: &Service, key: &str, path: &str) -> Result<String, Failure> {
     let plain = !path.is_empty()
@@ -470,8 +517,11 @@ fn plain_path(facts: &Service, key: &str, path: &str) -> Result<String, Failure>
     if plain {
         return Ok(path.to_owned());
     }
-    Err(Failure::new(Code::RenderFailed, format!("write a Dockerfile for {}: {key} {:?} cannot stand in an instruction", facts.name, crate::secret::plain(path, 80)))
-        .help(format!("rename the file, or put a Dockerfile into {}", facts.dir)))
+    Err(Failure::new(
+        Code::RenderFailed,
+        format!("write a Dockerfile for {}: {key} {:?} cannot stand in an instruction", facts.name, crate::secret::plain(path, 80)),
+    )
+    .help(format!("rename the file, or put a Dockerfile into {}", facts.dir)))
 }
 
 /// A shell command on one line: an instruction ends where its line does.

@@ -227,7 +227,32 @@ mod tests {
         };
         check("info", "info");
         check("/healthz", "/healthz");
-        for quoted in ["on", "No", "1e3", "0755", "0x1f", "", " a", "a ", "null", "~", "a: b", "a #b", "{{ .Values.x }}", "- a", "*a", "&a", "!a", "%a", "@a", "`a`", "$(id)", "2026-01-01", "1:30", "don't"] {
+        for quoted in [
+            "on",
+            "No",
+            "1e3",
+            "0755",
+            "0x1f",
+            "",
+            " a",
+            "a ",
+            "null",
+            "~",
+            "a: b",
+            "a #b",
+            "{{ .Values.x }}",
+            "- a",
+            "*a",
+            "&a",
+            "!a",
+            "%a",
+            "@a",
+            "`a`",
+            "$(id)",
+            "2026-01-01",
+            "1:30",
+            "don't",
+        ] {
             check(quoted, &format!("\"{quoted}\""));
         }
         check("a\nb\t\"c\" \\d", "\"a\\nb\\t\\\"c\\\" \\\\d\"");
@@ -241,7 +266,11 @@ mod tests {
         let yaml: Yaml = Map::new().noted("why\nnot: {{ \r evil: true }}", "inner", inner).with("items", items).into();
         let text = yaml.file("head");
         let read: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
-        assert_eq!(read, serde_json::json!({"inner": {"on": "on", "list": ["a", "0755"], "empty": {}}, "items": [{"a": true, "b": {"c": 1}}, "x: y"]}), "{text}");
+        assert_eq!(
+            read,
+            serde_json::json!({"inner": {"on": "on", "list": ["a", "0755"], "empty": {}}, "items": [{"a": true, "b": {"c": 1}}, "x: y"]}),
+            "{text}"
+        );
     }
 
     proptest::proptest! {

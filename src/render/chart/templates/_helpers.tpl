@@ -149,7 +149,7 @@ spec:
       {{- end }}
       {{- if .Values.secretEnv }}
       env:
-        {{- include "chart.secretEnv" . | nindent 8 }}
+        {{- include "chart.secretEnv" . | trim | nindent 8 }}
       {{- end }}
       {{- with .Values.probes.startup }}
       startupProbe:
