@@ -189,6 +189,7 @@ fn view(token: &str, entry: &Entry) -> ApprovalView {
     };
     ApprovalView {
         token: Some(token.to_owned()),
+        app: entry.request.app.clone(),
         digest: entry.request.digest.to_string(),
         summary: entry.request.summary.clone(),
         diff_uri: entry.request.diff_uri.clone(),

@@ -102,6 +102,8 @@ pub struct ApprovalView {
     /// Absent in human mode: there a person answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The app it is about, which a person types in human mode.
+    pub app: String,
     pub digest: String,
     /// What will happen, a line each.
     pub summary: Vec<String>,

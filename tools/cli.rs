@@ -529,7 +529,16 @@ async fn one(landfall: &Landfall, screen: &Screen, command: Command) -> Result<u
         Command::Down { target, purge_data, approval, way } => {
             let (workspace, profile, namespace) = (target.at.path(), target.profile, target.namespace);
             let reason = Some("landfall down".to_owned());
-            let ask = ask::Rollback { workspace, profile, namespace, to: Some("uninstalled".to_owned()), services: Vec::new(), allow_unverified: false, reason, approval };
+            let ask = ask::Rollback {
+                workspace,
+                profile,
+                namespace,
+                to: Some("uninstalled".to_owned()),
+                services: Vec::new(),
+                allow_unverified: false,
+                reason,
+                approval,
+            };
             write::down(landfall, screen, ask, way, purge_data).await
         }
         Command::Report { target, kind, format, operation, output } => {
@@ -542,7 +551,8 @@ async fn one(landfall: &Landfall, screen: &Screen, command: Command) -> Result<u
         }
         Command::Open { service, target } => {
             let (workspace, profile, namespace) = (target.at.path(), target.profile, target.namespace);
-            look::open(landfall, screen, ask::ClusterHealth { workspace, profile, namespace, scope: ask::HealthScope::App, service: Some(service), logs: None }).await
+            look::open(landfall, screen, ask::ClusterHealth { workspace, profile, namespace, scope: ask::HealthScope::App, service: Some(service), logs: None })
+                .await
         }
         Command::Logs { service, target, lines, previous } => {
             let (workspace, profile, namespace) = (target.at.path(), target.profile, target.namespace);

@@ -4,8 +4,8 @@ use landfall::config::ApprovalMode;
 use landfall::reply::{Reply, Status};
 use rmcp::RoleServer;
 use rmcp::model::{
-    ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema, ErrorData, InputRequest, InputRequests, InputRequiredResult, InputResponses,
-    RequestStateCodec, SealOptions,
+    ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationSchema, ErrorData, InputRequest, InputRequests, InputRequiredResult,
+    InputResponses, RequestStateCodec, SealOptions,
 };
 use rmcp::service::{ElicitationError, RequestContext};
 use schemars::JsonSchema;
@@ -51,7 +51,8 @@ pub(crate) fn modern(cx: &RequestContext<RoleServer>) -> bool {
 /// The token of an approval, wherever the reply names it.
 pub(crate) fn token(reply: &Reply) -> Option<String> {
     let approval = reply.approval.as_ref()?;
-    let named = |line: &String| line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-').find(|word| word.starts_with("lf-")).map(str::to_owned);
+    let named =
+        |line: &String| line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-').find(|word| word.starts_with("lf-")).map(str::to_owned);
     approval.token.clone().or_else(|| approval.how.iter().find_map(named))
 }
 
@@ -130,9 +131,10 @@ pub(crate) fn declined(mut reply: Reply) -> Reply {
 
 fn question(reply: &Reply) -> String {
     let mut text = String::new();
+    let app = reply.approval.as_ref().map(|approval| approval.app.as_str()).filter(|app| !app.is_empty());
     if let Some(target) = &reply.target {
         let place = [target.profile.as_deref(), target.namespace.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(", namespace ");
-        text.push_str(&format!("Landfall asks to change {} on your local Minikube ({place}):\n", target.app));
+        text.push_str(&format!("Landfall asks to change {} on your local Minikube (profile {place}):\n", app.unwrap_or(&target.app)));
     } else {
         text.push_str("Landfall asks for your approval:\n");
     }
@@ -147,4 +149,85 @@ fn question(reply: &Reply) -> String {
         text.push_str(&format!("Plan digest {}, valid until {}.", crate::story::short(&approval.digest), crate::story::minute(approval.expires_at)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const BOUND: &str = "deploy\n{}";
+
+    fn codec() -> RequestStateCodec {
+        RequestStateCodec::try_new(vec![7u8; 32]).unwrap()
+    }
+
+    fn sealed(codec: &RequestStateCodec) -> String {
+        let asked = pending(codec, BOUND, "lf-1", "go on?".to_owned()).unwrap();
+        serde_json::to_value(&asked).unwrap()["requestState"].as_str().unwrap().to_owned()
+    }
+
+    fn check(answer: serde_json::Value, expect: Option<bool>) {
+        let codec = codec();
+        let answers = InputResponses::from([(QUESTION.to_owned(), answer)]);
+        let (token, decision) = second_round(&codec, BOUND, &sealed(&codec), Some(answers)).unwrap();
+        assert_eq!((token.as_str(), decision), ("lf-1", expect));
+    }
+
+    #[test]
+    fn only_an_accepted_yes_is_one() {
+        check(json!({ "action": "accept", "content": { "approve": true } }), Some(true));
+        check(json!({ "action": "accept", "content": { "approve": false } }), Some(false));
+        check(json!({ "action": "decline" }), Some(false));
+        check(json!({ "action": "cancel" }), None);
+        check(json!({ "action": "accept" }), None);
+        check(json!({ "action": "accept", "content": { "approve": "true" } }), None);
+        check(json!("yes"), None);
+    }
+
+    #[test]
+    fn a_state_that_was_given_for_something_else_is_refused() {
+        let codec = codec();
+        let state = sealed(&codec);
+        assert!(second_round(&codec, "rollback\n{}", &state, None).is_err());
+        assert!(second_round(&codec, BOUND, &format!("{state}x"), None).is_err());
+        assert!(second_round(&RequestStateCodec::try_new(vec![8u8; 32]).unwrap(), BOUND, &state, None).is_err());
+        assert_eq!(second_round(&codec, BOUND, &state, None).unwrap(), ("lf-1".to_owned(), None));
+    }
+
+    fn approval_needed(mode: ApprovalMode) -> Reply {
+        let mut reply = Reply::new(Status::ApprovalNeeded, "shall it be done?");
+        reply.approval = Some(landfall::reply::ApprovalView {
+            token: Some("lf-abc".to_owned()),
+            app: "todo".to_owned(),
+            digest: "0".repeat(64),
+            summary: vec!["install backend".to_owned()],
+            diff_uri: None,
+            expires_at: landfall::evidence::Time::UNIX_EPOCH,
+            mode,
+            how: Vec::new(),
+        });
+        reply.then("deploy", json!({ "workspace": "/w", "approval": "lf-abc" }), "carry it out");
+        reply
+    }
+
+    #[test]
+    fn in_human_mode_the_token_is_for_a_terminal_alone() {
+        let mut reply = approval_needed(ApprovalMode::Human);
+        hand_out(&mut reply);
+        let approval = reply.approval.clone().unwrap();
+        assert_eq!(approval.token, None);
+        assert!(approval.how.iter().any(|line| line.contains("landfall approve lf-abc")));
+        assert!(!reply.next.iter().any(|call| call.arguments.contains_key("approval")));
+        assert_eq!(token(&reply).as_deref(), Some("lf-abc"));
+    }
+
+    #[test]
+    fn in_client_mode_the_token_reply_stays_as_it_is() {
+        let mut reply = approval_needed(ApprovalMode::Client);
+        let before = reply.clone();
+        hand_out(&mut reply);
+        assert_eq!(reply, before);
+        assert!(question(&reply).contains("install backend"));
+    }
 }

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 /// The engine of this process, over the real world.
 fn landfall(roots: Vec<std::path::PathBuf>, approval: landfall::config::ApprovalMode, plan_only: bool) -> anyhow::Result<Landfall> {
     let state = landfall::config::state_folder()?;
-    let world = world::world(&state)?;
+    let world = world::world(&state);
     let program = std::env::current_exe().context("find this program")?;
     Ok(Landfall::new(world, Setup { state, roots, approval, program, plan_only }))
 }

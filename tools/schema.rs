@@ -40,7 +40,11 @@ fn render<T: JsonSchema>(mut settings: SchemaSettings, close: bool) -> JsonObjec
 /// Takes out what confuses clients: titles, number formats, nulls, one-armed unions, described constants.
 fn tidy(schema: &mut Map<String, Value>, close: bool) {
     schema.remove("title");
-    if schema.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint") || format.starts_with("int") || format == "double" || format == "float") {
+    if schema
+        .get("format")
+        .and_then(Value::as_str)
+        .is_some_and(|format| format.starts_with("uint") || format.starts_with("int") || format == "double" || format == "float")
+    {
         schema.remove("format");
     }
     if schema.get("default").is_some_and(|default| default.is_null() || default == &json!([]) || default == &json!("")) {
@@ -227,9 +231,6 @@ mod tests {
     #[test]
     fn the_list_of_tools_is_small_enough() {
         let list: Vec<_> = ALL.iter().map(|tool| serde_json::to_value(tool.listing()).unwrap()).collect();
-        for tool in &list {
-            println!("{}: {} in, {} out", tool["name"], tool["inputSchema"].to_string().len(), tool["outputSchema"].to_string().len());
-        }
         let size = json!({ "tools": list }).to_string().len();
         assert!(size <= 24 * 1024, "{size} bytes");
     }

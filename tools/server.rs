@@ -6,11 +6,12 @@ use crate::{prompts, resources, schema, story, text};
 use landfall::ask;
 use landfall::failure::{Code, Failure};
 use landfall::landfall::{GivenBy, Landfall};
+use landfall::names::{EnvironmentName, Namespace, OperationId, ProfileName, ServiceName};
 use landfall::reply::{Reply, Status, With};
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, Implementation, JsonObject,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams,
-    ReadResourceResponse, RequestStateCodec, ServerCapabilities, ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, Implementation,
+    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
+    ReadResourceRequestParams, ReadResourceResponse, RequestStateCodec, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{RoleServer, ServerHandler};
@@ -179,16 +180,42 @@ pub(crate) async fn answer<O: Offer>(server: &Server, request: CallToolRequestPa
 /// The arguments, or what is wrong with them and what is known.
 fn parse<O: Offer>(mut arguments: JsonObject) -> Result<O::Ask, Failure> {
     let schema = schema::accepts::<O::Ask>();
-    let known: Vec<&str> = schema.get("properties").and_then(Value::as_object).map(|properties| properties.keys().map(String::as_str).collect()).unwrap_or_default();
+    let known: Vec<&str> =
+        schema.get("properties").and_then(Value::as_object).map(|properties| properties.keys().map(String::as_str).collect()).unwrap_or_default();
     // Some clients send null for what they leave out.
     arguments.retain(|name, value| !(value.is_null() && known.contains(&name.as_str())));
     let bad = |what: String| {
-        Failure::new(Code::BadArgument, format!("arguments of {}: {what}", O::NAME)).help(format!("call {} again; known arguments: {}", O::NAME, known.join(", ")))
+        Failure::new(Code::BadArgument, format!("arguments of {}: {what}", O::NAME)).help(format!(
+            "call {} again; known arguments: {}",
+            O::NAME,
+            known.join(", ")
+        ))
     };
     if let Some(what) = schema::out_of_range(&schema, &arguments) {
         return Err(bad(what));
     }
-    serde_json::from_value(Value::Object(arguments)).map_err(|error| bad(error.to_string()))
+    let invalid = wrong_name(&arguments);
+    serde_json::from_value(Value::Object(arguments)).map_err(|error| invalid.unwrap_or_else(|| bad(error.to_string())))
+}
+
+/// The first argument whose name breaks its rule, with the rule as help.
+fn wrong_name(arguments: &JsonObject) -> Option<Failure> {
+    let rule = |argument: &str, text: &str| match argument {
+        "profile" => ProfileName::parse(text).err(),
+        "namespace" => Namespace::parse(text).err(),
+        "environment" | "environments" => EnvironmentName::parse(text).err(),
+        "service" | "services" | "from_service" => ServiceName::parse(text).err(),
+        "operation" => OperationId::parse(text).err(),
+        _ => None,
+    };
+    arguments.iter().find_map(|(argument, value)| {
+        let one = value.as_str().into_iter();
+        let mut texts = one.chain(value.as_array().into_iter().flatten().filter_map(Value::as_str));
+        texts.find_map(|text| rule(argument, text)).map(|mut failure| {
+            failure.message = format!("argument `{argument}`: {}", failure.message);
+            failure
+        })
+    })
 }
 
 /// The engine's answer within the limit. A call that changes something is never cut in the middle: it ends by itself, and the same call finds what it began.

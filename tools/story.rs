@@ -65,7 +65,10 @@ pub(crate) enum Block {
     Line(Mark, String),
     /// Below a line: where something was seen and what.
     Detail(String),
-    Table { head: Vec<&'static str>, rows: Vec<Vec<String>> },
+    Table {
+        head: Vec<&'static str>,
+        rows: Vec<Vec<String>>,
+    },
     /// Text with its own form, such as a report.
     Text(String),
 }
@@ -94,7 +97,11 @@ pub(crate) fn word<T: serde::Serialize>(value: T) -> String {
 pub(crate) fn opening(reply: &Reply) -> (Mark, String) {
     let mark = match (reply.status, reply.verdict) {
         (Status::Done, Some(verdict)) => Mark::of_verdict(verdict),
-        (Status::Done, None) => reply.operation.as_ref().filter(|operation| operation.state != OperationState::Succeeded).map_or(Mark::Good, |operation| Mark::of_state(operation.state)),
+        (Status::Done, None) => reply
+            .operation
+            .as_ref()
+            .filter(|operation| operation.state != OperationState::Succeeded)
+            .map_or(Mark::Good, |operation| Mark::of_state(operation.state)),
         (Status::Running | Status::ApprovalNeeded, _) => Mark::Waiting,
         (Status::ValueNeeded | Status::Declined, _) => Mark::Warning,
     };
@@ -125,7 +132,10 @@ pub(crate) fn approval(reply: &Reply) -> Vec<Block> {
     let mut blocks = vec![Block::title("Approval needed")];
     blocks.extend(approval.summary.iter().map(|line| Block::Line(Mark::Plain, line.clone())));
     let token = approval.token.as_ref().map(|token| format!("token {token} · ")).unwrap_or_default();
-    blocks.push(Block::Line(Mark::Waiting, format!("{token}digest {} · until {} · mode {}", short(&approval.digest), minute(approval.expires_at), word(approval.mode))));
+    blocks.push(Block::Line(
+        Mark::Waiting,
+        format!("{token}digest {} · until {} · mode {}", short(&approval.digest), minute(approval.expires_at), word(approval.mode)),
+    ));
     blocks.extend(approval.how.iter().map(|line| Block::Detail(line.clone())));
     if let Some(uri) = &approval.diff_uri {
         blocks.push(Block::Detail(format!("every change: {uri}")));
@@ -137,7 +147,15 @@ pub(crate) fn approval(reply: &Reply) -> Vec<Block> {
 pub(crate) fn gates(gates: &[Gate]) -> Vec<Block> {
     let mut blocks = if gates.is_empty() { Vec::new() } else { vec![Block::title("Gates")] };
     for gate in gates {
-        let text = format!("{} gate of {}: {} ({} passed, {} failed, {} not run)", gate.gate.as_str(), gate.subject, word(gate.verdict), gate.passed, gate.failed, gate.not_run);
+        let text = format!(
+            "{} gate of {}: {} ({} passed, {} failed, {} not run)",
+            gate.gate.as_str(),
+            gate.subject,
+            word(gate.verdict),
+            gate.passed,
+            gate.failed,
+            gate.not_run
+        );
         blocks.push(Block::Line(Mark::of_verdict(gate.verdict), text));
         let shown = gate.checks.iter().filter(|check| check.outcome != Outcome::Pass);
         for check in shown.take(6) {
@@ -166,7 +184,10 @@ pub(crate) fn diagnoses(found: &[Diagnosis]) -> Vec<Block> {
     let mut blocks = if found.is_empty() { Vec::new() } else { vec![Block::title("Diagnosis")] };
     for diagnosis in found {
         let mark = if diagnosis.confidence == Confidence::Unknown { Mark::Warning } else { Mark::Bad };
-        blocks.push(Block::Line(mark, format!("{} at {}: {} ({}, {})", diagnosis.code, diagnosis.subject, diagnosis.cause, word(diagnosis.confidence), word(diagnosis.class))));
+        blocks.push(Block::Line(
+            mark,
+            format!("{} at {}: {} ({}, {})", diagnosis.code, diagnosis.subject, diagnosis.cause, word(diagnosis.confidence), word(diagnosis.class)),
+        ));
         blocks.extend(diagnosis.why.iter().take(4).map(|evidence| Block::Detail(format!("{} {}: {}", word(evidence.source), evidence.at, evidence.text))));
         if let Some(place) = &diagnosis.source {
             blocks.push(Block::Detail(format!("caused by {}:{} {}", place.file, place.line, place.text)));
@@ -174,7 +195,13 @@ pub(crate) fn diagnoses(found: &[Diagnosis]) -> Vec<Block> {
         if !diagnosis.impact.is_empty() {
             blocks.push(Block::Detail(format!("impact: {}", diagnosis.impact)));
         }
-        blocks.extend(diagnosis.options.iter().take(3).map(|choice| Block::Detail(format!("way on: {} → {} {}", choice.label, choice.tool, serde_json::Value::Object(choice.arguments.clone())))));
+        blocks.extend(
+            diagnosis
+                .options
+                .iter()
+                .take(3)
+                .map(|choice| Block::Detail(format!("way on: {} → {} {}", choice.label, choice.tool, serde_json::Value::Object(choice.arguments.clone())))),
+        );
     }
     blocks
 }

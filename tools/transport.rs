@@ -87,7 +87,7 @@ pub(crate) async fn http(server: Server, http: Http, stop: CancellationToken) ->
     let config = StreamableHttpServerConfig::default()
         .enforce_origin_validation()
         .with_allowed_hosts(hosts)
-        .with_allowed_origins(origins)
+        .with_allowed_origins(origins.iter().map(|origin| any_port(origin)))
         .with_cancellation_token(stop.child_token());
     let template = server.clone();
     let mcp = StreamableHttpService::new(move || Ok(template.fresh()), Arc::new(sessions), config);
@@ -111,16 +111,22 @@ fn with_port(host: &str, port: u16) -> String {
     if named { host } else { format!("{host}:{port}") }
 }
 
+/// An origin as rmcp wants it; the exact one was checked before.
+fn any_port(origin: &str) -> String {
+    let named = origin.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if named { origin.to_owned() } else { format!("{origin}:*") }
+}
+
 /// The one check that every route is behind: Host, Origin, bearer token.
 async fn check(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    if let Err(refusal) = door.admits(request.uri(), request.headers()) {
-        return refusal.into_response();
+    match door.refusal(request.uri(), request.headers()) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
     }
-    next.run(request).await
 }
 
 impl Door {
-    fn admits(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Response> {
+    fn refusal(&self, uri: &Uri, headers: &HeaderMap) -> Option<Response> {
         let refused = |code: StatusCode, why: &'static str| (code, why).into_response();
         let hosts: Vec<_> = headers.get_all(header::HOST).iter().collect();
         let host = match (hosts.as_slice(), uri.authority()) {
@@ -129,20 +135,20 @@ impl Door {
             _ => None,
         };
         if !host.is_some_and(|host| self.hosts.contains(&host)) {
-            return Err(refused(StatusCode::FORBIDDEN, "this Host is not served\n"));
+            return Some(refused(StatusCode::FORBIDDEN, "this Host is not served\n"));
         }
         for origin in headers.get_all(header::ORIGIN) {
             let known = origin.to_str().is_ok_and(|origin| self.origins.contains(&origin.to_ascii_lowercase()));
             if !known {
-                return Err(refused(StatusCode::FORBIDDEN, "this Origin is not allowed\n"));
+                return Some(refused(StatusCode::FORBIDDEN, "this Origin is not allowed\n"));
             }
         }
         if !headers.get(header::AUTHORIZATION).is_some_and(|value| self.knows(value)) {
             let mut response = refused(StatusCode::UNAUTHORIZED, "a bearer token is needed\n");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"landfall\""));
-            return Err(response);
+            return Some(response);
         }
-        Ok(())
+        None
     }
 
     /// Compares digests of equal length, every byte of them: the time says nothing about the token.

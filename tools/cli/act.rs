@@ -1,8 +1,8 @@
 //! Calls that may ask for approval and begin operations: asked at the terminal, followed to their end; deciding is the engine's.
 
+use super::Way;
 use super::approve;
 use super::show::Screen;
-use super::Way;
 use crate::story;
 use crate::tools::{self, Offer};
 use landfall::ask;
@@ -86,7 +86,8 @@ pub(super) async fn to_the_end<O: Offer>(landfall: &Landfall, screen: &Screen, m
 async fn answer(landfall: &Landfall, screen: &Screen, reply: &mut Reply, way: Way) -> Result<Option<String>, Failure> {
     let Some((token, mode)) = crate::consent::token(reply).zip(reply.approval.as_ref().map(|approval| approval.mode)) else { return Ok(None) };
     if way.yes && mode == ApprovalMode::Human {
-        return Err(Failure::new(Code::ApprovalRequired, "--yes does not count in human mode").help(format!("run `landfall approve {token}` in a terminal, then this command again")));
+        return Err(Failure::new(Code::ApprovalRequired, "--yes does not count in human mode")
+            .help(format!("run `landfall approve {token}` in a terminal, then this command again")));
     }
     let terminal = approve::at_terminal();
     if way.yes && !terminal {
@@ -99,7 +100,7 @@ async fn answer(landfall: &Landfall, screen: &Screen, reply: &mut Reply, way: Wa
     }
     let (view, diff) = landfall.approval(&token).await?;
     approve::show(screen, &view, &diff);
-    let accept = way.yes || if mode == ApprovalMode::Human { approve::by_name(reply) } else { approve::yes("carry this out?") };
+    let accept = way.yes || if mode == ApprovalMode::Human { approve::typed(&view.app) } else { approve::yes("carry this out?") };
     landfall.decide(&token, GivenBy::Terminal, accept).await?;
     if !accept {
         *reply = crate::consent::declined(reply.clone());
@@ -150,7 +151,8 @@ async fn follow(landfall: &Landfall, screen: &Screen, workspace: Option<String>,
             }
             OperationState::Interrupted => {
                 bar.finish();
-                return Err(Failure::new(Code::Interrupted, format!("the worker of {} is gone", operation.id)).help(format!("landfall operations resume {}", operation.id)));
+                return Err(Failure::new(Code::Interrupted, format!("the worker of {} is gone", operation.id))
+                    .help(format!("landfall operations resume {}", operation.id)));
             }
             OperationState::Paused => {
                 bar.finish();
@@ -166,7 +168,12 @@ async fn follow(landfall: &Landfall, screen: &Screen, workspace: Option<String>,
 }
 
 /// Follows an operation that some other call began, for `operations show --follow`.
-pub(super) async fn watch(landfall: &Landfall, screen: &Screen, workspace: Option<String>, operation: &OperationView) -> Result<Option<With<Progressed>>, Failure> {
+pub(super) async fn watch(
+    landfall: &Landfall,
+    screen: &Screen,
+    workspace: Option<String>,
+    operation: &OperationView,
+) -> Result<Option<With<Progressed>>, Failure> {
     Ok(match follow(landfall, screen, workspace, operation).await? {
         Followed::Settled(status) | Followed::Paused(status) => Some(*status),
         Followed::Detached => None,

@@ -5,7 +5,7 @@ use crate::story;
 use landfall::config::ApprovalMode;
 use landfall::failure::{Code, Failure};
 use landfall::landfall::{GivenBy, Landfall};
-use landfall::reply::{ApprovalView, Reply};
+use landfall::reply::ApprovalView;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 
 /// Lines of a difference that are shown at once.
@@ -19,17 +19,17 @@ pub(super) fn at_terminal() -> bool {
 /// `landfall approve TOKEN`.
 pub(super) async fn approve(landfall: &Landfall, screen: &Screen, token: &str, decline: bool) -> Result<u8, Failure> {
     if std::fs::File::open("/dev/tty").is_err() {
-        return Err(Failure::new(Code::ApprovalRequired, "an approval is given at a terminal, and there is none").help("run `landfall approve TOKEN` in a terminal of your own"));
+        return Err(Failure::new(Code::ApprovalRequired, "an approval is given at a terminal, and there is none")
+            .help("run `landfall approve TOKEN` in a terminal of your own"));
     }
     let (view, diff) = landfall.approval(token).await?;
     if !decline {
         show(screen, &view, &diff);
     }
     let accept = !decline
-        && match (view.mode, app_of(&view)) {
-            (ApprovalMode::Human, Some(app)) => typed(&app),
-            (ApprovalMode::Human, None) => line("type 'approve' to carry this out: ").is_some_and(|answer| answer == "approve"),
-            (ApprovalMode::Client, _) => yes("carry this out?"),
+        && match view.mode {
+            ApprovalMode::Human => typed(&view.app),
+            ApprovalMode::Client => yes("carry this out?"),
         };
     landfall.decide(token, GivenBy::Terminal, accept).await?;
     screen.say(if accept { "approved: make the same call again" } else { "declined: nothing was changed" });
@@ -70,23 +70,9 @@ pub(super) fn yes(question: &str) -> bool {
     line(&format!("{question} [y/N] ")).is_some_and(|answer| answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
 }
 
-/// The app's name, typed.
-pub(super) fn by_name(reply: &Reply) -> bool {
-    reply.target.as_ref().is_some_and(|target| typed(&target.app))
-}
-
 /// True where the person typed exactly this name.
 pub(super) fn typed(app: &str) -> bool {
-    line(&format!("type the app's name ({app}) to carry this out: ")).is_some_and(|answer| answer == app)
-}
-
-/// The app that an approval is about, from its summary's first words `app NAME`.
-fn app_of(view: &ApprovalView) -> Option<String> {
-    view.summary.iter().find_map(|line| {
-        let mut words = line.split([' ', ':', ',']).skip_while(|word| *word != "app");
-        words.next()?;
-        words.next().filter(|name| landfall::names::AppName::parse(*name).is_ok()).map(str::to_owned)
-    })
+    !app.is_empty() && line(&format!("type the app's name ({}) to carry this out: ", clean(app))).is_some_and(|answer| answer == app)
 }
 
 /// One line from the terminal itself, whatever stdin is.

@@ -11,19 +11,21 @@ use std::time::Duration;
 
 pub(super) async fn analyze(landfall: &Landfall, screen: &Screen, ask: ask::AnalyzeProject, check: bool) -> Result<u8, Failure> {
     let reply = landfall.analyze(&ask).await?;
-    let blocked = reply.more.findings.iter().any(|finding| finding.severity == Severity::Blocker) || reply.more.ready.iter().any(|ready| !ready.containerizable);
+    let blocked =
+        reply.more.findings.iter().any(|finding| finding.severity == Severity::Blocker) || reply.more.ready.iter().any(|ready| !ready.containerizable);
     let code = screen.reply::<tools::AnalyzeProject>(&reply);
     Ok(if check && blocked { 10 } else { code })
 }
 
 pub(super) async fn plan(landfall: &Landfall, screen: &Screen, ask: ask::PlanDeployment, diff: bool) -> Result<u8, Failure> {
     let reply = landfall.plan(&ask).await?;
-    if diff && !screen.json {
-        if let Some(plan) = &reply.more.plan {
-            let (text, _) = landfall.resource(&format!("landfall://plan/{}/diff", plan.digest)).await?;
-            screen.print(&text);
-            return Ok(exit_code(&reply.reply));
-        }
+    if diff
+        && !screen.json
+        && let Some(plan) = &reply.more.plan
+    {
+        let (text, _) = landfall.resource(&format!("landfall://plan/{}/diff", plan.digest)).await?;
+        screen.print(&text);
+        return Ok(exit_code(&reply.reply));
     }
     Ok(screen.reply::<tools::PlanDeployment>(&reply))
 }

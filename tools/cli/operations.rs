@@ -75,7 +75,14 @@ pub(super) async fn run(landfall: &Landfall, screen: &Screen, what: Operations) 
                 .iter()
                 .map(|operation| {
                     let stage = operation.stage.clone().unwrap_or_default();
-                    vec![operation.id.to_string(), operation.tool.clone(), word(operation.state), stage, minute(operation.started_at), format!("{:.0} s", operation.elapsed_s)]
+                    vec![
+                        operation.id.to_string(),
+                        operation.tool.clone(),
+                        word(operation.state),
+                        stage,
+                        minute(operation.started_at),
+                        format!("{:.0} s", operation.elapsed_s),
+                    ]
                 })
                 .collect();
             let blocks = if rows.is_empty() {

@@ -38,7 +38,8 @@ impl Serve {
     pub(super) async fn run(self) -> Result<u8, Failure> {
         let mut roots = Vec::new();
         for root in &self.root {
-            let real = std::fs::canonicalize(root).map_err(|error| Failure::new(Code::WorkspaceNotFound, format!("open the root {}", root.display())).cause(error))?;
+            let real =
+                std::fs::canonicalize(root).map_err(|error| Failure::new(Code::WorkspaceNotFound, format!("open the root {}", root.display())).cause(error))?;
             roots.push(real);
         }
         let fault = |error: anyhow::Error| match error.downcast::<Failure>() {

@@ -20,7 +20,8 @@ pub(crate) struct Screen {
 
 impl Screen {
     pub(crate) fn new(common: &Common) -> Self {
-        let wanted = !common.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let wanted =
+            !common.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         Self { json: common.json, quiet: common.quiet, colour: wanted && std::io::stdout().is_terminal(), live: std::io::stderr().is_terminal() }
     }
 
@@ -189,7 +190,11 @@ pub(crate) fn exit_code(reply: &Reply) -> u8 {
         (Some(OperationState::Refused), _) | (_, Some(Verdict::Refused)) => 3,
         (Some(OperationState::Failed), _) => failed_code(reply),
         (_, Some(Verdict::Incomplete)) => 11,
-        (Some(OperationState::Succeeded | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack) | None, Some(Verdict::Pass) | None) => 0,
+        (
+            Some(OperationState::Succeeded | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack)
+            | None,
+            Some(Verdict::Pass) | None,
+        ) => 0,
     }
 }
 

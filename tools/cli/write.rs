@@ -18,7 +18,8 @@ pub(super) async fn init(landfall: &Landfall, screen: &Screen, workspace: Option
     }
     let path = Path::new(workspace.as_deref().unwrap_or(".")).join(Config::FILE);
     if path.exists() && !force {
-        return Err(Failure::new(Code::FileConflict, format!("{} is there already", path.display())).help("landfall init --print shows a fresh one; --force replaces yours"));
+        return Err(Failure::new(Code::FileConflict, format!("{} is there already", path.display()))
+            .help("landfall init --print shows a fresh one; --force replaces yours"));
     }
     std::fs::write(&path, &text).map_err(|error| Failure::file("write", &path, &error))?;
     screen.say(&format!("wrote {}; read it, then: landfall plan", path.display()));

@@ -34,7 +34,10 @@ impl Offer for AnalyzeProject {
         }
         if let Some(constitution) = &more.specs.constitution {
             let requirements: usize = more.specs.features.iter().map(|feature| feature.requirements.len()).sum();
-            blocks.push(Block::Line(Mark::Plain, format!("specs: {} features, {requirements} requirements; constitution {constitution}", more.specs.features.len())));
+            blocks.push(Block::Line(
+                Mark::Plain,
+                format!("specs: {} features, {requirements} requirements; constitution {constitution}", more.specs.features.len()),
+            ));
         }
         blocks.extend(findings(&more.findings));
         if !more.unknown.is_empty() {
@@ -52,11 +55,16 @@ impl Offer for AnalyzeProject {
 }
 
 fn service(service: &survey::Service) -> Vec<String> {
-    let stack: Vec<&str> =
-        [Some(service.language.as_str()), service.language_version.as_deref(), service.framework.as_deref()].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    let stack: Vec<&str> = [Some(service.language.as_str()), service.language_version.as_deref(), service.framework.as_deref()]
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect();
     let ports: Vec<String> = service.ports.iter().map(|port| port.port.to_string()).collect();
-    let health = service.health.as_ref().map(|health| [&health.live, &health.ready].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")).unwrap_or_default();
-    let mut needs: Vec<String> = service.backing.iter().map(|need| need.kind.clone()).chain(service.calls.iter().map(|call| call.service.to_string())).collect();
+    let health =
+        service.health.as_ref().map(|health| [&health.live, &health.ready].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")).unwrap_or_default();
+    let mut needs: Vec<String> =
+        service.backing.iter().map(|need| need.kind.clone()).chain(service.calls.iter().map(|call| call.service.to_string())).collect();
     needs.dedup();
     let secrets = service.env.iter().filter(|read| read.secret && read.required != survey::Required::No).map(|read| read.name.to_string()).collect::<Vec<_>>();
     vec![service.name.to_string(), word(service.kind), stack.join(" "), ports.join(" "), health, needs.join(" "), secrets.join(" "), service.dir.clone()]

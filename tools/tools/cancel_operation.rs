@@ -15,7 +15,8 @@ impl Offer for CancelOperation {
     type More = CancelledView;
     const NAME: &'static str = "cancel_operation";
     const TITLE: &'static str = "Cancel operation";
-    const DESCRIPTION: &'static str = "Stop a running operation at its next safe point; what it changed is walked back, or left and reported. Returns what was undone and what stays.";
+    const DESCRIPTION: &'static str =
+        "Stop a running operation at its next safe point; what it changed is walked back, or left and reported. Returns what was undone and what stays.";
     const EFFECT: Effect = Effect::Replaces;
     const LOOKS_AT: &'static str = "the worker of the operation";
 

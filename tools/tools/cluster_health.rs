@@ -36,7 +36,13 @@ impl Offer for ClusterHealth {
         }
         if let Some(counts) = &more.counts {
             let line = |what: &str, out: OutOf| {
-                let mark = if out.total == 0 { Mark::Plain } else if out.ready == out.total { Mark::Good } else { Mark::Bad };
+                let mark = if out.total == 0 {
+                    Mark::Plain
+                } else if out.ready == out.total {
+                    Mark::Good
+                } else {
+                    Mark::Bad
+                };
                 Block::Line(mark, format!("{what} {}/{}", out.ready, out.total))
             };
             blocks.extend([line("deployments ready", counts.deployments), line("pods running", counts.pods), line("services active", counts.services)]);

@@ -28,7 +28,16 @@ impl Offer for Containerize {
         let rows = more
             .images
             .iter()
-            .map(|image| vec![image.service.clone(), image.reference.clone(), size(image.size_bytes), image.layers.to_string(), short(&image.id).to_owned(), image.on_nodes.join(" ")])
+            .map(|image| {
+                vec![
+                    image.service.clone(),
+                    image.reference.clone(),
+                    size(image.size_bytes),
+                    image.layers.to_string(),
+                    short(&image.id).to_owned(),
+                    image.on_nodes.join(" "),
+                ]
+            })
             .collect();
         Block::table("Images", &["service", "image", "size", "layers", "id", "on nodes"], rows)
     }

@@ -46,7 +46,14 @@ pub(crate) fn revision(revision: &RevisionView) -> Vec<Block> {
     let rows = revision
         .releases
         .iter()
-        .map(|release| vec![release.release.clone(), release.helm_revision.to_string(), release.chart.clone(), release.image_id.as_deref().map(short).unwrap_or_default().to_owned()])
+        .map(|release| {
+            vec![
+                release.release.clone(),
+                release.helm_revision.to_string(),
+                release.chart.clone(),
+                release.image_id.as_deref().map(short).unwrap_or_default().to_owned(),
+            ]
+        })
         .collect();
     blocks.extend(Block::table("Releases", &["release", "helm revision", "chart", "image"], rows));
     blocks

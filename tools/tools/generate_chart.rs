@@ -27,7 +27,15 @@ impl Offer for GenerateChart {
         let rows = more
             .charts
             .iter()
-            .map(|chart| vec![chart.service.clone(), chart.dir.clone(), chart.version.clone(), chart.values.join(" "), chart.digest.as_deref().map(short).unwrap_or_default().to_owned()])
+            .map(|chart| {
+                vec![
+                    chart.service.clone(),
+                    chart.dir.clone(),
+                    chart.version.clone(),
+                    chart.values.join(" "),
+                    chart.digest.as_deref().map(short).unwrap_or_default().to_owned(),
+                ]
+            })
             .collect();
         Block::table("Charts", &["service", "dir", "version", "values", "package"], rows)
     }

@@ -29,12 +29,23 @@ impl Offer for PlanDeployment {
             let waves: Vec<String> = plan.waves.iter().map(|wave| wave.join(" + ")).collect();
             blocks.push(Block::Line(
                 Mark::Plain,
-                format!("plan {} through {}, from {}, until {}, about {} s", short(&plan.digest), plan.through, plan.base_revision, minute(plan.expires_at), plan.estimate_s),
+                format!(
+                    "plan {} through {}, from {}, until {}, about {} s",
+                    short(&plan.digest),
+                    plan.through,
+                    plan.base_revision,
+                    minute(plan.expires_at),
+                    plan.estimate_s
+                ),
             ));
             if !waves.is_empty() {
                 blocks.push(Block::Line(Mark::Plain, format!("order: {}", waves.join(" → "))));
             }
-            let rows = plan.stages.iter().map(|stage| vec![stage.stage.clone(), if stage.needed { "yes" } else { "no" }.to_owned(), stage.why.clone(), stage.effects.join("; ")]).collect();
+            let rows = plan
+                .stages
+                .iter()
+                .map(|stage| vec![stage.stage.clone(), if stage.needed { "yes" } else { "no" }.to_owned(), stage.why.clone(), stage.effects.join("; ")])
+                .collect();
             blocks.extend(Block::table("Stages", &["stage", "needed", "why", "effects"], rows));
             let rows = plan
                 .changes

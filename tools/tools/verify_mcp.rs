@@ -29,7 +29,10 @@ impl Offer for VerifyMcp {
             blocks.push(Block::Line(Mark::Plain, format!("MCP in this workspace: {}", word(shape))));
         }
         if let Some(server) = &more.server {
-            blocks.push(Block::Line(Mark::Good, format!("{} {} speaks {} at {} (Host: {})", server.name, server.version, server.protocol, server.path, server.host_header)));
+            blocks.push(Block::Line(
+                Mark::Good,
+                format!("{} {} speaks {} at {} (Host: {})", server.name, server.version, server.protocol, server.path, server.host_header),
+            ));
         }
         let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
         let rows = more

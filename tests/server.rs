@@ -1,0 +1,20 @@
+//! The server as its clients see it: a real process, spoken to over stdio and HTTP, raw and with rmcp's client.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "tests may stop at the first surprise"
+)]
+
+#[path = "server/http.rs"]
+mod http;
+#[path = "server/lines.rs"]
+mod lines;
+#[path = "server/program.rs"]
+mod program;
+#[path = "server/stdio.rs"]
+mod stdio;
