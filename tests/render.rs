@@ -145,7 +145,7 @@ fn the_other_stacks_have_their_templates() {
         api.language = "rust".to_owned();
         api.language_version = None;
         api.start_command = None;
-        fact(api, "lockfile", "Cargo.lock");
+        fact(api, "lockfile", "api/Cargo.lock");
     });
     stack("maven", &|api| {
         api.language = "java".to_owned();
@@ -168,6 +168,7 @@ fn a_stack_without_a_template_is_refused() {
     check("cobol", None, "cobol");
     check("python", Some("pipenv"), "pipenv");
     check("node", Some("deno"), "deno");
+    check("go", Some("go"), "go.mod");
 }
 
 #[test]

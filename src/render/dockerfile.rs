@@ -107,7 +107,9 @@ impl Stack {
                 (_, false) => Ok(Self::NodePlain),
             },
             ("node", other) => missing(format!("there is no template for Node.js with {other}, only for npm, pnpm, yarn and bun")),
+            ("go", "go") => missing("it has no go.mod".to_owned()),
             ("go", _) => Ok(Self::Go),
+            ("rust", _) if foreign_lockfile(facts) => missing("its Cargo.lock belongs to a workspace further up".to_owned()),
             ("rust", _) => Ok(Self::Rust),
             ("java", "" | "maven") => Ok(Self::JavaMaven),
             ("java", "gradle") => Ok(Self::JavaGradle),
@@ -211,7 +213,7 @@ impl Recipe<'_> {
             ("NGINX", self.nginx_name()),
             ("SITE", value("static.dir", if stack == Stack::StaticNode { "dist" } else { "." })?),
             ("PACKAGE", format!("./{}", value("go.main", ".")?.trim_start_matches("./"))),
-            ("BINARY", value("rust.bin", self.facts.name.as_str())?),
+            ("BINARY", value("rust.binary", self.facts.name.as_str())?),
             ("TOOL", node.tool()),
             ("CACHE", node.cache().to_owned()),
             ("RUN_BUILD", if build.is_empty() { String::new() } else { format!("RUN {build}") }),
@@ -438,7 +440,7 @@ impl<'a> Python<'a> {
     /// The requirements files that pip installs; empty where the project itself is installed, or nothing at all.
     fn requirements(&self) -> Result<Vec<String>, Failure> {
         let fact = |key: &str| self.facts.build_facts.get(key).map(String::as_str).filter(|value| !value.is_empty());
-        let mut files: Vec<&str> = fact("python.requirements").map(|list| list.split([' ', ',']).filter(|file| !file.is_empty()).collect()).unwrap_or_default();
+        let mut files: Vec<&str> = fact("requirements").map(|list| list.split([' ', ',']).filter(|file| !file.is_empty()).collect()).unwrap_or_default();
         if files.is_empty() {
             let words: Vec<&str> = self.facts.install_command.as_deref().unwrap_or_default().split_whitespace().collect();
             files = words
@@ -452,7 +454,7 @@ impl<'a> Python<'a> {
         if files.is_empty() {
             files.extend(fact("lockfile").filter(|file| file.ends_with(".txt")));
         }
-        files.into_iter().map(|file| plain_path(self.facts, "python.requirements", local(self.facts, file))).collect()
+        files.into_iter().map(|file| plain_path(self.facts, "requirements", local(self.facts, file))).collect()
     }
 
     fn project(&self) -> bool {
@@ -501,6 +503,12 @@ impl<'a> Python<'a> {
         }
         Ok(steps.join(" && \\\n    "))
     }
+}
+
+/// True where the lockfile lies outside the service's folder.
+fn foreign_lockfile(facts: &Service) -> bool {
+    let own = |path: &str| facts.dir == "." || local(facts, path) != path;
+    facts.build_facts.get("lockfile").is_some_and(|path| !own(path))
 }
 
 /// A path of the workspace as the service's own folder sees it.
