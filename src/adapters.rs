@@ -7,5 +7,7 @@ pub mod minikube;
 pub mod proof;
 pub mod buildkit_session;
 pub mod docker;
+pub mod helm;
+pub mod mcp_peer;
 pub mod scanner;
 pub mod clock;
