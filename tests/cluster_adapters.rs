@@ -134,11 +134,19 @@ async fn a_build_mounts_secrets_and_caches_and_leaves_no_trace_of_them() {
     request.secrets.insert("token".to_owned(), Secret::new("q8w7e6r5"));
     let built = images.build(&proof, &request, &Silent).await.unwrap();
     assert!(built.id.starts_with("sha256:") && built.user == "10001", "{built:?}");
-    // The same input again comes from the cache.
-    let notes = Notes::default();
-    let built = images.build(&proof, &request, &notes).await.unwrap();
-    let notes = notes.0.into_inner().unwrap();
+    // The same input again comes from the cache; an engine that cleans up beside us may need a second time.
+    let mut built = built;
+    let mut notes = Vec::new();
+    for _ in 0..3 {
+        let heard = Notes::default();
+        built = images.build(&proof, &request, &heard).await.unwrap();
+        notes = heard.0.into_inner().unwrap();
+        if notes.iter().any(|note| note.contains("step 3/3 RUN") && note.ends_with("(cached)")) {
+            break;
+        }
+    }
     assert!(notes.iter().any(|note| note.contains("step 3/3 RUN") && note.ends_with("(cached)")), "{notes:?}");
+    assert!(!notes.iter().any(|note| note.contains("q8w7e6r5")), "{notes:?}");
     let how = images.deliver(&proof, &request.reference, &built.id, &Silent).await.unwrap();
     let nodes = images.on_nodes(&proof, &request.reference).await.unwrap();
     assert!(nodes.iter().all(|node| node.id.as_deref() == Some(built.id.as_str())), "{how}: {nodes:?}");
