@@ -10,10 +10,12 @@
 )]
 
 use landfall::adapters::docker::DockerImages;
+use landfall::adapters::helm::Helm;
 use landfall::adapters::minikube::{Minikube, Surroundings};
+use landfall::evidence::Time as Timestamp;
 use landfall::failure::Code;
-use landfall::names::{ImageRef, ProfileName};
-use landfall::ports::{BuildRequest, Images as _, LocalCluster as _, ProfileStatus, Progress, Proof, Silent, TryStart};
+use landfall::names::{ImageRef, Namespace, ProfileName, ReleaseName, Revision};
+use landfall::ports::{Apply, BuildRequest, Charts as _, Images as _, LocalCluster as _, ProfileStatus, Progress, Proof, Silent, TryStart};
 use landfall::secret::Secret;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -132,11 +134,19 @@ async fn a_build_mounts_secrets_and_caches_and_leaves_no_trace_of_them() {
     request.secrets.insert("token".to_owned(), Secret::new("q8w7e6r5"));
     let built = images.build(&proof, &request, &Silent).await.unwrap();
     assert!(built.id.starts_with("sha256:") && built.user == "10001", "{built:?}");
-    // The same input again comes from the cache.
-    let notes = Notes::default();
-    let built = images.build(&proof, &request, &notes).await.unwrap();
-    let notes = notes.0.into_inner().unwrap();
+    // The same input again comes from the cache; an engine that cleans up beside us may need a second time.
+    let mut built = built;
+    let mut notes = Vec::new();
+    for _ in 0..3 {
+        let heard = Notes::default();
+        built = images.build(&proof, &request, &heard).await.unwrap();
+        notes = heard.0.into_inner().unwrap();
+        if notes.iter().any(|note| note.contains("step 3/3 RUN") && note.ends_with("(cached)")) {
+            break;
+        }
+    }
     assert!(notes.iter().any(|note| note.contains("step 3/3 RUN") && note.ends_with("(cached)")), "{notes:?}");
+    assert!(!notes.iter().any(|note| note.contains("q8w7e6r5")), "{notes:?}");
     let how = images.deliver(&proof, &request.reference, &built.id, &Silent).await.unwrap();
     let nodes = images.on_nodes(&proof, &request.reference).await.unwrap();
     assert!(nodes.iter().all(|node| node.id.as_deref() == Some(built.id.as_str())), "{how}: {nodes:?}");
@@ -227,4 +237,154 @@ async fn a_secret_is_found_in_a_layer_after_its_deletion() {
     assert!(found.contains("environment API_KEY") && found.contains("the value of NPM_TOKEN"), "{found}");
     assert!(!found.contains("8fj3kd93jf83jd") && !found.contains("q8w7e6r5t4") && !found.contains("t4r5e6w7q8"), "{found}");
     images.untag(&proof, &request.reference).await.unwrap();
+}
+
+/// A namespace of a test, deleted again.
+struct Room {
+    name: Namespace,
+    kubeconfig: std::path::PathBuf,
+}
+
+impl Room {
+    fn new(proof: &Proof, name: &str) -> Self {
+        let room = Self { name: Namespace::parse(format!("landfall-adapters-{name}-{}", std::process::id())).unwrap(), kubeconfig: proof.kubeconfig.clone() };
+        assert!(room.kubectl(&["create", "namespace", room.name.as_str()]).status.success());
+        room
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> std::process::Output {
+        std::process::Command::new("kubectl").env("KUBECONFIG", &self.kubeconfig).args(arguments).output().unwrap()
+    }
+
+    fn value(&self) -> String {
+        let out = self.kubectl(&["get", "configmap", "tiny", "-n", self.name.as_str(), "-o", "jsonpath={.data.value}"]);
+        String::from_utf8(out.stdout).unwrap()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.kubectl(&["delete", "namespace", self.name.as_str(), "--wait=false"]);
+    }
+}
+
+const TINY: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: tiny\ndata:\n  value: {{ .Values.value | quote }}\n";
+
+fn chart(folder: &Path, templates: &[(&str, &str)]) -> std::path::PathBuf {
+    let chart = folder.join("tiny");
+    std::fs::create_dir_all(chart.join("templates")).unwrap();
+    std::fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: tiny\nversion: 0.1.0+abc\nicon: file://none\n").unwrap();
+    std::fs::write(chart.join("values.yaml"), "value: \"1\"\n").unwrap();
+    for (name, text) in templates {
+        std::fs::write(chart.join("templates").join(name), text).unwrap();
+    }
+    chart
+}
+
+fn apply(room: &Room, folder: &Path, chart: &Path, value: &str) -> Apply {
+    let values = folder.join(format!("values-{value}.yaml"));
+    std::fs::write(&values, format!("value: \"{value}\"\n")).unwrap();
+    Apply {
+        namespace: room.name.clone(),
+        release: release(),
+        chart: chart.to_owned(),
+        values: vec![values],
+        labels: BTreeMap::from([("app-revision".to_owned(), format!("r{value}"))]),
+        description: format!("value {value}"),
+        deadline: Duration::from_secs(60),
+    }
+}
+
+fn release() -> ReleaseName {
+    ReleaseName::parse("tiny").unwrap()
+}
+
+#[tokio::test]
+async fn a_chart_is_checked_installed_upgraded_rolled_back_and_uninstalled() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let room = Room::new(&proof, "life");
+    let helm = Helm::new(state.path().to_owned());
+    let chart = chart(folder.path(), &[("map.yaml", TINY)]);
+    let lint = helm.lint(&chart, &[]).await.unwrap();
+    assert!(lint.ok, "{}", lint.text);
+    let rendered = helm.template(&chart, &release(), &room.name, &[], Some("1.34.4")).await.unwrap();
+    assert!(rendered.ok && rendered.text.contains("value: \"1\""), "{}", rendered.text);
+    let package = helm.package(&chart, &folder.path().join("out")).await.unwrap();
+    assert!(package.path.ends_with("tiny-0.1.0+abc.tgz") && package.digest.len() == 64);
+    assert_eq!(helm.history(&proof, &room.name, &release()).await.unwrap(), Vec::new());
+
+    assert_eq!(helm.apply(&proof, &apply(&room, folder.path(), &chart, "1")).await.unwrap(), Revision(1));
+    assert_eq!(helm.apply(&proof, &apply(&room, folder.path(), &chart, "2")).await.unwrap(), Revision(2));
+    assert_eq!(room.value(), "2");
+    let history = helm.history(&proof, &room.name, &release()).await.unwrap();
+    assert_eq!(
+        history.iter().map(|one| (one.revision.0, one.status.as_str(), one.description.as_str())).collect::<Vec<_>>(),
+        [(1, "superseded", "value 1"), (2, "deployed", "value 2")]
+    );
+    let (manifest, values) = helm.recorded(&proof, &room.name, &release(), Revision(1)).await.unwrap();
+    assert!(manifest.contains("value: \"1\"") && values.contains("value: \"1\""), "{manifest}{values}");
+
+    // What a person changed by hand is overridden by going back.
+    assert!(room.kubectl(&["patch", "configmap", "tiny", "-n", room.name.as_str(), "-p", "{\"data\":{\"value\":\"9\"}}"]).status.success());
+    let back = helm.rollback(&proof, &room.name, &release(), Revision(1)).await.unwrap();
+    assert!(back >= Revision(3));
+    assert_eq!(room.value(), "1");
+    let failure = helm.rollback(&proof, &room.name, &release(), Revision(77)).await.unwrap_err();
+    assert!(failure.message.contains("no revision 77"), "{failure}");
+
+    helm.uninstall(&proof, &room.name, &release()).await.unwrap();
+    assert_eq!(helm.history(&proof, &room.name, &release()).await.unwrap(), Vec::new());
+    helm.uninstall(&proof, &room.name, &release()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_object_fails_the_release_and_the_next_try_mends_it() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let room = Room::new(&proof, "refused");
+    let helm = Helm::new(state.path().to_owned());
+    let bad = chart(
+        folder.path(),
+        &[("map.yaml", TINY), ("service.yaml", "apiVersion: v1\nkind: Service\nmetadata:\n  name: tiny\nspec:\n  ports:\n  - port: 99999\n")],
+    );
+    let failure = helm.apply(&proof, &apply(&room, folder.path(), &bad, "1")).await.unwrap_err();
+    assert_eq!(failure.code, Code::HelmFailed);
+    assert!(failure.message.contains("revision 1 is failed"), "{failure}");
+    std::fs::remove_file(bad.join("templates/service.yaml")).unwrap();
+    assert_eq!(helm.apply(&proof, &apply(&room, folder.path(), &bad, "2")).await.unwrap(), Revision(2));
+}
+
+#[tokio::test]
+async fn a_pending_release_is_repaired_once_its_helm_is_gone() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let room = Room::new(&proof, "pending");
+    let helm = Helm::new(state.path().to_owned());
+    let hook = format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: wait\n  annotations:\n    helm.sh/hook: pre-install\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n      - name: wait\n        image: {BASE}\n        command: [sleep, \"60\"]\n"
+    );
+    let slow = chart(folder.path(), &[("map.yaml", TINY), ("hook.yaml", &hook)]);
+    let began = Timestamp::now();
+    let mut killed = std::process::Command::new("helm")
+        .args(["install", "tiny", "--namespace", room.name.as_str(), "--kubeconfig"])
+        .args([&proof.kubeconfig, &slow])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(helm.history(&proof, &room.name, &release()).await.unwrap()[0].status, "pending-install");
+    std::fs::remove_file(slow.join("templates/hook.yaml")).unwrap();
+    // Somebody else's helm may still be at it.
+    let failure = helm.apply(&proof, &apply(&room, folder.path(), &slow, "1")).await.unwrap_err();
+    assert_eq!(failure.code, Code::HelmPending, "{failure}");
+    // It was ours, and its lock is free: it is dead.
+    let lock = state.path().join("helm/locks").join(format!("{}.{}.tiny", proof.profile.name, room.name));
+    std::fs::write(lock, began.to_string()).unwrap();
+    let done = helm.repair(&proof, &room.name, &release(), None).await.unwrap().unwrap();
+    assert!(done.contains("pending-install") && done.contains("uninstalled"), "{done}");
+    assert_eq!(helm.apply(&proof, &apply(&room, folder.path(), &slow, "1")).await.unwrap(), Revision(1));
+    assert_eq!(helm.repair(&proof, &room.name, &release(), None).await.unwrap(), None);
 }

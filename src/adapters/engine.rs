@@ -14,6 +14,9 @@ use std::time::Duration;
 /// How long an engine may take to say that it is there.
 const PING: Duration = Duration::from_millis(1_500);
 
+/// How long a look at the node containers may take.
+const GLANCE: Duration = Duration::from_millis(1_200);
+
 /// An engine that answered.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -176,9 +179,12 @@ impl Engine {
     }
 }
 
-/// The containers of a profile's nodes, from the engine that has them.
+/// The containers of a profile's nodes, from the engine that has them; quick, because whoever asks waits for it.
 pub async fn containers(around: &Surroundings, profile: &Profile) -> Result<Vec<Container>, Failure> {
-    Engine::host_of(around, profile).await.map(|(_, found)| found)
+    match tokio::time::timeout(GLANCE, Engine::host_of(around, profile)).await {
+        Ok(found) => found.map(|(_, found)| found),
+        Err(_) => Err(unreachable(around, vec![format!("no engine answered within {} ms", GLANCE.as_millis())])),
+    }
 }
 
 /// A client over our own connections: one per request, as the engine may restart under us.

@@ -13,6 +13,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// How long the look at one profile may take.
+const GLANCE: Duration = Duration::from_millis(1_900);
+
 /// What this machine's environment says about minikube, its kubeconfig and the container engine. Read once.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
@@ -248,13 +251,18 @@ impl Minikube {
         Self { around }
     }
 
-    /// One profile with its status; never fails: what cannot be seen is not running.
+    /// One profile with its status; never fails.
     async fn look(&self, name: ProfileName, file: ProfileFile) -> Profile {
         let mut profile = file.profile(&name, ProfileStatus::Absent);
-        profile.status = match self.container_status(&profile, &file).await {
-            Some(status) => status,
-            None => self.program_status(&profile.name).await.unwrap_or(ProfileStatus::Absent),
+        let seen = async {
+            match self.container_status(&profile, &file).await {
+                Some(status) => status,
+                // The profile is there, and nothing of it can be seen to run.
+                None => self.program_status(&profile.name).await.unwrap_or(ProfileStatus::Stopped),
+            }
         };
+        // What does not answer in time is neither running nor stopped.
+        profile.status = tokio::time::timeout(GLANCE, seen).await.unwrap_or(ProfileStatus::Degraded);
         profile
     }
 

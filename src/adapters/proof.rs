@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long one address may take to shake hands and answer.
-const ANSWER: Duration = Duration::from_millis(1_400);
+const ANSWER: Duration = Duration::from_millis(1_200);
 /// No answer that the proof needs is longer.
 const LONGEST: usize = 1024 * 1024;
 
