@@ -1,0 +1,142 @@
+//! How far a release is: counts and names, purely from objects.
+
+use super::scene::{ContainerView, Scene, Workload, WorkloadKind, name, pod_ready, ready_endpoints};
+use super::{Logs, Memory};
+use crate::names::ServiceName;
+use crate::ports::Observed;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A pod of the newest template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PodProgress {
+    pub name: String,
+    pub ready: bool,
+    pub restarts: u32,
+    /// `.status.containerStatuses[].imageID` by container, as the runtime writes it.
+    pub image_ids: BTreeMap<String, String>,
+    /// What it waits for; empty where it is ready.
+    pub waits: String,
+}
+
+/// How far a release is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ReleaseProgress {
+    pub release: ServiceName,
+    /// False where no workload of the release exists.
+    pub found: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<WorkloadKind>,
+    /// The controllers have seen the newest specification.
+    pub generation_observed: bool,
+    pub wanted: u32,
+    /// Ready pods of the newest template.
+    pub ready: u32,
+    pub restarts: u32,
+    pub pods: Vec<PodProgress>,
+    /// Pods of earlier templates that are still there, and how many of them are ready.
+    pub old: u32,
+    pub old_ready: u32,
+    /// Ready addresses behind each of the release's Services.
+    pub endpoints: BTreeMap<String, u32>,
+    pub done: bool,
+    /// What is missing, in a few words; empty when done.
+    pub what: String,
+}
+
+/// How far this release is.
+pub fn progress(observed: &Observed, release: &ServiceName) -> ReleaseProgress {
+    let (logs, memory) = (Logs::new(), Memory::default());
+    let scene = Scene::of(observed, release, &logs, &memory, observed.at.unwrap_or_default());
+    let pods: Vec<PodProgress> = scene.pods.iter().map(|pod| pod_progress(&scene, pod)).collect();
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let endpoints: BTreeMap<String, u32> = scene
+        .services
+        .iter()
+        .filter(|service| service.spec.as_ref().is_some_and(|spec| spec.selector.as_ref().is_some_and(|selector| !selector.is_empty())))
+        .map(|service| (name(&service.metadata).to_owned(), ready_endpoints(observed, name(&service.metadata))))
+        .collect();
+    let mut progress = ReleaseProgress {
+        release: release.clone(),
+        found: !scene.workloads.is_empty(),
+        kind: scene.workloads.first().map(Workload::kind),
+        generation_observed: scene.workloads.iter().all(Workload::generation_observed),
+        wanted: scene.workloads.iter().map(Workload::wanted).sum(),
+        ready: count(pods.iter().filter(|pod| pod.ready).count()),
+        restarts: pods.iter().map(|pod| pod.restarts).sum(),
+        old: count(scene.old_pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count()),
+        old_ready: count(scene.old_pods.iter().filter(|pod| pod_ready(pod)).count()),
+        pods,
+        endpoints,
+        done: false,
+        what: String::new(),
+    };
+    progress.what = missing(&scene, &progress);
+    progress.done = progress.what.is_empty();
+    progress
+}
+
+fn pod_progress(scene: &Scene<'_>, pod: &k8s_openapi::api::core::v1::Pod) -> PodProgress {
+    let mine = || scene.containers.iter().filter(|container| std::ptr::eq(container.pod, pod));
+    let ready = pod_ready(pod);
+    let finished = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
+    PodProgress {
+        name: name(&pod.metadata).to_owned(),
+        ready: ready || finished,
+        restarts: mine().map(ContainerView::restarts).sum(),
+        image_ids: mine()
+            .filter(|container| !container.init)
+            .filter_map(|container| Some((container.spec.name.clone(), container.status?.image_id.clone())))
+            .collect(),
+        waits: if ready || finished { String::new() } else { mine().find_map(|container| waits(container)).unwrap_or_else(|| phase(pod)) },
+    }
+}
+
+fn phase(pod: &k8s_openapi::api::core::v1::Pod) -> String {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    match super::scene::pod_condition(pod, "PodScheduled").filter(|condition| condition.status == "False") {
+        Some(condition) => format!("{phase}, not scheduled: {}", crate::secret::plain(condition.message.as_deref().unwrap_or_default(), 160)),
+        None => phase.to_owned(),
+    }
+}
+
+fn waits(container: &ContainerView<'_>) -> Option<String> {
+    let who = &container.spec.name;
+    if let Some(ended) = container.ended() {
+        return Some(format!("{who} ended with exit code {} ({} restarts)", ended.exit_code, container.restarts()));
+    }
+    let (reason, _) = container.waits_for();
+    if !reason.is_empty() && reason != "PodInitializing" {
+        return Some(format!("{who} waits ({reason})"));
+    }
+    (container.is_running() && !container.is_ready() && !container.init).then(|| format!("{who} runs and is not ready"))
+}
+
+/// What keeps the release from being done; empty where nothing does.
+fn missing(scene: &Scene<'_>, progress: &ReleaseProgress) -> String {
+    if scene.workloads.is_empty() {
+        return format!("no Deployment, StatefulSet or Job of {} exists", progress.release);
+    }
+    if let Some(workload) = scene.workloads.iter().find(|workload| !workload.generation_observed()) {
+        return format!("the controller has not yet seen the newest {}", workload.describe());
+    }
+    if let Some(job) = scene.workloads.iter().find(|workload| matches!(workload, Workload::Job(_)) && !complete(workload)) {
+        return format!("{} has not completed", job.describe());
+    }
+    if progress.ready < progress.wanted {
+        let waits: Vec<String> = progress.pods.iter().filter(|pod| !pod.ready).take(3).map(|pod| format!("{}: {}", pod.name, pod.waits)).collect();
+        let detail = if waits.is_empty() { "no pod has been created".to_owned() } else { waits.join("; ") };
+        return format!("{} of {} pods ready ({detail})", progress.ready, progress.wanted);
+    }
+    if let Some((service, _)) = progress.endpoints.iter().find(|(_, ready)| **ready == 0).filter(|_| progress.wanted > 0) {
+        return format!("the Service {service} has no ready address yet");
+    }
+    if progress.old > 0 {
+        return format!("{} pods of the earlier revision have not gone yet", progress.old);
+    }
+    String::new()
+}
+
+fn complete(workload: &Workload<'_>) -> bool {
+    workload.conditions().iter().any(|condition| condition.kind == "Complete" && condition.status == "True")
+}
