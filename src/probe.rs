@@ -1,1 +1,11 @@
-//! x
+//! What is asked of running things, and what the answers mean: HTTP from outside and inside, the environment of a process, errors in logs; it changes nothing.
+
+pub mod http;
+pub mod inside;
+pub mod environment;
+pub mod logs;
+
+pub use environment::{Environment, Origin, VariableVerdict, Verdict, environment, judge_environment};
+pub use http::{HttpAsk, HttpSeen, http_through_forward};
+pub use inside::{Caller, Inside, http_from_inside};
+pub use logs::{LogError, Weight, errors_in};
