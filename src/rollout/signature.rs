@@ -230,7 +230,7 @@ const PATTERNS: &[(&str, Make)] = &[
     // ---- settings
     (r"^[\s|+-]*KeyError: '(?P<names>[A-Z][A-Z0-9_]+)'", configured),
     (
-        r"(?i-u:environment variables? not found|missing (?:required )?(?:environment|env)[ _-]?var(?:iable)?s?|required (?:environment|env)[ _-]?var(?:iable)?s?[^:]*(?:missing|not set)|invalid environment variables?)[^A-Z]*(?P<names>[A-Z].*)?",
+        r"(?i:environment variables? not found|missing (?:required )?(?:environment|env)[ _-]?var(?:iable)?s?|required (?:environment|env)[ _-]?var(?:iable)?s?[^:]*(?:missing|not set)|invalid environment variables?)[^A-Z]*(?P<names>[A-Z].*)?",
         configured,
     ),
     (
@@ -245,7 +245,7 @@ const PATTERNS: &[(&str, Make)] = &[
     (r"(?P<names>\b[A-Z][A-Z0-9_]{2,}) not found\. Declare it as envvar", configured),
     (r"required key (?P<names>[A-Z][A-Z0-9_]+) missing value", configured),
     (r"Could not resolve placeholder '(?P<names>[A-Z][A-Z0-9_]+)'", configured),
-    (r"(?i-u:missing|required|undefined|unset)[^.]{0,40}(?P<names>\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b)", configured),
+    (r"(?i:missing|required|undefined|unset)[^.]{0,40}(?P<names>\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b)", configured),
 ];
 
 static SHAPES: LazyLock<Vec<(Regex, Make)>> =

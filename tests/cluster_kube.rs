@@ -1,0 +1,438 @@
+//! The Kubernetes adapter, the rollout's judgement and the probes on a real API server. Needs `LANDFALL_TEST_PROFILE` and its kubeconfig.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests may stop at the first surprise"
+)]
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use landfall::adapters::kube::Kube;
+use landfall::evidence::{Outcome, Time};
+use landfall::failure::{Code, Failure};
+use landfall::names::{AppName, Digest, Namespace, OperationId, ProfileName, Revision, ServiceName};
+use landfall::ports::{Clock, Cluster, LocalCluster, LogRequest, Node, Profile, ProfileStatus, Program, Progress, Proof, Runtime, Silent, StartSpec};
+use landfall::probe::{Caller, HttpAsk, Inside, environment, errors_in, http_from_inside, http_through_forward};
+use landfall::rollout::{End, Expectation, Rollout, RolloutEnd, Scope, WorkloadKind, health};
+use landfall::secret::Secret;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+/// Proves nothing: it stands for the testbed, whose kubeconfig it wraps.
+struct Testbed {
+    folder: PathBuf,
+    proofs: AtomicU32,
+    /// What the next proofs shall claim instead of the truth.
+    server: Option<String>,
+}
+
+#[async_trait]
+impl LocalCluster for Testbed {
+    async fn profiles(&self) -> Result<Vec<Profile>, Failure> {
+        Ok(vec![])
+    }
+
+    async fn prove(&self, profile: &ProfileName) -> Result<Proof, Failure> {
+        self.proofs.fetch_add(1, Ordering::SeqCst);
+        let text = run("kubectl", &["config", "view", "--minify", "--flatten", "--raw", "-o", "json"]).await;
+        let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let cluster = &config["clusters"][0]["cluster"];
+        let pem = base64::engine::general_purpose::STANDARD.decode(cluster["certificate-authority-data"].as_str().unwrap()).unwrap();
+        let body: String = String::from_utf8(pem).unwrap().lines().filter(|line| !line.starts_with("-----")).collect();
+        let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
+        let kubeconfig = self.folder.join("kubeconfig");
+        std::fs::write(&kubeconfig, &text).unwrap();
+        let server = self.server.clone().unwrap_or_else(|| cluster["server"].as_str().unwrap().to_owned());
+        Ok(Proof {
+            profile: Profile {
+                name: profile.clone(),
+                driver: "none".into(),
+                runtime: Runtime::Docker,
+                kubernetes_version: String::new(),
+                nodes: vec![Node { name: "n".into(), ip: "127.0.0.1".into(), port: 8443, control_plane: true }],
+                status: ProfileStatus::Running,
+            },
+            fingerprint: Digest::of(der).to_string(),
+            server,
+            kubeconfig,
+            checks: vec![],
+        })
+    }
+
+    async fn start(&self, _: &ProfileName, _: &StartSpec, _: &dyn Progress) -> Result<(), Failure> {
+        Err(Failure::internal("not here"))
+    }
+
+    async fn enable_addon(&self, _: &ProfileName, _: &str) -> Result<bool, Failure> {
+        Err(Failure::internal("not here"))
+    }
+
+    async fn programs(&self) -> Vec<Program> {
+        vec![]
+    }
+}
+
+struct Wall;
+impl Clock for Wall {
+    fn now(&self) -> Time {
+        Time::now()
+    }
+}
+
+async fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().await.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A namespace of its own for one test, removed when the test ends, however it ends.
+struct Room {
+    kube: Kube,
+    proof: Proof,
+    namespace: Namespace,
+    app: AppName,
+    testbed: Arc<Testbed>,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("kubectl").args(["delete", "namespace", self.namespace.as_str(), "--wait=false", "--ignore-not-found"]).output();
+    }
+}
+
+async fn room(name: &str) -> Room {
+    let profile = std::env::var("LANDFALL_TEST_PROFILE").expect("LANDFALL_TEST_PROFILE names the test profile: eval \"$(tests/testbed/testbed.sh env)\"");
+    let folder = tempfile::tempdir().unwrap();
+    let testbed = Arc::new(Testbed { folder: folder.path().into(), proofs: AtomicU32::new(0), server: None });
+    let kube = Kube::new(Arc::clone(&testbed) as Arc<dyn LocalCluster>);
+    let proof = testbed.prove(&ProfileName::parse(profile).unwrap()).await.unwrap();
+    let app = AppName::parse(name).unwrap();
+    let namespace = Namespace::parse(format!("{name}-{}", std::process::id())).unwrap();
+    assert!(kube.ensure_namespace(&proof, &namespace, &app).await.unwrap(), "the namespace is new");
+    assert!(!kube.ensure_namespace(&proof, &namespace, &app).await.unwrap(), "and is made once");
+    // The API server's controllers give every namespace its account a moment later.
+    for _ in 0..100 {
+        if Command::new("kubectl").args(["get", "serviceaccount", "default", "-n", namespace.as_str()]).output().await.unwrap().status.success() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Room { kube, proof, namespace, app, testbed, _folder: folder }
+}
+
+impl Room {
+    async fn apply(&self, manifest: &str) {
+        let path = self.testbed.folder.join("manifest.yaml");
+        std::fs::write(&path, manifest).unwrap();
+        run("kubectl", &["apply", "-n", self.namespace.as_str(), "-f", path.to_str().unwrap()]).await;
+    }
+
+    async fn follow(&self, image_id: Option<&str>, deadline: u64) -> RolloutEnd {
+        let cancel = CancellationToken::new();
+        let rollout = Rollout {
+            cluster: &self.kube,
+            clock: &Wall,
+            at: &self.proof,
+            namespace: &self.namespace,
+            window: Duration::from_secs(3),
+            deadline: Duration::from_secs(deadline),
+            progress: &Silent,
+            cancel: &cancel,
+        };
+        let expectation = Expectation {
+            release: ServiceName::parse("api").unwrap(),
+            kind: WorkloadKind::Deployment,
+            image_id: image_id.map(str::to_owned),
+            needs_endpoints: true,
+        };
+        rollout.follow(&[expectation]).await.unwrap()
+    }
+
+    /// How long after the kubelet's last word of a container's end the verdict came; only the first moments count.
+    async fn since_signal(&self, ended_at: Time) -> String {
+        let seen = self.kube.observe(&self.proof, &self.namespace).await.unwrap();
+        let statuses = seen.pods.iter().filter_map(|pod| pod.status.as_ref()).flat_map(|status| status.container_statuses.iter().flatten());
+        let ends = statuses.flat_map(|status| [status.state.clone(), status.last_state.clone()]).flatten().filter_map(|state| state.terminated?.finished_at);
+        let last = ends.map(|time| time.0).filter(|time| *time <= ended_at).max();
+        last.map_or_else(
+            || "no container ended".to_owned(),
+            |last| format!("{} ms after the last container's end (1 s resolution)", ended_at.duration_since(last).as_millis()),
+        )
+    }
+}
+
+/// A Deployment and Service `api`; restricted, on an image of the testbed; `container` and `pod` add lines at their level.
+fn api(image: &str, command: &str, container: &str, pod: &str) -> String {
+    format!(
+        r#"
+apiVersion: v1
+kind: Service
+metadata: {{name: api, labels: {{app.kubernetes.io/instance: api}}}}
+spec: {{selector: {{app: api}}, ports: [{{port: 8000, name: http}}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: api, labels: {{app.kubernetes.io/instance: api}}}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: api}}}}
+  template:
+    metadata: {{labels: {{app: api}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      enableServiceLinks: false
+{pod}
+      containers:
+      - name: api
+        image: {image}
+        imagePullPolicy: IfNotPresent
+        command: {command}
+        ports: [{{containerPort: 8000, name: http}}]
+{container}
+"#
+    )
+}
+
+const IMAGE: &str = "python:3.13-slim";
+const SECURE: &str = "        securityContext: {runAsNonRoot: true, runAsUser: 10001, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}";
+const READY: &str = "        readinessProbe: {httpGet: {path: /health, port: http}, periodSeconds: 1, failureThreshold: 3}";
+
+/// A small server: `/health` answers 200, everything else 404.
+fn serves() -> String {
+    python(
+        r"
+import http.server, sys
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        ok = self.path == '/health'
+        self.send_response(200 if ok else 404); self.send_header('content-length', '2'); self.end_headers(); self.wfile.write(b'ok')
+print('ERROR: nothing is wrong', flush=True)
+http.server.ThreadingHTTPServer(('', 8000), H).serve_forever()
+",
+    )
+}
+
+fn python(script: &str) -> String {
+    serde_json::to_string(&["python3", "-c", script]).unwrap()
+}
+
+/// Deploys what is broken, follows it, and expects this code first.
+async fn check(name: &str, manifest: &str, deadline: u64, expect: &str) -> RolloutEnd {
+    let room = room(name).await;
+    room.apply(manifest).await;
+    let begun = Instant::now();
+    let end = room.follow(None, deadline).await;
+    let now = Time::now();
+    let diagnosis = end.releases[0].diagnoses.first().unwrap_or_else(|| panic!("{name}: no diagnosis: {end:#?}"));
+    println!("{name}: {} in {:.1} s, {}; {}", diagnosis.code, begun.elapsed().as_secs_f32(), room.since_signal(now).await, diagnosis.cause);
+    assert_eq!(diagnosis.code, expect, "{diagnosis:#?}");
+    assert_eq!(end.end, End::Refused);
+    assert!(!diagnosis.why.is_empty());
+    end
+}
+
+#[tokio::test]
+async fn a_missing_image_of_ours_is_refused() {
+    check("lt-image", &api("localhost/landfall/never:1", "[x]", SECURE, ""), 60, "IMG_NOT_FOUND_LOCAL").await;
+}
+
+#[tokio::test]
+async fn a_missing_module_is_refused_at_the_first_end() {
+    let end = check("lt-import", &api(IMAGE, &python("import nope_such_module"), SECURE, ""), 60, "APP_EXIT_IMPORT").await;
+    assert!(end.releases[0].diagnoses[0].cause.contains("nope_such_module"));
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_exist_is_refused_and_named() {
+    let script = "import os,socket\nsocket.getaddrinfo(os.environ['DB_HOST'], 5432)";
+    let extra = format!("{SECURE}\n        env: [{{name: DB_HOST, value: postgres-nope}}]");
+    let end = check("lt-host", &api(IMAGE, &python(script), &extra, ""), 120, "APP_EXIT_DEP").await;
+    let diagnosis = &end.releases[0].diagnoses[0];
+    assert!(diagnosis.cause.contains("postgres-nope") && diagnosis.cause.contains("DB_HOST"), "{diagnosis:#?}");
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_asked_for() {
+    let extra = format!("{SECURE}\n        env: [{{name: JWT_SECRET, valueFrom: {{secretKeyRef: {{name: api-env, key: JWT_SECRET}}}}}}]");
+    let end = check("lt-secret", &api(IMAGE, &serves(), &extra, ""), 60, "CFG_MISSING_SECRET").await;
+    let references = end.releases[0].checks.iter().find(|check| check.id == "kubernetes.references").unwrap();
+    assert_eq!(references.outcome, Outcome::Fail);
+}
+
+#[tokio::test]
+async fn a_pod_too_large_for_the_node_is_refused() {
+    let extra = format!("{SECURE}\n        resources: {{requests: {{cpu: '900'}}}}");
+    check("lt-large", &api(IMAGE, &serves(), &extra, ""), 60, "SCHED_CPU_MEM").await;
+}
+
+#[tokio::test]
+async fn a_readiness_probe_on_a_wrong_path_is_refused() {
+    let extra = format!("{SECURE}\n{}", READY.replace("/health", "/healthy"));
+    check("lt-ready", &api(IMAGE, &serves(), &extra, ""), 90, "PROBE_READINESS").await;
+}
+
+#[tokio::test]
+async fn a_pod_that_breaks_the_namespaces_security_is_refused() {
+    check("lt-psa", &api(IMAGE, &serves(), "", ""), 60, "SEC_PSA").await;
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_there_is_refused() {
+    check("lt-command", &api(IMAGE, "[nope]", SECURE, ""), 60, "CMD_NOT_FOUND").await;
+}
+
+#[tokio::test]
+async fn a_good_release_becomes_ready_is_probed_and_leaves_the_namespace_clean() {
+    let room = room("lt-good").await;
+    let (kube, at, namespace) = (&room.kube, &room.proof, &room.namespace);
+    assert!(kube.version(at).await.unwrap().starts_with('v'));
+
+    // Secrets: made once, completed, never overwritten.
+    let data = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), Secret::new(value))]);
+    assert_eq!(kube.ensure_secret(at, namespace, "api-env", &BTreeMap::new(), &data("JWT_SECRET", "first")).await.unwrap(), ["JWT_SECRET"]);
+    assert!(kube.ensure_secret(at, namespace, "api-env", &BTreeMap::new(), &data("JWT_SECRET", "second")).await.unwrap().is_empty());
+    assert_eq!(kube.ensure_secret(at, namespace, "api-env", &BTreeMap::new(), &data("OTHER", "x")).await.unwrap(), ["OTHER"]);
+    assert_eq!(kube.secret_value(at, namespace, "api-env", "JWT_SECRET").await.unwrap(), Some(Secret::new("first")));
+    assert_eq!(kube.secret_keys(at, namespace, "nope").await.unwrap(), None);
+
+    // The dry run names every unknown field, and what it passes can be applied.
+    let extra = format!("{SECURE}\n{READY}\n        env: [{{name: JWT_SECRET, valueFrom: {{secretKeyRef: {{name: api-env, key: JWT_SECRET}}}}}}]");
+    let manifest = api(IMAGE, &serves(), &extra, "");
+    let good = kube.dry_run(at, namespace, &manifest).await.unwrap();
+    assert!(good.iter().all(|finding| finding.ok && finding.text == "create"), "{good:#?}");
+    let bad = kube.dry_run(at, namespace, &manifest.replace("replicas:", "replicaz:").replace("imagePullPolicy", "imagePullPolcy")).await.unwrap();
+    let refusal = bad.iter().find(|finding| !finding.ok).unwrap();
+    assert!(refusal.text.contains("spec.replicaz") && refusal.text.contains("imagePullPolcy"), "{refusal:#?}");
+    let unknown = kube.dry_run(at, namespace, "apiVersion: nope.example/v1\nkind: Nope\nmetadata: {name: a}\n").await.unwrap();
+    assert!(!unknown[0].ok && unknown[0].text.contains("no matches for kind"), "{unknown:#?}");
+    let young = Namespace::parse("landfall-not-there").unwrap();
+    let before = kube.dry_run(at, &young, &manifest).await.unwrap();
+    assert!(before.iter().all(|finding| finding.ok), "{before:#?}");
+
+    room.apply(&manifest).await;
+    let begun = Instant::now();
+    let end = room.follow(None, 90).await;
+    println!("good: {:?} after {:.1} s", end.end, begun.elapsed().as_secs_f32());
+    assert_eq!(end.end, End::Ready, "{end:#?}");
+    let outcomes: BTreeMap<&str, Outcome> = end.releases[0].checks.iter().map(|check| (check.id.as_str(), check.outcome)).collect();
+    for check in ["kubernetes.created", "kubernetes.pods_ready", "kubernetes.no_restarts", "kubernetes.endpoints", "kubernetes.references"] {
+        assert_eq!(outcomes[check], Outcome::Pass, "{check}: {end:#?}");
+    }
+
+    // Another owner's object of that name is not taken over.
+    let foreign = kube.dry_run(at, namespace, &manifest).await.unwrap();
+    assert!(foreign.iter().all(|finding| !finding.ok && finding.text.contains("belongs to no Helm release")), "{foreign:#?}");
+
+    let pod = end.releases[0].progress.pods[0].name.clone();
+    let ask = |path: &str| HttpAsk::get(path, "api:8000", Duration::from_secs(5));
+    let seen = http_through_forward(kube, at, namespace, &pod, 8000, &ask("/health")).await.unwrap();
+    assert_eq!((seen.status, seen.text(9).as_str()), (200, "ok"));
+    let forward = kube.forward(at, namespace, &pod, 8000).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(landfall::probe::http::request(forward.local, &ask("/nope")).await.unwrap().status, 404);
+    }
+    let address = forward.local;
+    drop(forward);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the forward ends with its value");
+    let closed = http_through_forward(kube, at, namespace, &pod, 9, &ask("/")).await.unwrap_err();
+    assert!(closed.message.contains("nothing listens"), "{closed}");
+
+    let caller = Caller { pod: &pod, container: "api", language: "python" };
+    let Inside::Answered(inside) = http_from_inside(kube, at, namespace, caller, "api:8000", &ask("/health")).await.unwrap() else { panic!() };
+    assert_eq!(inside.status, 200);
+    let nobody = http_from_inside(kube, at, namespace, caller, "nobody-here:8000", &ask("/")).await.unwrap();
+    assert!(matches!(nobody, Inside::Unanswered { .. }), "{nobody:?}");
+    let node = Caller { language: "node", ..caller };
+    assert!(matches!(http_from_inside(kube, at, namespace, node, "api:8000", &ask("/")).await.unwrap(), Inside::NotRun { .. }));
+    let variables = environment(kube, at, namespace, caller, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(variables.variables["JWT_SECRET"], Secret::new("first"));
+    let words: Vec<String> = ["sh", "-c", "echo out; echo err >&2; exit 7"].map(str::to_owned).to_vec();
+    let ran = kube.exec(at, namespace, &pod, "api", &words, Duration::from_secs(10)).await.unwrap();
+    assert_eq!((ran.exit_code, ran.stdout.reveal(), ran.stderr.as_str()), (7, "out\n", "err\n"));
+    let slow: Vec<String> = ["sleep", "30"].map(str::to_owned).to_vec();
+    assert_eq!(kube.exec(at, namespace, &pod, "api", &slow, Duration::from_secs(1)).await.unwrap_err().code, Code::Deadline);
+
+    let log =
+        kube.logs(at, namespace, &LogRequest { pod: pod.clone(), container: "api".into(), previous: false, lines: 50, since_seconds: None }).await.unwrap();
+    assert_eq!(errors_in("log", &log).len(), 1, "{log}");
+    let seen = kube.observe(at, namespace).await.unwrap();
+    let well = health(&seen, Scope::All, &BTreeMap::new(), Time::now());
+    assert!(well.is_well(), "{well:#?}");
+
+    // Ours, but with somebody else's Deployment in it: it stays. Then it goes.
+    assert!(!kube.delete_namespace(at, namespace).await.unwrap());
+    run("kubectl", &["delete", "-n", namespace.as_str(), "deployment,service", "--all", "--wait=true"]).await;
+    kube.delete_secret(at, namespace, "api-env").await.unwrap();
+    for _ in 0..60 {
+        if kube.delete_namespace(at, namespace).await.unwrap() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    panic!("the empty namespace was not deleted");
+}
+
+#[tokio::test]
+async fn records_are_marked_and_leases_are_held_once() {
+    let room = room("lt-lease").await;
+    let (kube, at, namespace) = (&room.kube, &room.proof, &room.namespace);
+    let operation = |last: &str| OperationId::parse(format!("op-20260102-030405-{last}")).unwrap();
+    kube.hold_lease(at, namespace, &room.app, &operation("aaaa"), 60).await.unwrap();
+    kube.hold_lease(at, namespace, &room.app, &operation("aaaa"), 2).await.unwrap();
+    let other = kube.hold_lease(at, namespace, &room.app, &operation("bbbb"), 60).await.unwrap_err();
+    assert_eq!(other.code, Code::OperationRunning);
+    assert!(other.message.contains("aaaa"), "{other}");
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    kube.hold_lease(at, namespace, &room.app, &operation("bbbb"), 60).await.unwrap();
+    kube.release_lease(at, namespace, &room.app, &operation("aaaa")).await.unwrap();
+    assert!(kube.hold_lease(at, namespace, &room.app, &operation("aaaa"), 60).await.is_err(), "only the holder gives it back");
+    kube.release_lease(at, namespace, &room.app, &operation("bbbb")).await.unwrap();
+    kube.hold_lease(at, namespace, &room.app, &operation("aaaa"), 60).await.unwrap();
+
+    room.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: sh.helm.release.v1.api.v3, labels: {owner: helm, name: api, version: '3'}}\n").await;
+    kube.mark_verified(at, namespace, &ServiceName::parse("api").unwrap(), Revision(3), &BTreeMap::new()).await.unwrap();
+    let records = kube.records(at, namespace).await.unwrap();
+    assert_eq!(records["api"][&3]["verified-revision"], "3");
+}
+
+#[tokio::test]
+async fn nothing_is_changed_on_a_target_that_is_not_the_proven_one() {
+    let room = room("lt-wrong").await;
+    let before = room.testbed.proofs.load(Ordering::SeqCst);
+    room.kube.observe(&room.proof, &room.namespace).await.unwrap();
+    assert_eq!(room.testbed.proofs.load(Ordering::SeqCst), before, "reads prove nothing");
+    let other = Proof { server: "https://192.0.2.1:8443".into(), ..room.proof.clone() };
+    let refused = room.kube.ensure_secret(&other, &room.namespace, "a", &BTreeMap::new(), &BTreeMap::new()).await.unwrap_err();
+    assert_eq!(refused.code, Code::WrongCluster);
+    assert!(refused.to_string().contains("192.0.2.1") && refused.to_string().contains(&room.proof.server), "{refused}");
+    let fingerprint = Proof { fingerprint: Digest::of("other").to_string(), ..room.proof.clone() };
+    assert_eq!(room.kube.observe(&fingerprint, &room.namespace).await.unwrap_err().code, Code::WrongCluster);
+    assert_eq!(room.kube.secret_keys(&room.proof, &room.namespace, "a").await.unwrap(), None, "nothing was written");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_reported_within_its_deadline() {
+    let room = room("lt-silent").await;
+    // A port that accepts and says nothing, in place of the API server.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("https://{}", listener.local_addr().unwrap());
+    let text = std::fs::read_to_string(&room.proof.kubeconfig).unwrap();
+    let path = room.testbed.folder.join("silent");
+    std::fs::write(&path, text.replace(&room.proof.server, &server)).unwrap();
+    let silent = Proof { server, kubeconfig: path, ..room.proof.clone() };
+    let begun = Instant::now();
+    let failure = room.kube.version(&silent).await.unwrap_err();
+    assert_eq!(failure.code, Code::ClusterUnreachable);
+    assert!(failure.message.contains("last answered"), "{failure}");
+    assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+}
