@@ -129,7 +129,9 @@ impl Landfall {
             (Some(asked), _) => PathBuf::from(asked),
             (None, [only]) => only.clone(),
             (None, _) => {
-                return Err(Failure::new(Code::BadArgument, "workspace is missing").help("name the workspace's absolute path: {\"workspace\": \"/path/to/project\"}"));
+                return Err(
+                    Failure::new(Code::BadArgument, "workspace is missing").help("name the workspace's absolute path: {\"workspace\": \"/path/to/project\"}")
+                );
             }
         };
         let shown = crate::secret::plain(&asked.to_string_lossy(), 200);
@@ -137,20 +139,31 @@ impl Landfall {
             return Err(Failure::new(Code::BadArgument, format!("workspace {shown} is not an absolute path")).help("name the workspace's absolute path"));
         }
         let real = asked.canonicalize().map_err(|error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Failure::new(Code::WorkspaceUnreadable, format!("{shown} cannot be read")).cause(&error).help("give yourself read access to it, then call again"),
+            std::io::ErrorKind::PermissionDenied => Failure::new(Code::WorkspaceUnreadable, format!("{shown} cannot be read"))
+                .cause(&error)
+                .help("give yourself read access to it, then call again"),
             _ => Failure::new(Code::WorkspaceNotFound, format!("there is no folder {shown}")).cause(&error).help("name an existing folder"),
         })?;
         if !real.is_dir() {
             return Err(Failure::new(Code::WorkspaceNotFound, format!("{shown} is not a folder")).help("name the folder that holds the project"));
         }
-        std::fs::read_dir(&real).map_err(|error| Failure::new(Code::WorkspaceUnreadable, format!("{shown} cannot be read")).cause(&error).help("give yourself read access to it, then call again"))?;
+        std::fs::read_dir(&real).map_err(|error| {
+            Failure::new(Code::WorkspaceUnreadable, format!("{shown} cannot be read")).cause(&error).help("give yourself read access to it, then call again")
+        })?;
         let home = std::env::var_os("HOME").map(PathBuf::from).and_then(|home| home.canonicalize().ok());
         let roots: Vec<_> = self.setup.roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
-        let allowed = if self.setup.roots.is_empty() { real.parent().is_some() && Some(&real) != home.as_ref() } else { roots.iter().any(|root| real.starts_with(root)) };
+        let allowed =
+            if self.setup.roots.is_empty() { real.parent().is_some() && Some(&real) != home.as_ref() } else { roots.iter().any(|root| real.starts_with(root)) };
         if !allowed {
             let allowed: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
-            let why = if allowed.is_empty() { "`/` and the home folder itself are never taken as a workspace".to_owned() } else { format!("allowed roots: {}", allowed.join(", ")) };
-            return Err(Failure::new(Code::WorkspaceNotAllowed, format!("{shown} is not allowed as a workspace")).cause(why).help("name a project folder, or start the server with --root for its parent"));
+            let why = if allowed.is_empty() {
+                "`/` and the home folder itself are never taken as a workspace".to_owned()
+            } else {
+                format!("allowed roots: {}", allowed.join(", "))
+            };
+            return Err(Failure::new(Code::WorkspaceNotAllowed, format!("{shown} is not allowed as a workspace"))
+                .cause(why)
+                .help("name a project folder, or start the server with --root for its parent"));
         }
         Ok(real)
     }
@@ -175,11 +188,14 @@ impl Landfall {
             [] => {
                 let known: Vec<_> = profiles.iter().map(|profile| profile.name.as_str()).collect();
                 let known = if known.is_empty() { "no profile exists".to_owned() } else { format!("profiles that exist: {}", known.join(", ")) };
-                Err(Failure::new(Code::ClusterStopped, "no Minikube profile runs").cause(known).help("name one with \"profile\", and let deploy start it: \"start_cluster\": true"))
+                Err(Failure::new(Code::ClusterStopped, "no Minikube profile runs")
+                    .cause(known)
+                    .help("name one with \"profile\", and let deploy start it: \"start_cluster\": true"))
             }
             several => {
                 let names: Vec<_> = several.iter().map(|profile| profile.name.as_str()).collect();
-                Err(Failure::new(Code::ProfileAmbiguous, format!("several Minikube profiles run: {}", names.join(", "))).help("name one of them with \"profile\", or in landfall.toml: [cluster] profile"))
+                Err(Failure::new(Code::ProfileAmbiguous, format!("several Minikube profiles run: {}", names.join(", ")))
+                    .help("name one of them with \"profile\", or in landfall.toml: [cluster] profile"))
             }
         }
     }
@@ -198,7 +214,8 @@ impl Landfall {
         for service in &wanted.wishes.services {
             if survey.service(service.as_str()).is_none() {
                 let known: Vec<_> = survey.services.iter().map(|service| service.name.as_str()).collect();
-                return Err(Failure::new(Code::ServiceUnknown, format!("there is no service {service}")).help(format!("services of this workspace: {}", known.join(", "))));
+                return Err(Failure::new(Code::ServiceUnknown, format!("there is no service {service}"))
+                    .help(format!("services of this workspace: {}", known.join(", "))));
             }
         }
         let blueprint = blueprint::draw(&survey, &config, &app, &wanted.wishes)?;
@@ -219,7 +236,8 @@ impl Landfall {
             None => (false, BTreeMap::new(), History::default()),
         };
         let manifests = if wanted.through >= Through::Chart { self.manifests(&blueprint, &files, proof).await? } else { BTreeMap::new() };
-        let releases = blueprint.workloads.iter().map(|workload| (workload.name.clone(), release_step(&workload.name, manifests.get(&workload.name), &history))).collect();
+        let releases =
+            blueprint.workloads.iter().map(|workload| (workload.name.clone(), release_step(&workload.name, manifests.get(&workload.name), &history))).collect();
 
         let mut diff = String::new();
         let mut steps = BTreeMap::new();
@@ -273,7 +291,12 @@ impl Landfall {
 
     /// A target that does not run is started where the caller wants that; anything else that is wrong with it stays a failure.
     #[expect(clippy::type_complexity, reason = "a target and what to start, used in one place")]
-    fn start_of(&self, wanted: &Wanted, config: &Config, target: Result<Proof, Failure>) -> Result<(Result<Proof, Failure>, Option<(ProfileName, StartSpec)>), Failure> {
+    fn start_of(
+        &self,
+        wanted: &Wanted,
+        config: &Config,
+        target: Result<Proof, Failure>,
+    ) -> Result<(Result<Proof, Failure>, Option<(ProfileName, StartSpec)>), Failure> {
         let Err(failure) = &target else { return Ok((target, None)) };
         let startable = matches!(failure.code, Code::ClusterStopped | Code::ProfileNotFound);
         if !(wanted.start_cluster && startable) {
@@ -284,7 +307,13 @@ impl Landfall {
     }
 
     /// Input hash and tag of every image that is built, and whether the node has it.
-    async fn images(&self, workspace: &Path, blueprint: &Blueprint, files: &[RenderedFile], proof: Option<&Proof>) -> Result<BTreeMap<ServiceName, ImageStep>, Failure> {
+    async fn images(
+        &self,
+        workspace: &Path,
+        blueprint: &Blueprint,
+        files: &[RenderedFile],
+        proof: Option<&Proof>,
+    ) -> Result<BTreeMap<ServiceName, ImageStep>, Failure> {
         let mut steps = BTreeMap::new();
         for workload in &blueprint.workloads {
             let ImagePlan::Built { repository, .. } = &workload.image else { continue };
@@ -321,15 +350,21 @@ impl Landfall {
             return Err(Failure::new(Code::ClusterRefused, format!("namespace {namespace} is being deleted")).help("wait until it is gone, then call again"));
         }
         if !facts.ours {
-            return Err(Failure::new(Code::NamespaceNotOurs, format!("namespace {namespace} exists and was not made for this app"))
-                .help(format!("name another with \"namespace\", or label it yourself: kubectl label namespace {namespace} {}={}", labels::APP, blueprint.app)));
+            return Err(Failure::new(Code::NamespaceNotOurs, format!("namespace {namespace} exists and was not made for this app")).help(format!(
+                "name another with \"namespace\", or label it yourself: kubectl label namespace {namespace} {}={}",
+                labels::APP,
+                blueprint.app
+            )));
         }
         let history = History { records: self.world.cluster.records(proof, namespace).await? };
         for workload in &blueprint.workloads {
             let release = workload.name.as_str();
             if history.current(release).is_some() && history.label(release, labels::APP) != Some(blueprint.app.as_str()) {
-                return Err(Failure::new(Code::ReleaseNotOurs, format!("release {release} in namespace {namespace} was not installed by Landfall for {}", blueprint.app))
-                    .help("choose another namespace, or uninstall that release yourself"));
+                return Err(Failure::new(
+                    Code::ReleaseNotOurs,
+                    format!("release {release} in namespace {namespace} was not installed by Landfall for {}", blueprint.app),
+                )
+                .help("choose another namespace, or uninstall that release yourself"));
             }
         }
         let mut present = BTreeMap::new();
@@ -357,7 +392,9 @@ impl Landfall {
                 if said.ok {
                     return Ok((release, said.text));
                 }
-                Err(Failure::new(Code::RenderFailed, format!("chart of {release} does not render")).cause(said.text).help(format!("helm template {release} {} shows the place", chart_folder(&release))))
+                Err(Failure::new(Code::RenderFailed, format!("chart of {release} does not render"))
+                    .cause(said.text)
+                    .help(format!("helm template {release} {} shows the place", chart_folder(&release))))
             }
         };
         let all = blueprint.workloads.iter().map(|workload| render(workload.name.clone()));
@@ -457,7 +494,9 @@ fn settle(folders: &Folders, mut rendered: Vec<RenderedFile>, on_conflict: OnCon
                 OnConflict::Merge => {
                     let base = render::base(&folders.generated(), &file.path, &lock).unwrap_or_default();
                     file.text = render::three_way_merge(&base, &file.text, &theirs).map_err(|marked| {
-                        Failure::new(Code::FileConflict, format!("{} cannot be merged", file.path)).cause(crate::secret::plain(&marked, 400)).help("choose \"on_conflict\": \"keep\" or \"replace\", or merge it by hand")
+                        Failure::new(Code::FileConflict, format!("{} cannot be merged", file.path))
+                            .cause(crate::secret::plain(&marked, 400))
+                            .help("choose \"on_conflict\": \"keep\" or \"replace\", or merge it by hand")
                     })?;
                     action = if file.text == theirs { FileAction::Unchanged } else { FileAction::Update };
                 }

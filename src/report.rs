@@ -137,14 +137,28 @@ fn one_line(text: &str) -> String {
 fn readiness(material: &Material<'_>) -> Told {
     let survey = material.survey;
     let blockers: Vec<_> = survey.findings.iter().filter(|finding| finding.severity == crate::evidence::Severity::Blocker).collect();
-    let last = |stage: StageName| material.stories.iter().find_map(|story| story.state.verdicts.iter().rev().find(|(name, _)| *name == stage).map(|(_, verdict)| (story, *verdict)));
+    let last = |stage: StageName| {
+        material.stories.iter().find_map(|story| story.state.verdicts.iter().rev().find(|(name, _)| *name == stage).map(|(_, verdict)| (story, *verdict)))
+    };
     let verified = material.stories.iter().find_map(|story| story.state.verified.as_ref().map(|verified| (story, verified.0)));
     let mut rows: Vec<(bool, String)> = Vec::new();
-    rows.push((!survey.services.is_empty(), format!("services found: {}", survey.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", "))));
-    rows.push((blockers.is_empty(), if blockers.is_empty() { "no blocker in the survey".into() } else { format!("blockers: {}", blockers.iter().map(|finding| finding.code.as_str()).collect::<Vec<_>>().join(", ")) }));
+    rows.push((
+        !survey.services.is_empty(),
+        format!("services found: {}", survey.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ")),
+    ));
+    rows.push((
+        blockers.is_empty(),
+        if blockers.is_empty() {
+            "no blocker in the survey".into()
+        } else {
+            format!("blockers: {}", blockers.iter().map(|finding| finding.code.as_str()).collect::<Vec<_>>().join(", "))
+        },
+    ));
     for stage in [StageName::Containerize, StageName::Chart, StageName::Deploy, StageName::Validate] {
         rows.push(match last(stage) {
-            Some((story, verdict)) => (verdict == Verdict::Pass, format!("previous {}: {} in {}", stage.as_str(), journal::verdict_word(verdict), story.request.id)),
+            Some((story, verdict)) => {
+                (verdict == Verdict::Pass, format!("previous {}: {} in {}", stage.as_str(), journal::verdict_word(verdict), story.request.id))
+            }
             None => (false, format!("previous {}: never run", stage.as_str())),
         });
     }
@@ -160,7 +174,9 @@ fn readiness(material: &Material<'_>) -> Told {
     for (good, row) in &rows {
         let _ = writeln!(markdown, "- {} {row}", if *good { "✅" } else { "⚠️" });
     }
-    markdown.push_str("\nLocal readiness says that the app runs on this Minikube. It says nothing about load, backups, real certificates or a production cluster.\n");
+    markdown.push_str(
+        "\nLocal readiness says that the app runs on this Minikube. It says nothing about load, backups, real certificates or a production cluster.\n",
+    );
     let open = rows.iter().filter(|(good, _)| !good).count();
     Told {
         title: format!("Deployment readiness of {}", material.app),
@@ -188,7 +204,16 @@ fn health(material: &Material<'_>) -> Told {
         None => ("not looked at".to_owned(), Some(Verdict::Incomplete), Value::Null),
     };
     let not_run = if verdict == Some(Verdict::Incomplete) { vec![summary.clone()] } else { Vec::new() };
-    Told { title: format!("Cluster health of {}", material.app), summary, verdict, markdown, data, artifacts: Vec::new(), not_run, next: vec![("cluster_health".into(), "look again".into())] }
+    Told {
+        title: format!("Cluster health of {}", material.app),
+        summary,
+        verdict,
+        markdown,
+        data,
+        artifacts: Vec::new(),
+        not_run,
+        next: vec![("cluster_health".into(), "look again".into())],
+    }
 }
 
 fn health_section(health: &With<Healthy>) -> String {
@@ -197,7 +222,9 @@ fn health_section(health: &With<Healthy>) -> String {
         let _ = writeln!(text, "namespace {}", target.namespace.as_deref().unwrap_or("?"));
     }
     if let Some(counts) = &health.more.counts {
-        let line = |name: &str, count: crate::reply::OutOf| format!("- {} {name}: {}/{}\n", if count.ready == count.total && count.total > 0 { "✅" } else { "❌" }, count.ready, count.total);
+        let line = |name: &str, count: crate::reply::OutOf| {
+            format!("- {} {name}: {}/{}\n", if count.ready == count.total && count.total > 0 { "✅" } else { "❌" }, count.ready, count.total)
+        };
         text.push_str(&line("deployments ready", counts.deployments));
         text.push_str(&line("pods running", counts.pods));
         text.push_str(&line("services with endpoints", counts.services));
@@ -252,7 +279,8 @@ fn verdict(material: &Material<'_>) -> Told {
         Some(Err(failure)) => (Verdict::Incomplete, format!("not seen: {failure}")),
         None => (Verdict::Incomplete, "not looked at".to_owned()),
     };
-    let rolled_back = material.stories.iter().any(|story| story.state.verdicts.iter().any(|(stage, verdict)| *stage == StageName::Rollback && *verdict == Verdict::Pass));
+    let rolled_back =
+        material.stories.iter().any(|story| story.state.verdicts.iter().any(|(stage, verdict)| *stage == StageName::Rollback && *verdict == Verdict::Pass));
     let all = rows.iter().map(|row| row.1).chain(std::iter::once(running.0));
     let worst = all.fold(Verdict::Pass, |worst, next| match (worst, next) {
         (Verdict::Refused, _) | (_, Verdict::Refused) => Verdict::Refused,
@@ -278,7 +306,12 @@ fn verdict(material: &Material<'_>) -> Told {
         }
         None => markdown.push_str("- ⚠️ verified: no app revision yet\n"),
     }
-    let _ = writeln!(markdown, "- {} rollback: {}", if rolled_back { "✅" } else { "⚠️" }, if rolled_back { "done and validated afterwards" } else { "not tried on this app yet" });
+    let _ = writeln!(
+        markdown,
+        "- {} rollback: {}",
+        if rolled_back { "✅" } else { "⚠️" },
+        if rolled_back { "done and validated afterwards" } else { "not tried on this app yet" }
+    );
     if !not_run.is_empty() {
         markdown.push_str("\n**Not run, and why**\n");
         for line in not_run.iter().take(12) {
@@ -368,8 +401,16 @@ fn traceability(material: &Material<'_>) -> Told {
                         }
                         (None, true) => {
                             proven += 1;
-                            let told: Vec<_> = seen.iter().filter(|(_, _, check)| check.outcome == Outcome::Pass).map(|(_, gate, _)| gate.subject.clone()).collect();
-                            ("✅", format!("`{id}` passed for {} ({})", told.join(", "), seen.first().map(|(story, _, _)| story.request.id.to_string()).unwrap_or_default()))
+                            let told: Vec<_> =
+                                seen.iter().filter(|(_, _, check)| check.outcome == Outcome::Pass).map(|(_, gate, _)| gate.subject.clone()).collect();
+                            (
+                                "✅",
+                                format!(
+                                    "`{id}` passed for {} ({})",
+                                    told.join(", "),
+                                    seen.first().map(|(story, _, _)| story.request.id.to_string()).unwrap_or_default()
+                                ),
+                            )
                         }
                         (None, false) => {
                             open += 1;
@@ -383,7 +424,14 @@ fn traceability(material: &Material<'_>) -> Told {
                 (Some(false), "✅") => " — done, but not ticked",
                 (Some(_) | None, _) => "",
             };
-            let _ = writeln!(markdown, "- {symbol} **{}** {} — {told}{ticked} ({}:{})", requirement.id, one_line(&requirement.text), requirement.evidence.file, requirement.evidence.line);
+            let _ = writeln!(
+                markdown,
+                "- {symbol} **{}** {} — {told}{ticked} ({}:{})",
+                requirement.id,
+                one_line(&requirement.text),
+                requirement.evidence.file,
+                requirement.evidence.line
+            );
             rows.push(json!({ "id": requirement.id, "check": requirement.checkable, "told": told, "at": requirement.evidence }));
         }
     }
@@ -407,9 +455,25 @@ fn audit(material: &Material<'_>) -> Told {
     let mut rows = Vec::new();
     for story in material.stories {
         let approved = story.state.approved_by.as_deref().unwrap_or("no approval was needed");
-        let _ = writeln!(markdown, "\n## {} {} — {}\n\nplan {}, approved by: {approved}\n", story.request.tool, story.request.id, journal::state_word(story.state.operation), story.request.plan.as_deref().unwrap_or("none").chars().take(12).collect::<String>());
+        let _ = writeln!(
+            markdown,
+            "\n## {} {} — {}\n\nplan {}, approved by: {approved}\n",
+            story.request.tool,
+            story.request.id,
+            journal::state_word(story.state.operation),
+            story.request.plan.as_deref().unwrap_or("none").chars().take(12).collect::<String>()
+        );
         for record in &story.records {
-            if matches!(record.event, Event::EffectIntended { .. } | Event::EffectDone { .. } | Event::EffectFailed { .. } | Event::UndoDone { .. } | Event::UndoFailed { .. } | Event::RevisionVerified { .. } | Event::OperationEnded { .. }) {
+            if matches!(
+                record.event,
+                Event::EffectIntended { .. }
+                    | Event::EffectDone { .. }
+                    | Event::EffectFailed { .. }
+                    | Event::UndoDone { .. }
+                    | Event::UndoFailed { .. }
+                    | Event::RevisionVerified { .. }
+                    | Event::OperationEnded { .. }
+            ) {
                 let _ = writeln!(markdown, "- {} {}", record.at, one_line(&record.sentence()));
                 rows.push(json!({ "operation": story.request.id, "approved_by": approved, "record": record }));
             }
@@ -496,7 +560,16 @@ mod tests {
 
     #[test]
     fn a_page_escapes_what_it_shows() {
-        let told = Told { title: "<x>".into(), summary: String::new(), verdict: None, markdown: "# a <script>\n\n- `b<c>` **d**\n".into(), data: Value::Null, artifacts: vec![], not_run: vec![], next: vec![] };
+        let told = Told {
+            title: "<x>".into(),
+            summary: String::new(),
+            verdict: None,
+            markdown: "# a <script>\n\n- `b<c>` **d**\n".into(),
+            data: Value::Null,
+            artifacts: vec![],
+            not_run: vec![],
+            next: vec![],
+        };
         let page = page(&told);
         assert!(page.contains("<h1>a &lt;script&gt;</h1>") && page.contains("<li><code>b&lt;c&gt;</code> <b>d</b></li>"), "{page}");
         assert!(!page.contains("http://") && !page.contains("https://"), "a page asks for nothing from outside");

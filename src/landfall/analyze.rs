@@ -5,7 +5,7 @@ use crate::ask::{self, Detail, OnConflict, OnRefusal, Through};
 use crate::blueprint::Wishes;
 use crate::config::{Config, ValueSource};
 use crate::draft::{Draft, Wanted};
-use crate::evidence::{Finding, Severity};
+use crate::evidence::Severity;
 use crate::failure::{Code, Failure};
 use crate::names::{EnvName, EnvironmentName, ServiceName};
 use crate::plan::Plan;
@@ -107,10 +107,17 @@ impl Landfall {
         };
         if looked.is_empty() {
             for manifest in draft.manifests.values() {
-                for object in crate::policy::documents(manifest).unwrap_or_default().iter().filter(|object| object.pointer("/metadata/annotations/helm.sh~1hook").is_none()) {
+                for object in crate::policy::documents(manifest)
+                    .unwrap_or_default()
+                    .iter()
+                    .filter(|object| object.pointer("/metadata/annotations/helm.sh~1hook").is_none())
+                {
                     let name = crate::policy::object_name(object);
                     let (kind, name) = name.split_once('/').unwrap_or((&name, ""));
-                    changes.push((PlannedChange { kind: kind.to_owned(), action: "create".to_owned(), name: name.to_owned(), restarts: false, diff_uri: None }, String::new()));
+                    changes.push((
+                        PlannedChange { kind: kind.to_owned(), action: "create".to_owned(), name: name.to_owned(), restarts: false, diff_uri: None },
+                        String::new(),
+                    ));
                 }
             }
         }
@@ -118,7 +125,16 @@ impl Landfall {
             for finding in findings.unwrap_or_default() {
                 let (kind, name) = finding.object.split_once('/').unwrap_or((&finding.object, ""));
                 let restarts = matches!(kind, "Deployment" | "StatefulSet") && finding.text == "update" && finding.diff.contains("template");
-                changes.push((PlannedChange { kind: kind.to_owned(), action: if finding.ok { finding.text.clone() } else { format!("refused: {}", finding.text) }, name: name.to_owned(), restarts, diff_uri: None }, finding.diff));
+                changes.push((
+                    PlannedChange {
+                        kind: kind.to_owned(),
+                        action: if finding.ok { finding.text.clone() } else { format!("refused: {}", finding.text) },
+                        name: name.to_owned(),
+                        restarts,
+                        diff_uri: None,
+                    },
+                    finding.diff,
+                ));
             }
         }
         changes
@@ -157,7 +173,8 @@ fn commented_config(survey: &Survey, workspace: &Path) -> String {
             }
         }
     }
-    let secrets: std::collections::BTreeSet<_> = survey.services.iter().flat_map(|service| &service.env).filter(|read| read.secret).map(|read| read.name.as_str()).collect();
+    let secrets: std::collections::BTreeSet<_> =
+        survey.services.iter().flat_map(|service| &service.env).filter(|read| read.secret).map(|read| read.name.as_str()).collect();
     text.push_str("\n# Where secret values come from: env:VAR, file:PATH, file:PATH#KEY, secret:SECRET/KEY or generate. Never a value.\n[secrets]\n");
     for name in secrets {
         let _ = writeln!(text, "# {name} = \"env:{name}\"");
@@ -196,7 +213,9 @@ fn analysis(survey: Survey, detail: Detail) -> reply::Analysis {
 fn sub_folder(workspace: &Path, path: Option<&str>) -> Result<std::path::PathBuf, Failure> {
     let Some(path) = path.filter(|path| !path.is_empty() && *path != ".") else { return Ok(workspace.to_owned()) };
     let shown = crate::secret::plain(path, 200);
-    let real = workspace.join(path).canonicalize().map_err(|error| Failure::new(Code::WorkspaceNotFound, format!("there is no folder {shown} in the workspace")).cause(error).help("name a sub-folder of the workspace"))?;
+    let real = workspace.join(path).canonicalize().map_err(|error| {
+        Failure::new(Code::WorkspaceNotFound, format!("there is no folder {shown} in the workspace")).cause(error).help("name a sub-folder of the workspace")
+    })?;
     if real.starts_with(workspace) && real.is_dir() {
         Ok(real)
     } else {
@@ -215,13 +234,24 @@ pub(super) fn wishes(
     let secrets: BTreeMap<EnvName, ValueSource> = secrets.iter().map(|text| ValueSource::parse_named(text)).collect::<Result<_, _>>()?;
     let mut kinds = BTreeMap::new();
     for text in backing {
-        let good = text.split_once('=').filter(|(kind, how)| !kind.is_empty() && (*how == "in_cluster" || how.strip_prefix("url:").is_some_and(|name| EnvName::parse(name).is_ok())));
+        let good = text
+            .split_once('=')
+            .filter(|(kind, how)| !kind.is_empty() && (*how == "in_cluster" || how.strip_prefix("url:").is_some_and(|name| EnvName::parse(name).is_ok())));
         let Some((kind, how)) = good else {
-            return Err(Failure::new(Code::BadArgument, format!("backing {:?} is none of the known forms", crate::secret::plain(text, 80))).help("use postgres=in_cluster, or postgres=url:NAME with NAME among the secrets"));
+            return Err(Failure::new(Code::BadArgument, format!("backing {:?} is none of the known forms", crate::secret::plain(text, 80)))
+                .help("use postgres=in_cluster, or postgres=url:NAME with NAME among the secrets"));
         };
         kinds.insert(kind.to_owned(), how.to_owned());
     }
-    Ok(Wishes { namespace: namespace.cloned(), environment: environment.cloned(), services: services.to_vec(), secrets, backing: kinds, expose: None, build_values: BTreeMap::new() })
+    Ok(Wishes {
+        namespace: namespace.cloned(),
+        environment: environment.cloned(),
+        services: services.to_vec(),
+        secrets,
+        backing: kinds,
+        expose: None,
+        build_values: BTreeMap::new(),
+    })
 }
 
 /// minikube, prod and the one that is deployed.
@@ -305,7 +335,8 @@ fn planned_stages(draft: &Draft) -> Vec<PlannedStage> {
     let mut stages = Vec::new();
     for stage in crate::operation::stages(plan.through) {
         use crate::journal::StageName;
-        let changed = |charts: bool| draft.changes.iter().filter(move |change| change.path.starts_with("deploy/") == charts && change.action != FileAction::Unchanged);
+        let changed =
+            |charts: bool| draft.changes.iter().filter(move |change| change.path.starts_with("deploy/") == charts && change.action != FileAction::Unchanged);
         let effects: Vec<String> = match stage {
             StageName::Containerize => {
                 let files = changed(false).map(|change| format!("write {}", change.path));
@@ -314,7 +345,12 @@ fn planned_stages(draft: &Draft) -> Vec<PlannedStage> {
             }
             StageName::Chart => changed(true).take(12).map(|change| format!("write {}", change.path)).collect(),
             StageName::Deploy => plan.summary(),
-            StageName::Validate => vec!["HTTP from inside the cluster and through a forwarded port".into(), "environment of the running processes".into(), "MCP handshake, tools/list, tools/call".into(), "logs".into()],
+            StageName::Validate => vec![
+                "HTTP from inside the cluster and through a forwarded port".into(),
+                "environment of the running processes".into(),
+                "MCP handshake, tools/list, tools/call".into(),
+                "logs".into(),
+            ],
             StageName::Rollback => Vec::new(),
         };
         let needed = !effects.is_empty();
@@ -326,7 +362,8 @@ fn planned_stages(draft: &Draft) -> Vec<PlannedStage> {
 
 fn ways_back(plan: &Plan) -> Vec<WayBack> {
     let keeps = |release: &crate::names::ReleaseName| {
-        let claim = plan.blueprint.workload(release.as_str()).and_then(|workload| workload.storage.as_ref()).map(|_| format!("claim of {release} with its data"));
+        let claim =
+            plan.blueprint.workload(release.as_str()).and_then(|workload| workload.storage.as_ref()).map(|_| format!("claim of {release} with its data"));
         claim.into_iter().chain(std::iter::once("Secrets".to_owned())).collect::<Vec<_>>()
     };
     let releases = plan.releases.iter().filter(|(_, step)| !step.unchanged);
@@ -339,7 +376,13 @@ fn ways_back(plan: &Plan) -> Vec<WayBack> {
                 (Some(current), None) => format!("nowhere: revision {current} was never verified"),
             },
             keeps: keeps(release),
-            cannot_undo: plan.blueprint.workload(release.as_str()).and_then(|workload| workload.storage.as_ref()).map(|_| "rows that the new version writes".to_owned()).into_iter().collect(),
+            cannot_undo: plan
+                .blueprint
+                .workload(release.as_str())
+                .and_then(|workload| workload.storage.as_ref())
+                .map(|_| "rows that the new version writes".to_owned())
+                .into_iter()
+                .collect(),
         })
         .collect()
 }
@@ -369,7 +412,11 @@ fn next_after_plan(reply: &mut Reply, draft: &Draft, ask: &ask::PlanDeployment, 
         (Ok(_), _) => arguments.insert("plan".into(), json!(digest)),
         (Err(_), Some(_)) => arguments.insert("start_cluster".into(), json!(true)),
         (Err(failure), None) => {
-            reply.then("validate_env", json!({ "workspace": draft.folders.workspace.display().to_string(), "when": "before" }), &format!("no cluster yet: {failure}"));
+            reply.then(
+                "validate_env",
+                json!({ "workspace": draft.folders.workspace.display().to_string(), "when": "before" }),
+                &format!("no cluster yet: {failure}"),
+            );
             return;
         }
     };
@@ -388,9 +435,4 @@ pub(super) fn through_word(through: Through) -> &'static str {
 /// `1 image`, `2 images`.
 pub(super) fn counted(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
-}
-
-/// Findings that keep a workspace from being built.
-pub(super) fn blockers(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
-    findings.iter().filter(|finding| finding.severity == Severity::Blocker)
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// A rollback, decided: what each release goes back to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RollbackPlan {
+pub(super) struct RollbackPlan {
     pub app: AppName,
     pub namespace: Namespace,
     pub fingerprint: String,
@@ -74,7 +74,18 @@ impl Landfall {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one request, named at the call")]
-    fn request(&self, tool: &str, ask: Map<String, Value>, app: AppName, workspace: &Path, profile: Option<crate::names::ProfileName>, namespace: Option<Namespace>, digest: Option<&Digest>, approved_by: Option<String>, deadline_s: u32) -> Request {
+    fn request(
+        &self,
+        tool: &str,
+        ask: Map<String, Value>,
+        app: AppName,
+        workspace: &Path,
+        profile: Option<crate::names::ProfileName>,
+        namespace: Option<Namespace>,
+        digest: Option<&Digest>,
+        approved_by: Option<String>,
+        deadline_s: u32,
+    ) -> Request {
         let now = self.world.clock.now();
         Request {
             format: 1,
@@ -151,7 +162,11 @@ impl Landfall {
         if let Some(answer) = self.conflicts(&draft, "containerize", ask.on_conflict)? {
             return Ok(With::new(answer, reply::Containerized::default()));
         }
-        let approved = if draft.plan.unnoticed() { None } else { Some(self.consent(&config, approval_request("containerize", &draft)?, ask.approval.as_deref(), &bare)?) };
+        let approved = if draft.plan.unnoticed() {
+            None
+        } else {
+            Some(self.consent(&config, approval_request("containerize", &draft)?, ask.approval.as_deref(), &bare)?)
+        };
         let approved_by = match approved {
             Some(Consent::Answer(mut answer)) => {
                 answer.target = Some(target_of(&draft));
@@ -168,7 +183,17 @@ impl Landfall {
             return Err(failure.clone());
         }
         let digest = draft.plan.store(&folders.plans(), &draft.diff)?;
-        let request = self.request("containerize", bare, draft.app.clone(), &workspace, draft.plan.profile.clone(), Some(draft.blueprint.namespace.clone()), Some(&digest), approved_by, ask.deadline_s.unwrap_or(900));
+        let request = self.request(
+            "containerize",
+            bare,
+            draft.app.clone(),
+            &workspace,
+            draft.plan.profile.clone(),
+            Some(draft.blueprint.namespace.clone()),
+            Some(&digest),
+            approved_by,
+            ask.deadline_s.unwrap_or(900),
+        );
         let view = self.begin(&folders, request, Some(&draft), None).await?;
         let mut reply = running(view, "containerize");
         reply.target = Some(target_of(&draft));
@@ -203,7 +228,11 @@ impl Landfall {
         if let Some(answer) = self.conflicts(&draft, "generate_chart", ask.on_conflict)? {
             return Ok(With::new(answer, reply::Charted::default()));
         }
-        let approved = if draft.plan.unnoticed() { None } else { Some(self.consent(&config, approval_request("generate_chart", &draft)?, ask.approval.as_deref(), &bare)?) };
+        let approved = if draft.plan.unnoticed() {
+            None
+        } else {
+            Some(self.consent(&config, approval_request("generate_chart", &draft)?, ask.approval.as_deref(), &bare)?)
+        };
         let approved_by = match approved {
             Some(Consent::Answer(mut answer)) => {
                 answer.target = Some(target_of(&draft));
@@ -213,7 +242,17 @@ impl Landfall {
             None => None,
         };
         let digest = draft.plan.store(&folders.plans(), &draft.diff)?;
-        let request = self.request("generate_chart", bare, draft.app.clone(), &workspace, draft.plan.profile.clone(), Some(draft.blueprint.namespace.clone()), Some(&digest), approved_by, ask.deadline_s.unwrap_or(300));
+        let request = self.request(
+            "generate_chart",
+            bare,
+            draft.app.clone(),
+            &workspace,
+            draft.plan.profile.clone(),
+            Some(draft.blueprint.namespace.clone()),
+            Some(&digest),
+            approved_by,
+            ask.deadline_s.unwrap_or(300),
+        );
         let view = self.begin(&folders, request.clone(), Some(&draft), None).await?;
         let (view, result) = self.short_wait(&folders, &request, view, Duration::from_millis(1_500)).await;
         let mut reply = match result {
@@ -263,7 +302,8 @@ impl Landfall {
         let digest = draft.plan.digest()?;
         let target = target_of(&draft);
         if !draft.blueprint.values_needed.is_empty() && through >= Through::Deploy {
-            let mut reply = Reply::new(Status::ValueNeeded, format!("{} must be given before anything is deployed", counted(draft.blueprint.values_needed.len(), "value")));
+            let mut reply =
+                Reply::new(Status::ValueNeeded, format!("{} must be given before anything is deployed", counted(draft.blueprint.values_needed.len(), "value")));
             reply.values_needed.clone_from(&draft.blueprint.values_needed);
             reply.target = Some(target);
             let mut arguments = shown(&bare);
@@ -287,7 +327,8 @@ impl Landfall {
             let differences = planned.differences(&draft.plan);
             if planned.digest()? != digest || self.world.clock.now() > planned.expires_at {
                 let mut failure = Failure::new(Code::PlanStale, "the plan no longer fits what is there").help("plan_deployment makes a new one");
-                failure.causes = if differences.is_empty() { vec!["it is older than 15 minutes, or other arguments were given".to_owned()] } else { differences };
+                failure.causes =
+                    if differences.is_empty() { vec!["it is older than 15 minutes, or other arguments were given".to_owned()] } else { differences };
                 return Err(failure);
             }
         }
@@ -317,7 +358,17 @@ impl Landfall {
             }
         };
         draft.plan.store(&folders.plans(), &draft.diff)?;
-        let request = self.request("deploy", bare, draft.app.clone(), workspace, draft.plan.profile.clone(), Some(draft.blueprint.namespace.clone()), Some(&digest), approved_by, ask.deadline_s.unwrap_or(900));
+        let request = self.request(
+            "deploy",
+            bare,
+            draft.app.clone(),
+            workspace,
+            draft.plan.profile.clone(),
+            Some(draft.blueprint.namespace.clone()),
+            Some(&digest),
+            approved_by,
+            ask.deadline_s.unwrap_or(900),
+        );
         let view = self.begin(&folders, request, Some(&draft), None).await?;
         let mut reply = running(view, &format!("deploy through {}", through_word(through)));
         reply.target = Some(target);
@@ -394,7 +445,8 @@ impl Landfall {
         crate::stages::workspace::remember(folders, &ours)?;
         let digest = draft.plan.store(&folders.plans(), &draft.diff)?;
         let words = approved_by.map(|words| format!(", approved by {words}")).unwrap_or_default();
-        let summary = if written == 0 { "every file is as it shall be; nothing was written".to_owned() } else { format!("{} written{words}", counted(written, "file")) };
+        let summary =
+            if written == 0 { "every file is as it shall be; nothing was written".to_owned() } else { format!("{} written{words}", counted(written, "file")) };
         let mut reply = Reply::new(Status::Done, summary);
         reply.files = shown_files(draft, digest.short());
         reply.target = Some(target_of(draft));
@@ -426,20 +478,37 @@ impl Landfall {
         let impact = self.impact(&plan, &proof).await?;
         let text = serde_json::to_vec(&plan).map_err(|error| Failure::internal("digest a rollback").cause(error))?;
         let digest = Digest::of(&text);
-        let target = Target { app: app.to_string(), workspace: workspace.display().to_string(), profile: Some(profile.to_string()), namespace: Some(namespace.to_string()), environment: None };
+        let target = Target {
+            app: app.to_string(),
+            workspace: workspace.display().to_string(),
+            profile: Some(profile.to_string()),
+            namespace: Some(namespace.to_string()),
+            environment: None,
+        };
         let more = reply::RolledBack { impact: Some(impact.clone()), from: Some(plan.from.clone()), to: Some(plan.to.clone()), ..reply::RolledBack::default() };
         let mut summary: Vec<_> = plan
             .releases
             .iter()
             .map(|(release, to)| match to {
-                Some(to) => format!("roll {release} back from helm revision {} to {to}", plan.current.get(release).map_or_else(|| "none".to_owned(), ToString::to_string)),
+                Some(to) => format!(
+                    "roll {release} back from helm revision {} to {to}",
+                    plan.current.get(release).map_or_else(|| "none".to_owned(), ToString::to_string)
+                ),
                 None => format!("uninstall {release}; its claims and Secrets are kept"),
             })
             .collect();
         if !plan.verified {
             summary.push("the target was never verified".to_owned());
         }
-        let request = ApprovalRequest { tool: "rollback".into(), app: app.to_string(), workspace: workspace.clone(), digest: digest.clone(), summary, diff_uri: None, diff: impact.config.join("\n") };
+        let request = ApprovalRequest {
+            tool: "rollback".into(),
+            app: app.to_string(),
+            workspace: workspace.clone(),
+            digest: digest.clone(),
+            summary,
+            diff_uri: None,
+            diff: impact.config.join("\n"),
+        };
         let approved_by = match self.consent(&config, request, ask.approval.as_deref(), &bare)? {
             Consent::Answer(mut answer) => {
                 answer.target = Some(target);
@@ -479,7 +548,13 @@ impl Landfall {
     }
 
     /// Waits a little for an operation that is usually quick.
-    pub(super) async fn short_wait(&self, folders: &Folders, request: &Request, mut view: OperationView, patience: Duration) -> (OperationView, Option<(Reply, Map<String, Value>)>) {
+    pub(super) async fn short_wait(
+        &self,
+        folders: &Folders,
+        request: &Request,
+        mut view: OperationView,
+        patience: Duration,
+    ) -> (OperationView, Option<(Reply, Map<String, Value>)>) {
         let until = std::time::Instant::now() + patience;
         while std::time::Instant::now() < until && !view.state.settled() {
             tokio::time::sleep(Duration::from_millis(40)).await;
@@ -530,7 +605,10 @@ fn sources_of(draft: &Draft) -> BTreeMap<EnvName, ValueSource> {
 
 fn without_cluster(sources: &BTreeMap<EnvName, ValueSource>) -> Result<BTreeMap<EnvName, ValueSource>, Failure> {
     match sources.iter().find(|(_, source)| matches!(source, ValueSource::Secret(..) | ValueSource::Generate)) {
-        Some((name, _)) => Err(Failure::new(Code::ValueSourceInvalid, format!("build secret {name} must come from this machine")).help("use env:VAR, file:PATH or file:PATH#KEY")),
+        Some((name, _)) => {
+            Err(Failure::new(Code::ValueSourceInvalid, format!("build secret {name} must come from this machine"))
+                .help("use env:VAR, file:PATH or file:PATH#KEY"))
+        }
         None => Ok(sources.clone()),
     }
 }
@@ -543,7 +621,8 @@ fn build_values(values: &[String]) -> Result<BTreeMap<String, String>, Failure> 
         };
         let name = EnvName::parse(name)?;
         if crate::secret::secret_name(name.as_str()) || crate::secret::looks_secret(value) {
-            return Err(Failure::new(Code::BadArgument, format!("build value {name} looks secret; build arguments stay in the image's history")).help("use build_secrets, which mounts it for one step only"));
+            return Err(Failure::new(Code::BadArgument, format!("build value {name} looks secret; build arguments stay in the image's history"))
+                .help("use build_secrets, which mounts it for one step only"));
         }
         parsed.insert(name.to_string(), value.to_owned());
     }
@@ -599,7 +678,8 @@ fn rollback_plan(ask: &ask::Rollback, app: &AppName, namespace: &Namespace, proo
     }
     for service in &ask.services {
         if !current.contains_key(service) {
-            return Err(Failure::new(Code::ServiceUnknown, format!("there is no release {service} in namespace {namespace}")).help("cluster_health lists what is deployed"));
+            return Err(Failure::new(Code::ServiceUnknown, format!("there is no release {service} in namespace {namespace}"))
+                .help("cluster_health lists what is deployed"));
         }
     }
     let running = history.records.keys().filter_map(|release| history.label(release, labels::APP_REVISION)?.parse::<u32>().ok()).max().unwrap_or(0);
@@ -619,11 +699,13 @@ fn rollback_plan(ask: &ask::Rollback, app: &AppName, namespace: &Namespace, proo
         named => {
             let n = named.strip_prefix('r').and_then(|n| n.parse::<u32>().ok()).filter(|n| (1..=running).contains(n));
             let Some(n) = n else {
-                return Err(Failure::new(Code::BadArgument, format!("{} is no app revision", crate::secret::plain(named, 40))).help(format!("use last_verified, uninstalled, or r1 to r{running}")));
+                return Err(Failure::new(Code::BadArgument, format!("{} is no app revision", crate::secret::plain(named, 40)))
+                    .help(format!("use last_verified, uninstalled, or r1 to r{running}")));
             };
             let map = history.at(n);
             if !is_verified(&map) && !ask.allow_unverified {
-                return Err(Failure::new(Code::NoVerifiedRevision, format!("app revision r{n} was never verified")).help("add \"allow_unverified\": true if you want exactly this one"));
+                return Err(Failure::new(Code::NoVerifiedRevision, format!("app revision r{n} was never verified"))
+                    .help("add \"allow_unverified\": true if you want exactly this one"));
             }
             (format!("r{n}"), Some(map))
         }
@@ -655,7 +737,11 @@ fn rollback_plan(ask: &ask::Rollback, app: &AppName, namespace: &Namespace, proo
         namespace: namespace.clone(),
         fingerprint: proof.fingerprint.clone(),
         from: format!("r{running}"),
-        to: if ask.services.is_empty() { to } else { format!("mixed: {} at {to}", ask.services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")) },
+        to: if ask.services.is_empty() {
+            to
+        } else {
+            format!("mixed: {} at {to}", ask.services.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        },
         releases,
         current,
         verified,

@@ -57,7 +57,8 @@ impl Landfall {
     /// validate_env.
     pub async fn validate(&self, ask: &ask::ValidateEnv) -> Result<With<reply::Validated>, Failure> {
         let workspace = self.workspace(ask.workspace.as_deref())?;
-        let before_only = ask.when == When::Before || ask.checks.iter().any(|group| matches!(group, CheckGroup::Tools | CheckGroup::Cluster | CheckGroup::Resources | CheckGroup::Values));
+        let before_only = ask.when == When::Before
+            || ask.checks.iter().any(|group| matches!(group, CheckGroup::Tools | CheckGroup::Cluster | CheckGroup::Resources | CheckGroup::Values));
         if before_only {
             return self.validate_before(&workspace, ask).await;
         }
@@ -82,7 +83,13 @@ impl Landfall {
             return Err(Failure::new(Code::NotDeployed, format!("nothing of {} is in namespace {}", place.app, place.namespace)).help("deploy it first"));
         }
         if ask.smoke == SmokeMode::Writing {
-            let writes: Vec<_> = place.config.smoke.iter().filter(|smoke| smoke.writes).map(|smoke| format!("smoke request {} writes to {}", smoke.name, smoke.service)).collect();
+            let writes: Vec<_> = place
+                .config
+                .smoke
+                .iter()
+                .filter(|smoke| smoke.writes)
+                .map(|smoke| format!("smoke request {} writes to {}", smoke.name, smoke.service))
+                .collect();
             if let Some(reply) = self.ask_to_write("validate_env", &place, &bare, writes, ask.approval.as_deref())? {
                 return Ok(With::new(reply, reply::Validated::default()));
             }
@@ -96,7 +103,8 @@ impl Landfall {
     pub async fn verify_mcp(&self, ask: &ask::VerifyMcp) -> Result<With<reply::Verified>, Failure> {
         let workspace = self.workspace(ask.workspace.as_deref())?;
         if ask.chat_path == ask::ChatPath::Prove {
-            return Err(Failure::new(Code::NotSupported, "proving the way from a chat message to a changed row is not possible yet").help("leave chat_path out; the handshake, the tools and their calls are proven"));
+            return Err(Failure::new(Code::NotSupported, "proving the way from a chat message to a changed row is not possible yet")
+                .help("leave chat_path out; the handshake, the tools and their calls are proven"));
         }
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
@@ -136,7 +144,15 @@ impl Landfall {
                 Redeemed::Declined => Some(Reply::new(Status::Declined, "declined; nothing was written")),
             });
         }
-        let request = ApprovalRequest { tool: tool.to_owned(), app: place.app.to_string(), workspace: place.workspace.clone(), digest, summary, diff_uri: None, diff: String::new() };
+        let request = ApprovalRequest {
+            tool: tool.to_owned(),
+            app: place.app.to_string(),
+            workspace: place.workspace.clone(),
+            digest,
+            summary,
+            diff_uri: None,
+            diff: String::new(),
+        };
         let approval = self.approvals().ask(request, mode)?;
         let mut reply = Reply::new(Status::ApprovalNeeded, format!("{tool} would write: approval is needed"));
         let mut arguments = super::changes::shown(bare);
@@ -212,8 +228,21 @@ impl Landfall {
         if wants(CheckGroup::Cluster) {
             let probed = "proof that the target is a live local Minikube";
             checks.push(match &proof {
-                Ok(proof) => Check::pass("before.cluster", probed, Evidence::new(Source::Probe, proof.server.clone(), &format!("{} comparisons hold; CA {}", proof.checks.len(), proof.fingerprint.chars().take(12).collect::<String>()))),
-                Err(failure) => Check::fail("before.cluster", probed, format!("{}; {}", failure.message, failure.help), failure.causes.iter().map(|cause| Evidence::new(Source::Probe, failure.code.as_str(), cause)).collect()),
+                Ok(proof) => Check::pass(
+                    "before.cluster",
+                    probed,
+                    Evidence::new(
+                        Source::Probe,
+                        proof.server.clone(),
+                        &format!("{} comparisons hold; CA {}", proof.checks.len(), proof.fingerprint.chars().take(12).collect::<String>()),
+                    ),
+                ),
+                Err(failure) => Check::fail(
+                    "before.cluster",
+                    probed,
+                    format!("{}; {}", failure.message, failure.help),
+                    failure.causes.iter().map(|cause| Evidence::new(Source::Probe, failure.code.as_str(), cause)).collect(),
+                ),
             });
         }
         if let Ok(proof) = &proof {
@@ -234,7 +263,11 @@ impl Landfall {
         let profile = proof.as_ref().ok().map(|proof| proof.profile.name.to_string());
         reply.target = Some(Target { app: app.to_string(), workspace: workspace.display().to_string(), profile, namespace: None, environment: None });
         let place = json!({ "workspace": workspace.display().to_string() });
-        reply.then("plan_deployment", place, if verdict == Verdict::Pass { "everything is there: plan the deployment" } else { "the plan shows what else is missing" });
+        reply.then(
+            "plan_deployment",
+            place,
+            if verdict == Verdict::Pass { "everything is there: plan the deployment" } else { "the plan shows what else is missing" },
+        );
         Ok(With::new(reply, validated))
     }
 
@@ -256,7 +289,11 @@ impl Landfall {
                         format!("{}: {} CPU, {} memory", node.metadata.name.as_deref().unwrap_or("?"), of("cpu"), of("memory"))
                     })
                     .collect();
-                if told.is_empty() { Check::not_run("before.resources", probed, "no node was seen") } else { Check::pass("before.resources", probed, Evidence::new(Source::Object, "Node .status.allocatable", &told.join("; "))) }
+                if told.is_empty() {
+                    Check::not_run("before.resources", probed, "no node was seen")
+                } else {
+                    Check::pass("before.resources", probed, Evidence::new(Source::Object, "Node .status.allocatable", &told.join("; ")))
+                }
             }
             Err(failure) => Check::not_run("before.resources", probed, failure.to_string()),
         }
@@ -269,7 +306,9 @@ impl Landfall {
             crate::blueprint::draw(&survey, config, app, &super::changes::no_wishes(namespace))
         };
         match drawn.await {
-            Ok(blueprint) if blueprint.values_needed.is_empty() => Check::pass("before.values", probed, Evidence::new(Source::File, "survey and landfall.toml", "every required variable has a value or a source")),
+            Ok(blueprint) if blueprint.values_needed.is_empty() => {
+                Check::pass("before.values", probed, Evidence::new(Source::File, "survey and landfall.toml", "every required variable has a value or a source"))
+            }
             Ok(blueprint) => {
                 let names: Vec<_> = blueprint.values_needed.iter().map(|needed| needed.name.as_str()).collect();
                 Check::not_run("before.values", probed, format!("deploy will ask for: {}", names.join(", "))).optional()
@@ -287,15 +326,27 @@ impl Landfall {
         if let Some(only) = only
             && history.current(only).is_none()
         {
-            return Err(Failure::new(Code::ServiceUnknown, format!("no release {only} is in namespace {}", place.namespace)).help("cluster_health without a service lists what is deployed"));
+            return Err(Failure::new(Code::ServiceUnknown, format!("no release {only} is in namespace {}", place.namespace))
+                .help("cluster_health without a service lists what is deployed"));
         }
-        let releases: Vec<_> = history.records.keys().filter(|release| only.is_none_or(|only| *release == only)).filter_map(|release| ServiceName::parse(release.clone()).ok()).collect();
+        let releases: Vec<_> = history
+            .records
+            .keys()
+            .filter(|release| only.is_none_or(|only| *release == only))
+            .filter_map(|release| ServiceName::parse(release.clone()).ok())
+            .collect();
         let now = self.world.clock.now();
         let scope = || crate::rollout::Scope::Releases(&releases);
         let first = crate::rollout::health(&observed, scope(), &crate::rollout::Logs::new(), now);
-        let health = if first.unhealthy.is_empty() { first } else { crate::rollout::health(&observed, scope(), &self.tails(&place, &observed, &releases).await, now) };
+        let health =
+            if first.unhealthy.is_empty() { first } else { crate::rollout::health(&observed, scope(), &self.tails(&place, &observed, &releases).await, now) };
         let lines = ask.logs.unwrap_or(0).min(200);
-        let mut more = reply::Healthy { counts: Some(counts_of(&health.counts)), warnings: health.warnings, objects: health.unhealthy.into_iter().map(|bad| reply::ObjectView { object: bad.object, state: bad.state }).collect(), ..reply::Healthy::default() };
+        let mut more = reply::Healthy {
+            counts: Some(counts_of(&health.counts)),
+            warnings: health.warnings,
+            objects: health.unhealthy.into_iter().map(|bad| reply::ObjectView { object: bad.object, state: bad.state }).collect(),
+            ..reply::Healthy::default()
+        };
         if lines > 0 {
             more.logs = self.read_logs(&place, &observed, only, i64::from(lines), false).await?;
         }
@@ -346,12 +397,26 @@ impl Landfall {
     /// The last lines of containers that are not well, to find out why: of the ended run where one has ended.
     async fn tails(&self, place: &Place, observed: &Observed, releases: &[ServiceName]) -> crate::rollout::Logs {
         let mut logs = crate::rollout::Logs::new();
-        for pod in pods_of(observed, None).into_iter().filter(|pod| !is_ready(pod) && releases.iter().any(|release| instance_of(pod) == Some(release.as_str()))).take(10) {
+        for pod in pods_of(observed, None)
+            .into_iter()
+            .filter(|pod| !is_ready(pod) && releases.iter().any(|release| instance_of(pod) == Some(release.as_str())))
+            .take(10)
+        {
             let Some(name) = pod.metadata.name.clone() else { continue };
             for status in pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()) {
                 let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
-                let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref()).or_else(|| status.last_state.as_ref().and_then(|state| state.terminated.as_ref()));
-                let request = LogRequest { pod: name.clone(), container: status.name.clone(), previous: running && status.restart_count > 0, lines: 200, since_seconds: None };
+                let ended = status
+                    .state
+                    .as_ref()
+                    .and_then(|state| state.terminated.as_ref())
+                    .or_else(|| status.last_state.as_ref().and_then(|state| state.terminated.as_ref()));
+                let request = LogRequest {
+                    pod: name.clone(),
+                    container: status.name.clone(),
+                    previous: running && status.restart_count > 0,
+                    lines: 200,
+                    since_seconds: None,
+                };
                 if let Ok(text) = self.world.cluster.logs(&place.proof, &place.namespace, &request).await {
                     let run = ended.and_then(|ended| ended.container_id.clone());
                     logs.insert((name.clone(), status.name.clone()), crate::rollout::LogTail { text, run });
@@ -372,7 +437,10 @@ impl Landfall {
             .find(|known| known.metadata.name.as_deref() == Some(service.as_str()))
             .and_then(|known| known.spec.as_ref()?.ports.as_ref()?.first().map(|port| port.port))
             .and_then(|port| u16::try_from(port).ok())
-            .ok_or_else(|| Failure::new(Code::NotDeployed, format!("there is no Service {service} in namespace {}", place.namespace)).help("landfall status lists what is deployed"))?;
+            .ok_or_else(|| {
+                Failure::new(Code::NotDeployed, format!("there is no Service {service} in namespace {}", place.namespace))
+                    .help("landfall status lists what is deployed")
+            })?;
         let pod = pods_of(&observed, Some(service.as_str())).into_iter().find(|pod| is_ready(pod)).and_then(|pod| pod.metadata.name.clone());
         let pod = pod.ok_or_else(|| Failure::new(Code::NotDeployed, format!("{service} has no ready pod")).help("landfall status says why"))?;
         let forward = self.world.cluster.forward(&place.proof, &place.namespace, &pod, port).await?;
@@ -406,10 +474,17 @@ impl Landfall {
         let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
         let facts = self.world.cluster.namespace(&place.proof, &place.namespace).await?;
         if !facts.is_some_and(|facts| facts.ours) {
-            return Err(Failure::new(Code::NamespaceNotOurs, format!("namespace {} was not made by Landfall", place.namespace)).help("delete its data yourself"));
+            return Err(
+                Failure::new(Code::NamespaceNotOurs, format!("namespace {} was not made by Landfall", place.namespace)).help("delete its data yourself")
+            );
         }
         let history = History { records: self.world.cluster.records(&place.proof, &place.namespace).await? };
-        if history.records.values().flat_map(|records| records.values().next_back()).any(|labels| labels.get("status").is_some_and(|status| status == "deployed")) {
+        if history
+            .records
+            .values()
+            .flat_map(|records| records.values().next_back())
+            .any(|labels| labels.get("status").is_some_and(|status| status == "deployed"))
+        {
             return Err(Failure::new(Code::BadArgument, format!("{} is still installed", place.app)).help("landfall down uninstalls it first"));
         }
         let mut gone = self.world.cluster.delete_claims(&place.proof, &place.namespace).await?;
@@ -436,7 +511,8 @@ impl Landfall {
 }
 
 fn busy(request: &Request) -> Failure {
-    Failure::new(Code::OperationRunning, format!("{} {} runs on this app", request.tool, request.id)).help(format!("wait for it: operation_status {{\"operation\": \"{}\"}}", request.id))
+    Failure::new(Code::OperationRunning, format!("{} {} runs on this app", request.tool, request.id))
+        .help(format!("wait for it: operation_status {{\"operation\": \"{}\"}}", request.id))
 }
 
 fn instance_of(pod: &Pod) -> Option<&str> {
@@ -464,7 +540,10 @@ fn nodes_of(observed: &Observed) -> Vec<reply::ObjectView> {
         for condition in node.status.iter().flat_map(|status| status.conditions.iter().flatten()) {
             let bad = if condition.type_ == "Ready" { condition.status != "True" } else { condition.status == "True" };
             if bad {
-                views.push(reply::ObjectView { object: format!("Node/{name}"), state: format!("{} is {}: {}", condition.type_, condition.status, condition.message.as_deref().unwrap_or("")) });
+                views.push(reply::ObjectView {
+                    object: format!("Node/{name}"),
+                    state: format!("{} is {}: {}", condition.type_, condition.status, condition.message.as_deref().unwrap_or("")),
+                });
             }
         }
     }

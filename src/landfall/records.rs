@@ -20,7 +20,9 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let id = match asked {
             Some(id) => id.clone(),
-            None => operation::list(&folders).into_iter().next().ok_or_else(|| Failure::new(Code::OperationNotFound, "no operation was ever begun in this workspace").help("deploy, containerize or generate_chart begins one"))?,
+            None => operation::list(&folders).into_iter().next().ok_or_else(|| {
+                Failure::new(Code::OperationNotFound, "no operation was ever begun in this workspace").help("deploy, containerize or generate_chart begins one")
+            })?,
         };
         let request = operation::request(&folders, &id)?;
         Ok((folders, request))
@@ -51,7 +53,11 @@ impl Landfall {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let (view, _) = operation::look(&folders, &request)?;
-        let events: Vec<_> = records.iter().filter(|record| record.n > after).map(|record| EventView { n: record.n, at: record.at, text: crate::secret::plain(&record.sentence(), 240) }).collect();
+        let events: Vec<_> = records
+            .iter()
+            .filter(|record| record.n > after)
+            .map(|record| EventView { n: record.n, at: record.at, text: crate::secret::plain(&record.sentence(), 240) })
+            .collect();
         let events = events.get(events.len().saturating_sub(30)..).unwrap_or_default().to_vec();
         if view.state.settled()
             && let Some((mut reply, more)) = self.settled_reply(&folders, &request)
@@ -82,14 +88,24 @@ impl Landfall {
         let verdict = match view.state {
             OperationState::Succeeded => Verdict::Pass,
             OperationState::Refused | OperationState::Failed | OperationState::Stuck => Verdict::Refused,
-            OperationState::Cancelled | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack | OperationState::Interrupted => Verdict::Incomplete,
+            OperationState::Cancelled
+            | OperationState::Running
+            | OperationState::Paused
+            | OperationState::Cancelling
+            | OperationState::RollingBack
+            | OperationState::Interrupted => Verdict::Incomplete,
         };
         let mut reply = Reply::new(Status::Done, state.summary.clone());
         reply.verdict = Some(judged(&state, verdict));
         reply.gates = shown_gates(&state);
         reply.diagnoses = state.diagnoses.iter().take(20).cloned().collect();
         reply.seen_at = Some(state.updated_at);
-        reply.resources.push(ResourceLink { uri: format!("landfall://operation/{}/journal", request.id), title: "every event of the operation".into(), mime: "application/jsonl".into(), bytes: None });
+        reply.resources.push(ResourceLink {
+            uri: format!("landfall://operation/{}/journal", request.id),
+            title: "every event of the operation".into(),
+            mime: "application/jsonl".into(),
+            bytes: None,
+        });
         let place = place_of(request);
         match view.state {
             OperationState::Succeeded if request.tool == "containerize" => reply.then("generate_chart", place, "write and judge the charts"),
@@ -99,7 +115,14 @@ impl Landfall {
                 reply.then("cluster_health", place, "see what runs now");
             }
             OperationState::Stuck => reply.then("cluster_health", place, "a person is needed: see what is in the cluster"),
-            OperationState::Refused | OperationState::Failed | OperationState::Cancelled | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack | OperationState::Interrupted => {
+            OperationState::Refused
+            | OperationState::Failed
+            | OperationState::Cancelled
+            | OperationState::Running
+            | OperationState::Paused
+            | OperationState::Cancelling
+            | OperationState::RollingBack
+            | OperationState::Interrupted => {
                 reply.then(&request.tool, Value::Object(super::changes::shown(&request.ask)), "again, after what failed was mended");
             }
         }
@@ -113,11 +136,13 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let request = match &ask.operation {
             Some(id) => operation::request(&folders, id)?,
-            None => operation::running(&folders).ok_or_else(|| Failure::new(Code::OperationNotFound, "no operation runs in this workspace").help("operation_status shows the newest"))?,
+            None => operation::running(&folders)
+                .ok_or_else(|| Failure::new(Code::OperationNotFound, "no operation runs in this workspace").help("operation_status shows the newest"))?,
         };
         let (view, _) = operation::look(&folders, &request)?;
         if view.state.settled() {
-            return Err(Failure::new(Code::OperationSettled, format!("{} has ended: {}", request.id, journal::state_word(view.state))).help("rollback takes back what it deployed"));
+            return Err(Failure::new(Code::OperationSettled, format!("{} has ended: {}", request.id, journal::state_word(view.state)))
+                .help("rollback takes back what it deployed"));
         }
         operation::cancel(&folders, &request.id, ask.undo)?;
         if view.state == OperationState::Interrupted {
@@ -132,7 +157,10 @@ impl Landfall {
         }
         let state = State::of(&journal::read(&folders.operation(&request.id))?);
         let settled = now.state.settled();
-        let mut reply = Reply::new(if settled { Status::Done } else { Status::Running }, if settled { format!("{} is {}", request.id, journal::state_word(now.state)) } else { format!("{} is being cancelled", request.id) });
+        let mut reply = Reply::new(
+            if settled { Status::Done } else { Status::Running },
+            if settled { format!("{} is {}", request.id, journal::state_word(now.state)) } else { format!("{} is being cancelled", request.id) },
+        );
         reply.then("operation_status", json!({ "operation": request.id }), "see what was taken back");
         reply.operation = Some(now);
         reply.target = Some(target_of(&request));
@@ -145,7 +173,10 @@ impl Landfall {
     pub async fn operations(&self, workspace: Option<&str>) -> Result<Vec<OperationView>, Failure> {
         let workspace = self.workspace(workspace)?;
         let folders = self.folders(&workspace);
-        let views = operation::list(&folders).into_iter().filter_map(|id| operation::request(&folders, &id).ok()).filter_map(|request| operation::look(&folders, &request).ok());
+        let views = operation::list(&folders)
+            .into_iter()
+            .filter_map(|id| operation::request(&folders, &id).ok())
+            .filter_map(|request| operation::look(&folders, &request).ok());
         Ok(views.map(|(view, _)| view).collect())
     }
 
@@ -158,7 +189,9 @@ impl Landfall {
                 operation::launch(&self.setup.program, &folders, id).await?;
                 operation::look(&folders, &request).map(|(view, _)| view)
             }
-            state if state.settled() => Err(Failure::new(Code::OperationSettled, format!("{id} has ended: {}", journal::state_word(state))).help("begin a new one")),
+            state if state.settled() => {
+                Err(Failure::new(Code::OperationSettled, format!("{id} has ended: {}", journal::state_word(state))).help("begin a new one"))
+            }
             _ => Ok(view),
         }
     }
@@ -173,7 +206,12 @@ impl Landfall {
         let stories = crate::report::stories(&folders, ask.operation.as_ref())?;
         let health = match ask.kind {
             ReportKind::Health | ReportKind::Verdict => {
-                let ask = ask::ClusterHealth { workspace: Some(workspace.display().to_string()), profile: ask.profile.clone(), namespace: ask.namespace.clone(), ..ask::ClusterHealth::default() };
+                let ask = ask::ClusterHealth {
+                    workspace: Some(workspace.display().to_string()),
+                    profile: ask.profile.clone(),
+                    namespace: ask.namespace.clone(),
+                    ..ask::ClusterHealth::default()
+                };
                 Some(self.health(&ask).await)
             }
             ReportKind::Readiness | ReportKind::Traceability | ReportKind::Audit => None,
@@ -191,7 +229,12 @@ impl Landfall {
             let folder = folders.operation(&story.request.id);
             let name = format!("report-{}.{extension}", crate::report::kind_word(ask.kind));
             crate::files::write_private(&folder.join(&name), text.as_bytes())?;
-            resources.push(ResourceLink { uri: format!("landfall://report/{id}/{}.{extension}", crate::report::kind_word(ask.kind)), title: told.title.clone(), mime: mime.into(), bytes: u64::try_from(text.len()).ok() });
+            resources.push(ResourceLink {
+                uri: format!("landfall://report/{id}/{}.{extension}", crate::report::kind_word(ask.kind)),
+                title: told.title.clone(),
+                mime: mime.into(),
+                bytes: u64::try_from(text.len()).ok(),
+            });
         }
         let mut reply = Reply::new(Status::Done, told.summary.clone());
         reply.verdict = told.verdict;
@@ -207,7 +250,9 @@ impl Landfall {
 
     /// The text of a `landfall://` resource and its MIME type. The workspace is the only allowed root, or `?workspace=` of the address.
     pub async fn resource(&self, uri: &str) -> Result<(String, String), Failure> {
-        let gone = || Failure::new(Code::BadArgument, format!("there is no resource {}", crate::secret::plain(uri, 200))).help("use the address as it stands in a reply");
+        let gone = || {
+            Failure::new(Code::BadArgument, format!("there is no resource {}", crate::secret::plain(uri, 200))).help("use the address as it stands in a reply")
+        };
         let rest = uri.strip_prefix("landfall://").ok_or_else(gone)?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let named = query.split('&').find_map(|pair| pair.strip_prefix("workspace="));

@@ -52,7 +52,11 @@ impl Landfall {
         }
         let pid = std::process::id();
         if before.events == 0 {
-            run.journal.append(None, None, Event::OperationStarted { tool: request.tool.clone(), pid, plan: request.plan.clone(), approved_by: request.approved_by.clone() })?;
+            run.journal.append(
+                None,
+                None,
+                Event::OperationStarted { tool: request.tool.clone(), pid, plan: request.plan.clone(), approved_by: request.approved_by.clone() },
+            )?;
         } else {
             run.journal.append(None, None, Event::OperationResumed { pid, attempt: before.attempt + 1 })?;
         }
@@ -93,7 +97,8 @@ impl Landfall {
         if cancelled {
             run.journal.append(None, None, Event::CancelAsked { undo: mode })?;
         }
-        let hold = (cancelled && mode == UndoMode::Leave) || (!cancelled && ask_of::<ask::Deploy>(request).is_ok_and(|ask| ask.on_refusal == OnRefusal::Hold) && request.tool == "deploy");
+        let hold = (cancelled && mode == UndoMode::Leave)
+            || (!cancelled && ask_of::<ask::Deploy>(request).is_ok_and(|ask| ask.on_refusal == OnRefusal::Hold) && request.tool == "deploy");
         let mut stuck = Vec::new();
         if !hold {
             let at = match &request.profile {
@@ -249,7 +254,11 @@ impl Landfall {
             self.mark(run, at, &plan.blueprint.namespace, n, &releases).await?;
         }
         let urls = urls(&plan.blueprint);
-        let summary = if verified { format!("app revision r{n} is deployed and verified: every gate passed") } else { format!("app revision r{n} is deployed; it is not verified until the validation gate passed") };
+        let summary = if verified {
+            format!("app revision r{n} is deployed and verified: every gate passed")
+        } else {
+            format!("app revision r{n} is deployed; it is not verified until the validation gate passed")
+        };
         let revision = reply::RevisionView { n, releases, verified };
         Ok(End::new(OperationState::Succeeded, summary, &reply::Deployed { revision: Some(revision), urls, unchanged: deployed.unchanged }))
     }
@@ -279,28 +288,55 @@ impl Landfall {
 
     /// A gate refused: evidence is in the journal; now back, or hold, as the class of the cause says.
     #[expect(clippy::too_many_arguments, reason = "everything that a refusal is decided and told by")]
-    async fn refused(&self, run: &Run, plan: &Plan, at: &Proof, ask: &ask::Deploy, deployed: stages::deploy::End, diagnoses: Vec<crate::evidence::Diagnosis>, gate: &str) -> Result<End, Failure> {
+    async fn refused(
+        &self,
+        run: &Run,
+        plan: &Plan,
+        at: &Proof,
+        ask: &ask::Deploy,
+        deployed: stages::deploy::End,
+        diagnoses: Vec<crate::evidence::Diagnosis>,
+        gate: &str,
+    ) -> Result<End, Failure> {
         let changed: Vec<_> = deployed.releases.iter().map(|view| view.release.clone()).collect();
-        let has_verified = plan.releases.iter().any(|(release, step)| step.verified.is_some() && !step.unchanged && plan.blueprint.workload(release.as_str()).is_some());
+        let has_verified =
+            plan.releases.iter().any(|(release, step)| step.verified.is_some() && !step.unchanged && plan.blueprint.workload(release.as_str()).is_some());
         let (decision, rule) = stages::deploy::decide(ask.on_refusal, &diagnoses, has_verified);
         run.journal.append(Some(StageName::Rollback), None, Event::RetryDecided { rule: rule.to_owned(), attempt: run.state().attempt })?;
         let cause = diagnoses.first().map(|diagnosis| format!("{}: {}", diagnosis.code, diagnosis.cause)).unwrap_or_else(|| "see the gate".to_owned());
         let attempt = reply::RevisionView { n: deployed.revision, releases: deployed.releases.clone(), verified: false };
         if decision == Decision::Hold {
             let summary = format!("the {gate} gate refused r{}: {cause}; held, because {rule}", deployed.revision);
-            return Ok(End::new(OperationState::Refused, summary, &reply::Deployed { revision: Some(attempt), urls: Vec::new(), unchanged: deployed.unchanged }));
+            return Ok(End::new(
+                OperationState::Refused,
+                summary,
+                &reply::Deployed { revision: Some(attempt), urls: Vec::new(), unchanged: deployed.unchanged },
+            ));
         }
         run.begin(StageName::Rollback, vec![rule.to_owned()])?;
         let stuck = run.unwind(Some(at), |effect| matches!(effect.undo, Undo::Uninstall { .. } | Undo::HelmRollback { .. } | Undo::Unverified { .. })).await?;
         if !stuck.is_empty() {
-            return Ok(End::new(OperationState::Stuck, format!("the {gate} gate refused r{}: {cause}; and the way back failed: {}", deployed.revision, stuck.join("; ")), &json!({})));
+            return Ok(End::new(
+                OperationState::Stuck,
+                format!("the {gate} gate refused r{}: {cause}; and the way back failed: {}", deployed.revision, stuck.join("; ")),
+                &json!({}),
+            ));
         }
         let _ = changed;
-        let back: Vec<_> = plan.releases.iter().filter(|(_, step)| step.verified.is_some()).filter_map(|(release, _)| plan.blueprint.workload(release.as_str()).map(|workload| (release.clone(), workload.port.is_some()))).collect();
+        let back: Vec<_> = plan
+            .releases
+            .iter()
+            .filter(|(_, step)| step.verified.is_some())
+            .filter_map(|(release, _)| plan.blueprint.workload(release.as_str()).map(|workload| (release.clone(), workload.port.is_some())))
+            .collect();
         let (gates, _) = stages::rollback::watch(run, at, &plan.blueprint.namespace, &back).await?;
         if gates.iter().any(|gate| gate.verdict != Verdict::Pass) {
             run.end(StageName::Rollback, Verdict::Refused)?;
-            return Ok(End::new(OperationState::Stuck, format!("the {gate} gate refused r{}: {cause}; it was rolled back, but what it was rolled back to is not healthy either", deployed.revision), &json!({})));
+            return Ok(End::new(
+                OperationState::Stuck,
+                format!("the {gate} gate refused r{}: {cause}; it was rolled back, but what it was rolled back to is not healthy either", deployed.revision),
+                &json!({}),
+            ));
         }
         let restored = self.validate_again(run, plan, at, &back).await?;
         run.end(StageName::Rollback, if restored.is_some() || back.is_empty() { Verdict::Pass } else { Verdict::Incomplete })?;
@@ -310,7 +346,11 @@ impl Landfall {
             (None, false) => "rolled back; the validation afterwards did not pass".to_owned(),
         };
         let summary = format!("the {gate} gate refused r{}: {cause}; {outcome}", deployed.revision);
-        Ok(End::new(OperationState::Refused, summary, &reply::Deployed { revision: restored.or(Some(attempt)), urls: Vec::new(), unchanged: deployed.unchanged }))
+        Ok(End::new(
+            OperationState::Refused,
+            summary,
+            &reply::Deployed { revision: restored.or(Some(attempt)), urls: Vec::new(), unchanged: deployed.unchanged },
+        ))
     }
 
     /// The same validation as after a deploy, over what was rolled back to; marked as verified where it passes.
@@ -331,7 +371,14 @@ impl Landfall {
         let n = back.iter().filter_map(|(release, _)| history.label(release.as_str(), labels::APP_REVISION)?.parse().ok()).max().unwrap_or(plan.base_revision);
         let releases: Vec<_> = back
             .iter()
-            .filter_map(|(release, _)| history.current(release.as_str()).map(|revision| ReleaseView { release: release.to_string(), helm_revision: revision.0, image_id: None, chart: crate::draft::chart_folder(release) }))
+            .filter_map(|(release, _)| {
+                history.current(release.as_str()).map(|revision| ReleaseView {
+                    release: release.to_string(),
+                    helm_revision: revision.0,
+                    image_id: None,
+                    chart: crate::draft::chart_folder(release),
+                })
+            })
             .collect();
         self.mark(run, at, namespace, n, &releases).await?;
         Ok(Some(reply::RevisionView { n, releases, verified: true }))
@@ -354,10 +401,17 @@ impl Landfall {
         stages::rollback::run(run, &at, &plan.namespace, &plan.releases, &plan.current).await?;
         let history = History { records: self.world.cluster.records(&at, &plan.namespace).await? };
         let blueprint = blueprint_of(&run.folders, &history);
-        let port = |release: &ReleaseName| blueprint.as_ref().and_then(|blueprint| blueprint.workload(release.as_str())).is_none_or(|workload| workload.port.is_some());
+        let port = |release: &ReleaseName| {
+            blueprint.as_ref().and_then(|blueprint| blueprint.workload(release.as_str())).is_none_or(|workload| workload.port.is_some())
+        };
         let back: Vec<_> = plan.releases.iter().filter(|(_, to)| to.is_some()).map(|(release, _)| (release.clone(), port(release))).collect();
         let (gates, _) = stages::rollback::watch(run, &at, &plan.namespace, &back).await?;
-        let mut done = reply::RolledBack { from: Some(plan.from.clone()), to: Some(plan.to.clone()), backup_uri: Some(format!("landfall://operation/{}/journal", run.id)), ..reply::RolledBack::default() };
+        let mut done = reply::RolledBack {
+            from: Some(plan.from.clone()),
+            to: Some(plan.to.clone()),
+            backup_uri: Some(format!("landfall://operation/{}/journal", run.id)),
+            ..reply::RolledBack::default()
+        };
         let healthy = gates.iter().all(|gate| gate.verdict == Verdict::Pass);
         let mut validated = false;
         if healthy && let Some(blueprint) = blueprint.filter(|_| !back.is_empty()) {
@@ -371,7 +425,14 @@ impl Landfall {
                 let releases: Vec<_> = blueprint
                     .workloads
                     .iter()
-                    .filter_map(|workload| history.current(workload.name.as_str()).map(|revision| ReleaseView { release: workload.name.to_string(), helm_revision: revision.0, image_id: None, chart: crate::draft::chart_folder(&workload.name) }))
+                    .filter_map(|workload| {
+                        history.current(workload.name.as_str()).map(|revision| ReleaseView {
+                            release: workload.name.to_string(),
+                            helm_revision: revision.0,
+                            image_id: None,
+                            chart: crate::draft::chart_folder(&workload.name),
+                        })
+                    })
                     .collect();
                 if n > 0 {
                     self.mark(run, &at, &plan.namespace, n, &releases).await?;
@@ -384,7 +445,9 @@ impl Landfall {
         let (state, verdict, summary) = match (back.is_empty(), healthy, validated) {
             (true, _, _) => (OperationState::Succeeded, Verdict::Pass, "uninstalled; claims and Secrets are kept".to_owned()),
             (false, true, true) => (OperationState::Succeeded, Verdict::Pass, format!("rolled back to {} and validated again", plan.to)),
-            (false, true, false) => (OperationState::Refused, Verdict::Incomplete, format!("rolled back to {}; its pods are ready, the validation did not pass", plan.to)),
+            (false, true, false) => {
+                (OperationState::Refused, Verdict::Incomplete, format!("rolled back to {}; its pods are ready, the validation did not pass", plan.to))
+            }
             (false, false, _) => (OperationState::Refused, Verdict::Refused, format!("rolled back to {}, which is not healthy", plan.to)),
         };
         run.end(StageName::Rollback, verdict)?;
@@ -395,11 +458,18 @@ impl Landfall {
         let ask: ask::ValidateEnv = ask_of(request)?;
         let (at, blueprint) = self.deployed(run, request).await?;
         run.begin(StageName::Validate, vec![])?;
-        let scope = Scope { groups: ask.checks.clone(), services: ask.services.iter().map(ToString::to_string).collect(), writing: ask.smoke == SmokeMode::Writing, window_s: i64::from(ask.window_s.unwrap_or(30)) };
+        let scope = Scope {
+            groups: ask.checks.clone(),
+            services: ask.services.iter().map(ToString::to_string).collect(),
+            writing: ask.smoke == SmokeMode::Writing,
+            window_s: i64::from(ask.window_s.unwrap_or(30)),
+        };
         let look = self.look(run, &at, &blueprint).await?;
         let mut found = look.validate(&scope, run.heart.as_ref()).await?;
         if scope.groups.is_empty() {
-            for workload in blueprint.workloads.iter().filter(|workload| scope.services.is_empty() || scope.services.iter().any(|name| name == workload.name.as_str())) {
+            for workload in
+                blueprint.workloads.iter().filter(|workload| scope.services.is_empty() || scope.services.iter().any(|name| name == workload.name.as_str()))
+            {
                 found.gates.push(crate::stages::standing(&look.observed, &workload.name, workload.port.is_some()));
             }
         }
@@ -419,18 +489,25 @@ impl Landfall {
         run.begin(StageName::Validate, vec![])?;
         let servers: Vec<_> = blueprint.workloads.iter().filter(|workload| stages::validate::is_http_mcp(workload)).collect();
         let server = match (&ask.service, servers.as_slice()) {
-            (Some(name), _) => blueprint.workload(name.as_str()).ok_or_else(|| Failure::new(Code::ServiceUnknown, format!("there is no service {name}")).help("cluster_health lists what is deployed"))?,
+            (Some(name), _) => blueprint
+                .workload(name.as_str())
+                .ok_or_else(|| Failure::new(Code::ServiceUnknown, format!("there is no service {name}")).help("cluster_health lists what is deployed"))?,
             (None, [only]) => only,
-            (None, []) => return Err(Failure::new(Code::NotMcp, "no service of this app is an MCP server over HTTP").help("analyze_project shows the MCP shape of the workspace")),
+            (None, []) => {
+                return Err(Failure::new(Code::NotMcp, "no service of this app is an MCP server over HTTP")
+                    .help("analyze_project shows the MCP shape of the workspace"));
+            }
             (None, several) => {
                 let names: Vec<_> = several.iter().map(|workload| workload.name.as_str()).collect();
                 return Err(Failure::new(Code::BadArgument, format!("several MCP servers: {}", names.join(", "))).help("name one with \"service\""));
             }
         };
         let look = self.look(run, &at, &blueprint).await?;
-        let (pod, _) = look.pod_of(server.name.as_str()).ok_or_else(|| Failure::new(Code::NotDeployed, format!("{} has no ready pod", server.name)).help("cluster_health says why"))?;
+        let (pod, _) = look
+            .pod_of(server.name.as_str())
+            .ok_or_else(|| Failure::new(Code::NotDeployed, format!("{} has no ready pod", server.name)).help("cluster_health says why"))?;
         run.doing(StageName::Validate, server.name.as_str(), "speaks MCP");
-        let calls = stages::validate::McpCalls { path: ask.path.clone(), calls: parse_calls(&ask.calls, ask.writes)? };
+        let calls = stages::validate::McpCalls { path: ask.path.clone(), calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
         let (checks, found) = look.mcp(server, &pod, ask.from_service.as_ref().map(ServiceName::as_str), &calls).await;
         let gate = Gate::judge(crate::evidence::GateName::Validation, server.name.as_str(), checks);
         run.judged(StageName::Validate, &gate)?;
@@ -543,10 +620,15 @@ fn judged_words(verdict: Verdict, gates: &[Gate], what: &str) -> (OperationState
 fn readiness(plan: &Plan, stage: StageName) -> Vec<String> {
     let mut lines = vec![format!("survey {}", plan.survey.chars().take(12).collect::<String>()), format!("{} workloads", plan.blueprint.workloads.len())];
     match stage {
-        StageName::Containerize => lines.push(format!("{} images to be there, {} of them already", plan.images.len(), plan.images.values().filter(|step| step.present).count())),
+        StageName::Containerize => {
+            lines.push(format!("{} images to be there, {} of them already", plan.images.len(), plan.images.values().filter(|step| step.present).count()))
+        }
         StageName::Chart => lines.push(format!("{} charts", plan.releases.len())),
         StageName::Deploy => {
-            lines.push(format!("waves: {}", plan.blueprint.waves.iter().map(|wave| wave.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")).collect::<Vec<_>>().join(" ▸ ")));
+            lines.push(format!(
+                "waves: {}",
+                plan.blueprint.waves.iter().map(|wave| wave.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")).collect::<Vec<_>>().join(" ▸ ")
+            ));
             lines.push(format!("cluster proven: CA {}", plan.fingerprint.as_deref().unwrap_or("none").chars().take(12).collect::<String>()));
             for (release, step) in &plan.releases {
                 lines.push(match step.verified {
@@ -562,7 +644,8 @@ fn readiness(plan: &Plan, stage: StageName) -> Vec<String> {
 
 /// The blueprint of what runs: from the newest operation that made a release's current record and whose plan is still here.
 pub(super) fn blueprint_of(folders: &Folders, history: &History) -> Option<Blueprint> {
-    let mut ids: Vec<_> = history.records.keys().filter_map(|release| history.label(release, labels::OPERATION)).filter_map(|id| OperationId::parse(id).ok()).collect();
+    let mut ids: Vec<_> =
+        history.records.keys().filter_map(|release| history.label(release, labels::OPERATION)).filter_map(|id| OperationId::parse(id).ok()).collect();
     ids.sort();
     let id = ids.last()?;
     operation::plan(folders, id).ok().map(|plan| plan.blueprint)
@@ -574,20 +657,26 @@ fn urls(blueprint: &Blueprint) -> Vec<reply::UrlView> {
     services
         .filter_map(|workload| {
             let port = workload.port?;
-            Some(reply::UrlView { service: workload.name.to_string(), url: format!("http://{}.{}.svc.cluster.local:{port}", workload.name, blueprint.namespace), how: format!("inside the cluster; from here: landfall open {}", workload.name) })
+            Some(reply::UrlView {
+                service: workload.name.to_string(),
+                url: format!("http://{}.{}.svc.cluster.local:{port}", workload.name, blueprint.namespace),
+                how: format!("inside the cluster; from here: landfall open {}", workload.name),
+            })
         })
         .collect()
 }
 
-/// `tool {json}`; tools that are not read-only may only be called when writing was allowed.
-fn parse_calls(calls: &[String], writes: Writes) -> Result<Vec<(String, Map<String, Value>)>, Failure> {
-    let _ = writes;
+/// `tool {json}`.
+fn parse_calls(calls: &[String]) -> Result<Vec<(String, Map<String, Value>)>, Failure> {
     calls
         .iter()
         .map(|text| {
             let (tool, arguments) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), "{}"));
-            let arguments: Map<String, Value> = serde_json::from_str(arguments.trim())
-                .map_err(|error| Failure::new(Code::BadArgument, format!("the arguments of {} are not a JSON object", crate::secret::plain(tool, 60))).cause(error).help("write a call as: tool {\"name\": \"value\"}"))?;
+            let arguments: Map<String, Value> = serde_json::from_str(arguments.trim()).map_err(|error| {
+                Failure::new(Code::BadArgument, format!("the arguments of {} are not a JSON object", crate::secret::plain(tool, 60)))
+                    .cause(error)
+                    .help("write a call as: tool {\"name\": \"value\"}")
+            })?;
             Ok((tool.to_owned(), arguments))
         })
         .collect()

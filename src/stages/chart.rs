@@ -44,15 +44,16 @@ async fn judge(run: &Run, plan: &Plan, workload: &Workload, files: &[RenderedFil
     let values = |environment: &EnvironmentName| vec![chart.join(format!("values-{environment}.yaml"))];
     let own = values(&plan.blueprint.environment);
 
-    let mut checks = vec![lint(run, &chart, &own).await, schema(run, &chart, release, plan).await];
-    let mut rendered = Vec::new();
     let version = at.ok().map(|proof| proof.profile.kubernetes_version.trim_start_matches('v').to_owned());
+    let mut checks = vec![lint(run, &chart, &own).await, schema(run, &chart, release, plan, version.as_deref()).await];
+    let mut rendered = Vec::new();
     for environment in &environments {
         let said = run.world.charts.template(&chart, release, &plan.blueprint.namespace, &values(environment), version.as_deref()).await;
         rendered.push((environment.clone(), said));
     }
     checks.push(renders(&rendered));
-    let manifests: Vec<_> = rendered.iter().filter_map(|(environment, said)| said.as_ref().ok().filter(|said| said.ok).map(|said| (environment, said.text.as_str()))).collect();
+    let manifests: Vec<_> =
+        rendered.iter().filter_map(|(environment, said)| said.as_ref().ok().filter(|said| said.ok).map(|said| (environment, said.text.as_str()))).collect();
     checks.push(policies(&manifests));
     let deployed = manifests.iter().find(|(environment, _)| **environment == plan.blueprint.environment).map(|(_, text)| *text);
     checks.push(dry_run(run, plan, at, deployed).await);
@@ -87,7 +88,7 @@ async fn lint(run: &Run, chart: &Path, values: &[PathBuf]) -> Check {
 }
 
 /// The schema must refuse a wrong type; that it accepts the real values is what rendering shows.
-async fn schema(run: &Run, chart: &Path, release: &ReleaseName, plan: &Plan) -> Check {
+async fn schema(run: &Run, chart: &Path, release: &ReleaseName, plan: &Plan, version: Option<&str>) -> Check {
     let probed = "values.schema.json refuses a wrong type and an unknown key";
     let attempt = async {
         let scratch = Scratch::new(&run.folders.state)?;
@@ -96,7 +97,7 @@ async fn schema(run: &Run, chart: &Path, release: &ReleaseName, plan: &Plan) -> 
         for (what, text) in wrong {
             let file = scratch.0.join(format!("{}.yaml", what.replace(' ', "-")));
             crate::files::write_private(&file, text.as_bytes())?;
-            let said = run.world.charts.template(chart, release, &plan.blueprint.namespace, &[file], None).await?;
+            let said = run.world.charts.template(chart, release, &plan.blueprint.namespace, &[file], version).await?;
             if said.ok {
                 accepted.push(what);
             }
@@ -104,7 +105,9 @@ async fn schema(run: &Run, chart: &Path, release: &ReleaseName, plan: &Plan) -> 
         Ok::<_, Failure>(accepted)
     };
     match attempt.await {
-        Ok(accepted) if accepted.is_empty() => Check::pass("helm.schema", probed, Evidence::new(Source::Program, "helm template", "replicaCount: many and an unknown key were both refused")),
+        Ok(accepted) if accepted.is_empty() => {
+            Check::pass("helm.schema", probed, Evidence::new(Source::Program, "helm template", "replicaCount: many and an unknown key were both refused"))
+        }
         Ok(accepted) => Check::fail("helm.schema", probed, format!("the schema accepted: {}", accepted.join(", ")), vec![]),
         Err(failure) => Check::not_run("helm.schema", probed, failure.to_string()),
     }
@@ -119,7 +122,12 @@ fn renders(rendered: &[(EnvironmentName, Said)]) -> Check {
         match said {
             Ok(said) if said.ok => {}
             Ok(said) => {
-                return Check::fail("helm.renders", probed, format!("it does not render with values-{environment}.yaml"), vec![Evidence::new(Source::Program, "helm template", &said.text)]);
+                return Check::fail(
+                    "helm.renders",
+                    probed,
+                    format!("it does not render with values-{environment}.yaml"),
+                    vec![Evidence::new(Source::Program, "helm template", &said.text)],
+                );
             }
             Err(failure) => return Check::not_run("helm.renders", probed, failure.to_string()),
         }
@@ -149,7 +157,10 @@ fn policies(manifests: &[(&EnvironmentName, &str)]) -> Check {
     if broken.is_empty() {
         return Check::pass("helm.policy", probed, Evidence::new(Source::Program, "policy table", &format!("{objects} objects, no rule broken")));
     }
-    let evidence = broken.iter().take(10).map(|(environment, broken)| Evidence::new(Source::Object, format!("{} ({environment})", broken.at), &format!("{}: {}", broken.rule, broken.message)));
+    let evidence = broken
+        .iter()
+        .take(10)
+        .map(|(environment, broken)| Evidence::new(Source::Object, format!("{} ({environment})", broken.at), &format!("{}: {}", broken.rule, broken.message)));
     Check::fail("helm.policy", probed, format!("{} rules are broken", broken.len()), evidence.collect())
 }
 
@@ -162,12 +173,19 @@ async fn dry_run(run: &Run, plan: &Plan, at: Result<&Proof, &str>, manifest: Opt
     };
     match run.world.cluster.namespace(at, &plan.blueprint.namespace).await {
         Ok(Some(_)) => {}
-        Ok(None) => return Check::not_run("helm.dry_run", probed, format!("namespace {} does not exist yet; deploy creates it and runs this first", plan.blueprint.namespace)),
+        Ok(None) => {
+            return Check::not_run(
+                "helm.dry_run",
+                probed,
+                format!("namespace {} does not exist yet; deploy creates it and runs this first", plan.blueprint.namespace),
+            );
+        }
         Err(failure) => return Check::not_run("helm.dry_run", probed, failure.to_string()),
     }
     match run.world.cluster.dry_run(at, &plan.blueprint.namespace, manifest).await {
         Ok(findings) => {
-            let bad: Vec<_> = findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
+            let bad: Vec<_> =
+                findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
             let told: Vec<_> = findings.iter().map(|finding| format!("{}: {}", finding.object, finding.text)).collect();
             if findings.is_empty() {
                 Check::not_run("helm.dry_run", probed, "the manifest holds no object")

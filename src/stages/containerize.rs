@@ -44,7 +44,15 @@ pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: &Proof, sec
     Ok(built)
 }
 
-async fn build(run: &Run, plan: &Plan, workload: &Workload, step: &ImageStep, source: &BuildSource, at: &Proof, secrets: &BTreeMap<EnvName, Secret>) -> Result<ImageFacts, Failure> {
+async fn build(
+    run: &Run,
+    plan: &Plan,
+    workload: &Workload,
+    step: &ImageStep,
+    source: &BuildSource,
+    at: &Proof,
+    secrets: &BTreeMap<EnvName, Secret>,
+) -> Result<ImageFacts, Failure> {
     let images = &run.world.images;
     let name = workload.name.as_str();
     let there = if step.present { images.inspect(at, &step.reference).await? } else { None };
@@ -59,7 +67,10 @@ async fn build(run: &Run, plan: &Plan, workload: &Workload, step: &ImageStep, so
                 dockerfile: source.dockerfile.clone(),
                 build_args: source.build_args.clone(),
                 secrets: secrets.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
-                labels: BTreeMap::from([("dev.landfall.input".to_owned(), step.input.to_string()), ("dev.landfall.app".to_owned(), plan.blueprint.app.to_string())]),
+                labels: BTreeMap::from([
+                    ("dev.landfall.input".to_owned(), step.input.to_string()),
+                    ("dev.landfall.app".to_owned(), plan.blueprint.app.to_string()),
+                ]),
                 deadline: run.left(),
             };
             let effect = Effect {
@@ -69,11 +80,10 @@ async fn build(run: &Run, plan: &Plan, workload: &Workload, step: &ImageStep, so
                 before: serde_json::Value::Null,
             };
             let id: String = run.effect(STAGE, name, effect, async { Ok(images.build(at, &request, run.heart.as_ref()).await?.id) }).await?;
-            images
-                .inspect(at, &step.reference)
-                .await?
-                .filter(|facts| facts.id == id)
-                .ok_or_else(|| Failure::new(Code::BuildFailed, format!("{} is not the image that was just built", step.reference)).help("call again; another build of the same tag ran at the same time"))?
+            images.inspect(at, &step.reference).await?.filter(|facts| facts.id == id).ok_or_else(|| {
+                Failure::new(Code::BuildFailed, format!("{} is not the image that was just built", step.reference))
+                    .help("call again; another build of the same tag ran at the same time")
+            })?
         }
     };
     let nodes = images.on_nodes(at, &step.reference).await?;
@@ -96,7 +106,8 @@ fn fresh(plan: &Plan, step: &ImageStep, source: &BuildSource, service: &ServiceN
     if again == step.input {
         return Ok(());
     }
-    Err(Failure::new(Code::PlanStale, format!("the sources of {service} changed after the plan was made")).help("call again: the new plan is made from the sources as they are now"))
+    Err(Failure::new(Code::PlanStale, format!("the sources of {service} changed after the plan was made"))
+        .help("call again: the new plan is made from the sources as they are now"))
 }
 
 /// Every check of the docker gate. What was proven of this very image id before is not asked again, except where it is.
@@ -106,7 +117,9 @@ async fn judge(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFa
     let kept = run.folders.records.join("images").join(format!("{}.json", facts.id.trim_start_matches("sha256:")));
     let known: Option<Gate> = std::fs::read(&kept).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let mut checks = match known {
-        Some(gate) if gate.verdict == Verdict::Pass && gate.subject == name => gate.checks.into_iter().filter(|check| check.id != "docker.on_node" && check.id != "docker.size").collect(),
+        Some(gate) if gate.verdict == Verdict::Pass && gate.subject == name => {
+            gate.checks.into_iter().filter(|check| check.id != "docker.on_node" && check.id != "docker.size").collect()
+        }
         Some(_) | None => {
             run.doing(STAGE, name, "looks for secrets in the layers");
             let mut checks = vec![builds(step, facts), non_root(facts), no_secrets(run, step, facts, at).await];
@@ -120,7 +133,9 @@ async fn judge(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFa
     checks.push(size(run.config.gates.image_budget_mb, facts));
     checks.push(on_node);
     let gate = Gate::judge(GateName::Docker, name, checks);
-    if gate.verdict == Verdict::Pass && let Ok(text) = serde_json::to_vec(&gate) {
+    if gate.verdict == Verdict::Pass
+        && let Ok(text) = serde_json::to_vec(&gate)
+    {
         // A lost record costs a second look, nothing else.
         let _ = crate::files::write_private(&kept, &text);
     }
@@ -128,7 +143,11 @@ async fn judge(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFa
 }
 
 fn builds(step: &ImageStep, facts: &ImageFacts) -> Check {
-    Check::pass("docker.builds", format!("build of {}", step.reference), Evidence::new(Source::Program, step.reference.to_string(), &format!("image id {}", facts.id)))
+    Check::pass(
+        "docker.builds",
+        format!("build of {}", step.reference),
+        Evidence::new(Source::Program, step.reference.to_string(), &format!("image id {}", facts.id)),
+    )
 }
 
 fn non_root(facts: &ImageFacts) -> Check {
@@ -176,7 +195,11 @@ async fn no_secrets(run: &Run, step: &ImageStep, facts: &ImageFacts, at: &Proof)
         Err(failure) => return Check::not_run("docker.no_secrets", probed, failure.to_string()),
     }
     if found.is_empty() {
-        Check::pass("docker.no_secrets", probed, Evidence::new(Source::Program, step.reference.to_string(), "no file, variable or history line of a credential's shape"))
+        Check::pass(
+            "docker.no_secrets",
+            probed,
+            Evidence::new(Source::Program, step.reference.to_string(), "no file, variable or history line of a credential's shape"),
+        )
     } else {
         Check::fail("docker.no_secrets", probed, format!("{} places hold something of a credential's shape", found.len()), found)
     }
@@ -212,7 +235,10 @@ pub fn judge_start(workload: &Workload, probed: &str, started: &Started) -> Chec
         Some(0) => Check::pass("docker.starts", probed, seen(&format!("ended with 0\n{tail}"))),
         Some(code) => match NEEDS.iter().find_map(|word| text.lines().rev().find(|line| line.to_lowercase().contains(word))) {
             // The kubernetes gate proves it with the real thing.
-            Some(line) => Check::not_run("docker.starts", probed, format!("ended with {code} for want of another service: {}", crate::secret::plain(line, 160))).optional(),
+            Some(line) => {
+                Check::not_run("docker.starts", probed, format!("ended with {code} for want of another service: {}", crate::secret::plain(line, 160)))
+                    .optional()
+            }
             None => Check::fail("docker.starts", probed, format!("ended with {code}"), vec![seen(&tail)]),
         },
     }

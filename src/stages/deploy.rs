@@ -100,7 +100,11 @@ async fn ensure_secret(run: &Run, plan: &Plan, at: &Proof, secret: &SecretPlan) 
         && let Some(owner) = &secret.belongs_to
     {
         let observed = run.world.cluster.observe(at, namespace).await?;
-        let claim = observed.claims.iter().filter_map(|claim| claim.metadata.name.as_deref()).find(|name| *name == owner.as_str() || name.starts_with(&format!("{owner}-")) || name.ends_with(&format!("-{owner}")));
+        let claim = observed
+            .claims
+            .iter()
+            .filter_map(|claim| claim.metadata.name.as_deref())
+            .find(|name| *name == owner.as_str() || name.starts_with(&format!("{owner}-")) || name.ends_with(&format!("-{owner}")));
         if let Some(claim) = claim {
             return Err(Failure::new(Code::ValueNeeded, format!("the data of {owner} is there (claim {claim}), but its Secret {} is not", secret.name))
                 .help(format!("restore the Secret {} with the password the data was made with, or remove the data: landfall down --purge-data", secret.name)));
@@ -141,19 +145,21 @@ async fn ensure_secret(run: &Run, plan: &Plan, at: &Proof, secret: &SecretPlan) 
 /// Reads a value from its source; the text goes nowhere but into the Secret.
 async fn value(run: &Run, at: &Proof, namespace: &Namespace, source: &ValueSource) -> Result<Secret, Failure> {
     match source {
-        ValueSource::Secret(name, key) => run
-            .world
-            .cluster
-            .secret_value(at, namespace, name, key)
-            .await?
-            .ok_or_else(|| Failure::new(Code::ValueSourceUnreadable, format!("Secret {name} has no key {key} in namespace {namespace}")).help("name another source, or create that Secret first")),
-        ValueSource::Env(_) | ValueSource::File(_) | ValueSource::DotEnv(..) | ValueSource::Generate => local_value(&run.folders.workspace, &run.folders.state, source),
+        ValueSource::Secret(name, key) => run.world.cluster.secret_value(at, namespace, name, key).await?.ok_or_else(|| {
+            Failure::new(Code::ValueSourceUnreadable, format!("Secret {name} has no key {key} in namespace {namespace}"))
+                .help("name another source, or create that Secret first")
+        }),
+        ValueSource::Env(_) | ValueSource::File(_) | ValueSource::DotEnv(..) | ValueSource::Generate => {
+            local_value(&run.folders.workspace, &run.folders.state, source)
+        }
     }
 }
 
 /// Reads a value source of this machine. Files lie under the workspace or the user's own `secrets` folder.
 pub fn local_value(workspace: &Path, state: &Path, source: &ValueSource) -> Result<Secret, Failure> {
-    let unreadable = |why: String| Failure::new(Code::ValueSourceUnreadable, format!("value source {source} cannot be read")).cause(why).help("name a source that exists, or generate");
+    let unreadable = |why: String| {
+        Failure::new(Code::ValueSourceUnreadable, format!("value source {source} cannot be read")).cause(why).help("name a source that exists, or generate")
+    };
     let read = |path: &Path| -> Result<String, Failure> {
         let full = if path.is_absolute() { path.to_owned() } else { workspace.join(path) };
         let real = full.canonicalize().map_err(|error| unreadable(error.to_string()))?;
@@ -168,7 +174,9 @@ pub fn local_value(workspace: &Path, state: &Path, source: &ValueSource) -> Resu
         std::fs::read_to_string(&real).map_err(|error| unreadable(error.to_string()))
     };
     let value = match source {
-        ValueSource::Env(name) => std::env::var(name).map_err(|_| unreadable(format!("the environment variable {name} is not set where the operation runs")))?,
+        ValueSource::Env(name) => {
+            std::env::var(name).map_err(|_| unreadable(format!("the environment variable {name} is not set where the operation runs")))?
+        }
         ValueSource::File(path) => {
             let text = read(path)?;
             if text.contains("PRIVATE KEY-----") {
@@ -213,13 +221,19 @@ pub async fn run(run: &Run, plan: &Plan, at: &Proof, images: &BTreeMap<ServiceNa
             match applied {
                 Ok(Some(view)) => end.releases.push(view),
                 Ok(None) => end.unchanged.push(workload.name.to_string()),
-                Err(failure) if matches!(failure.code, Code::Cancelled | Code::Deadline | Code::WrongCluster | Code::PlanStale | Code::OperationRunning) => return Err(failure),
+                Err(failure) if matches!(failure.code, Code::Cancelled | Code::Deadline | Code::WrongCluster | Code::PlanStale | Code::OperationRunning) => {
+                    return Err(failure);
+                }
                 Err(failure) => {
                     refused = true;
                     let diagnosis = of_failure(&workload.name, &failure);
                     run.diagnosed(STAGE, &diagnosis)?;
                     let seen = Evidence::new(Source::Program, "helm", &failure.to_string());
-                    let gate = Gate::judge(GateName::Kubernetes, workload.name.as_str(), vec![Check::fail("kubernetes.created", "helm applies every object", failure.message.clone(), vec![seen])]);
+                    let gate = Gate::judge(
+                        GateName::Kubernetes,
+                        workload.name.as_str(),
+                        vec![Check::fail("kubernetes.created", "helm applies every object", failure.message.clone(), vec![seen])],
+                    );
                     run.judged(STAGE, &gate)?;
                     end.gates.push(gate);
                     end.diagnoses.push(diagnosis);
@@ -252,7 +266,8 @@ async fn carried_dry_run(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> R
         let version = at.profile.kubernetes_version.trim_start_matches('v');
         let said = run.world.charts.template(&chart, &workload.name, &plan.blueprint.namespace, &values, Some(version)).await?;
         let findings = run.world.cluster.dry_run(at, &plan.blueprint.namespace, &said.text).await?;
-        let bad: Vec<_> = findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
+        let bad: Vec<_> =
+            findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
         let check = if bad.is_empty() {
             let told: Vec<_> = findings.iter().map(|finding| finding.object.as_str()).collect();
             Check::pass("helm.dry_run", probed, Evidence::new(Source::Program, "API server", &told.join(", ")))
@@ -267,7 +282,14 @@ async fn carried_dry_run(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> R
 }
 
 /// Applies one release; `None` where it runs exactly this already.
-async fn apply(run: &Run, plan: &Plan, at: &Proof, workload: &Workload, images: &BTreeMap<ServiceName, String>, app_revision: u32) -> Result<Option<ReleaseView>, Failure> {
+async fn apply(
+    run: &Run,
+    plan: &Plan,
+    at: &Proof,
+    workload: &Workload,
+    images: &BTreeMap<ServiceName, String>,
+    app_revision: u32,
+) -> Result<Option<ReleaseView>, Failure> {
     let release = &workload.name;
     let namespace = &plan.blueprint.namespace;
     let Some(step) = plan.releases.get(release) else { return Err(Failure::internal(format!("release {release} is not in the plan"))) };
@@ -320,7 +342,9 @@ async fn apply(run: &Run, plan: &Plan, at: &Proof, workload: &Workload, images: 
             return Ok(Revision(*revision));
         }
         let newest = newest.map(|(revision, _)| Revision(*revision));
-        let mine = records.get(release.as_str()).is_some_and(|records| records.values().next_back().is_some_and(|marks| marks.get(labels::OPERATION).map(String::as_str) == Some(run.id.as_str())));
+        let mine = records
+            .get(release.as_str())
+            .is_some_and(|records| records.values().next_back().is_some_and(|marks| marks.get(labels::OPERATION).map(String::as_str) == Some(run.id.as_str())));
         if newest != step.current && !mine {
             return Err(Failure::new(Code::PlanStale, format!("release {release} changed after the plan was made")).help("call deploy again for a new plan"));
         }
@@ -341,7 +365,12 @@ async fn back_up(run: &Run, at: &Proof, namespace: &Namespace, release: &Release
 async fn watch(run: &Run, plan: &Plan, at: &Proof, workloads: &[&Workload], images: &BTreeMap<ServiceName, String>, end: &mut End) -> Result<(), Failure> {
     let expectations: Vec<_> = workloads
         .iter()
-        .map(|workload| Expectation { release: workload.name.clone(), kind: WorkloadKind::Deployment, image_id: images.get(&workload.name).cloned(), needs_endpoints: workload.port.is_some() })
+        .map(|workload| Expectation {
+            release: workload.name.clone(),
+            kind: WorkloadKind::Deployment,
+            image_id: images.get(&workload.name).cloned(),
+            needs_endpoints: workload.port.is_some(),
+        })
         .collect();
     for name in workloads.iter().map(|workload| workload.name.as_str()) {
         run.doing(STAGE, name, "watches the rollout");
@@ -378,7 +407,11 @@ pub fn locate(plan: &Plan, release: &str, diagnosis: &mut Diagnosis) {
     let named = |setting: &&crate::blueprint::EnvSetting| {
         let in_text = diagnosis.why.iter().any(|evidence| evidence.text.contains(setting.name.as_str())) || diagnosis.cause.contains(setting.name.as_str());
         let value = match &setting.value {
-            crate::blueprint::EnvValue::Literal { text } => text.len() >= 4 && rollout::named_host(diagnosis).is_some_and(|host| *text == host || text.contains(&format!("/{host}:")) || text.contains(&format!("/{host}/"))),
+            crate::blueprint::EnvValue::Literal { text } => {
+                text.len() >= 4
+                    && rollout::named_host(diagnosis)
+                        .is_some_and(|host| *text == host || text.contains(&format!("/{host}:")) || text.contains(&format!("/{host}/")))
+            }
             crate::blueprint::EnvValue::SecretKey { .. } => false,
         };
         in_text || value
@@ -388,7 +421,11 @@ pub fn locate(plan: &Plan, release: &str, diagnosis: &mut Diagnosis) {
         diagnosis.source.clone_from(&setting.read_at);
     }
     if let crate::blueprint::EnvValue::Literal { text } = &setting.value {
-        diagnosis.why.push(Evidence::new(Source::File, format!("{release} environment {}", setting.name), &format!("{} = {text} ({})", setting.name, setting.why)));
+        diagnosis.why.push(Evidence::new(
+            Source::File,
+            format!("{release} environment {}", setting.name),
+            &format!("{} = {text} ({})", setting.name, setting.why),
+        ));
     }
 }
 
@@ -428,7 +465,18 @@ mod tests {
     use super::*;
 
     fn diagnosis(class: Class) -> Diagnosis {
-        Diagnosis { code: "X".into(), class, owner: Owner::App, confidence: Confidence::Likely, subject: String::new(), cause: String::new(), why: vec![], impact: String::new(), source: None, options: vec![] }
+        Diagnosis {
+            code: "X".into(),
+            class,
+            owner: Owner::App,
+            confidence: Confidence::Likely,
+            subject: String::new(),
+            cause: String::new(),
+            why: vec![],
+            impact: String::new(),
+            source: None,
+            options: vec![],
+        }
     }
 
     fn check(classes: &[Class], verified: bool, expect: Decision) {

@@ -14,7 +14,13 @@ use std::time::Duration;
 const STAGE: StageName = StageName::Rollback;
 
 /// Rolls back (or uninstalls) each release, in this order; answers the new helm revisions.
-pub async fn run(run: &Run, at: &Proof, namespace: &Namespace, releases: &BTreeMap<ReleaseName, Option<Revision>>, current: &BTreeMap<ReleaseName, Revision>) -> Result<BTreeMap<ReleaseName, Revision>, Failure> {
+pub async fn run(
+    run: &Run,
+    at: &Proof,
+    namespace: &Namespace,
+    releases: &BTreeMap<ReleaseName, Option<Revision>>,
+    current: &BTreeMap<ReleaseName, Revision>,
+) -> Result<BTreeMap<ReleaseName, Revision>, Failure> {
     let mut revisions = BTreeMap::new();
     for (release, to) in releases {
         run.may_go_on()?;
@@ -26,7 +32,11 @@ pub async fn run(run: &Run, at: &Proof, namespace: &Namespace, releases: &BTreeM
                 let action = async {
                     // A worker that died after helm had landed must not roll back a second time.
                     let history = run.world.charts.history(at, namespace, release).await?;
-                    let landed = history.last().filter(|last| last.status == "deployed" && last.description == format!("Rollback to {to}") && current.get(release).is_some_and(|before| last.revision > *before));
+                    let landed = history.last().filter(|last| {
+                        last.status == "deployed"
+                            && last.description == format!("Rollback to {to}")
+                            && current.get(release).is_some_and(|before| last.revision > *before)
+                    });
                     match landed {
                         Some(last) => Ok(last.revision),
                         None => run.world.charts.rollback(at, namespace, release, *to).await,
@@ -35,7 +45,12 @@ pub async fn run(run: &Run, at: &Proof, namespace: &Namespace, releases: &BTreeM
                 revisions.insert(release.clone(), run.effect(STAGE, release.as_str(), effect, action).await?);
             }
             None => {
-                let effect = Effect { key: format!("helm-uninstall/{release}"), text: format!("uninstall {release}, keeping its claims and Secrets"), undo: keep, before };
+                let effect = Effect {
+                    key: format!("helm-uninstall/{release}"),
+                    text: format!("uninstall {release}, keeping its claims and Secrets"),
+                    undo: keep,
+                    before,
+                };
                 let _: bool = run
                     .effect(STAGE, release.as_str(), effect, async {
                         run.world.charts.uninstall(at, namespace, release).await?;
@@ -50,7 +65,15 @@ pub async fn run(run: &Run, at: &Proof, namespace: &Namespace, releases: &BTreeM
 
 /// Watches releases come up after a rollback; each gate is recorded.
 pub async fn watch(run: &Run, at: &Proof, namespace: &Namespace, releases: &[(ReleaseName, bool)]) -> Result<(Vec<Gate>, Vec<Diagnosis>), Failure> {
-    let expectations: Vec<_> = releases.iter().map(|(release, needs_endpoints)| Expectation { release: release.clone(), kind: WorkloadKind::Deployment, image_id: None, needs_endpoints: *needs_endpoints }).collect();
+    let expectations: Vec<_> = releases
+        .iter()
+        .map(|(release, needs_endpoints)| Expectation {
+            release: release.clone(),
+            kind: WorkloadKind::Deployment,
+            image_id: None,
+            needs_endpoints: *needs_endpoints,
+        })
+        .collect();
     if expectations.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }

@@ -6,14 +6,16 @@ use crate::config::{Config, Smoke};
 use crate::evidence::{Check, Evidence, Gate, GateName, Source};
 use crate::failure::Failure;
 use crate::ports::{LogRequest, Observed, PeerFacts, Progress, Proof, World};
-use crate::probe;
+use crate::probe::{self, Caller, HttpAsk, Inside, Weight};
 use crate::reply::{Comparison, Latency, ServerView, ToolView, VariableView};
 use crate::secret::Secret;
 use crate::survey::McpTransport;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+/// How long one answer of the app may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is validated and how.
 #[derive(Clone, Debug)]
@@ -54,6 +56,8 @@ pub struct McpCalls {
     pub path: Option<String>,
     /// tool → arguments; empty: every tool annotated read-only, with arguments made from its schema.
     pub calls: Vec<(String, Map<String, Value>)>,
+    /// Tools that are not annotated read-only may be called as well: somebody approved exactly these calls.
+    pub writing: bool,
 }
 
 impl Look<'_> {
@@ -131,7 +135,8 @@ impl Look<'_> {
         for path in paths {
             let probed = format!("GET {path} through a forwarded port");
             let at = format!("http://{}:{port}{path}", workload.name);
-            let seen = probe::http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &path, workload.name.as_str()).await;
+            let ask = HttpAsk::get(&path, workload.name.as_str(), PATIENCE);
+            let seen = probe::http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &ask).await;
             checks.push(match seen {
                 Ok(seen) if (200..400).contains(&seen.status) => {
                     latencies.push(Ok(seen.elapsed));
@@ -139,7 +144,7 @@ impl Look<'_> {
                 }
                 Ok(seen) => {
                     latencies.push(Err(()));
-                    Check::fail("validation.http", probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, at, &seen.body)])
+                    Check::fail("validation.http", probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, at, &seen.text(400))])
                 }
                 Err(failure) => {
                     latencies.push(Err(()));
@@ -155,15 +160,24 @@ impl Look<'_> {
         let Some(Ask::Exec { command }) = workload.probes.readiness.as_ref() else {
             let probed = format!("port {port}");
             return match self.world.cluster.forward(self.at, &self.blueprint.namespace, pod, port).await {
-                Ok(forward) => Check::not_run("validation.http", probed, format!("no HTTP route is known; a port can be forwarded to {}", forward.pod)).optional(),
+                Ok(forward) => {
+                    Check::not_run("validation.http", probed, format!("no HTTP route is known; a port can be forwarded to {}", forward.pod)).optional()
+                }
                 Err(failure) => Check::fail("validation.http", probed, failure.to_string(), vec![]),
             };
         };
         let probed = format!("{} in its container", command.join(" "));
         let container = self.pod_of(workload.name.as_str()).map(|(_, container)| container).unwrap_or_default();
         match self.world.cluster.exec(self.at, &self.blueprint.namespace, pod, &container, command, Duration::from_secs(10)).await {
-            Ok(done) if done.exit_code == 0 => Check::pass("validation.ready", probed, Evidence::new(Source::Probe, format!("Pod/{pod}"), done.stdout.reveal().trim())),
-            Ok(done) => Check::fail("validation.ready", probed, format!("ended with {}", done.exit_code), vec![Evidence::new(Source::Probe, format!("Pod/{pod}"), &done.stderr)]),
+            Ok(done) if done.exit_code == 0 => {
+                Check::pass("validation.ready", probed, Evidence::new(Source::Probe, format!("Pod/{pod}"), done.stdout.reveal().trim()))
+            }
+            Ok(done) => Check::fail(
+                "validation.ready",
+                probed,
+                format!("ended with {}", done.exit_code),
+                vec![Evidence::new(Source::Probe, format!("Pod/{pod}"), &done.stderr)],
+            ),
             Err(failure) => Check::not_run("validation.ready", probed, failure.to_string()),
         }
     }
@@ -182,16 +196,11 @@ impl Look<'_> {
                 continue;
             };
             let language = caller.service().map(|service| service.language.as_str()).unwrap_or_default();
-            let request = probe::Inside { method: "GET".into(), url: url.clone(), headers: BTreeMap::new(), body: None };
-            let seen = probe::http_from_inside(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, &pod, &container, language, &request).await;
-            checks.push(match seen {
-                Ok(seen) if (200..400).contains(&seen.status) => {
-                    Check::pass("validation.inside", probed, Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
-                }
-                Ok(seen) => Check::fail("validation.inside", probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &seen.body)]),
-                Err(failure) if failure.code == crate::failure::Code::NotSupported => Check::not_run("validation.inside", probed, failure.message).optional(),
-                Err(failure) => Check::fail("validation.inside", probed, failure.message.clone(), vec![Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &failure.to_string())]),
-            });
+            let from = Caller { pod: &pod, container: &container, language };
+            let host = format!("{}:{port}", workload.name);
+            let ask = HttpAsk::get(&path, &host, PATIENCE);
+            let seen = probe::http_from_inside(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, from, &host, &ask).await;
+            checks.push(judge_inside("validation.inside", probed, &format!("{url} from Pod/{pod}"), seen, |seen| (200..400).contains(&seen.status)));
         }
         checks
     }
@@ -202,31 +211,43 @@ impl Look<'_> {
         let language = workload.service().map(|service| service.language.as_str()).unwrap_or_default();
         let namespace = &self.blueprint.namespace;
         let attempt = async {
-            let seen = probe::environment(self.world.cluster.as_ref(), self.at, namespace, pod, container, language).await?;
+            let from = Caller { pod, container, language };
+            let seen = probe::environment(self.world.cluster.as_ref(), self.at, namespace, from, PATIENCE).await?;
             let mut expected = Vec::new();
             for setting in &workload.env {
                 let value = match &setting.value {
-                    EnvValue::Literal { text } => Some(Secret::new(text.clone())),
+                    EnvValue::Literal { .. } => None,
                     EnvValue::SecretKey { secret, key } => self.world.cluster.secret_value(self.at, namespace, secret, key).await?,
                 };
                 expected.push((setting.clone(), value));
             }
             let mut key = [0u8; 32];
             getrandom::fill(&mut key).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-            Ok::<_, Failure>(probe::judge_environment(workload.name.as_str(), &expected, &seen, &key))
+            Ok::<_, Failure>(probe::judge_environment(&workload.name, true, &expected, &seen.variables, &key))
         };
         match attempt.await {
-            Ok(variables) if variables.is_empty() => (Check::not_run("validation.environment", probed, "the app reads no variable that Landfall sets").optional(), variables),
-            Ok(variables) => {
-                let bad: Vec<_> = variables.iter().filter(|variable| matches!(variable.verdict, Comparison::Missing | Comparison::Differs)).map(|variable| variable.name.clone()).collect();
-                let told: Vec<_> = variables.iter().map(|variable| format!("{} {}", variable.name, comparison_word(variable.verdict))).collect();
+            Ok(verdicts) if verdicts.is_empty() => {
+                (Check::not_run("validation.environment", probed, "the app reads no variable that Landfall sets").optional(), Vec::new())
+            }
+            Ok(verdicts) => {
+                let named =
+                    |wanted: &[probe::Verdict]| verdicts.iter().filter(|one| wanted.contains(&one.verdict)).map(|one| one.name.to_string()).collect::<Vec<_>>();
+                let bad = named(&[probe::Verdict::Missing, probe::Verdict::Differs]);
+                let open = named(&[probe::Verdict::NotCompared]);
+                let told: Vec<_> = verdicts.iter().map(|one| format!("{} {}", one.name, verdict_word(one.verdict))).collect();
                 let seen = Evidence::new(Source::Probe, format!("Pod/{pod} /proc/1/environ"), &told.join(", "));
-                let check = if bad.is_empty() {
+                let check = if !bad.is_empty() {
+                    Check::fail("validation.environment", probed, format!("missing or different: {}", bad.join(", ")), vec![seen])
+                } else if open.is_empty() {
                     Check::pass("validation.environment", probed, seen)
                 } else {
-                    Check::fail("validation.environment", probed, format!("missing or different: {}", bad.join(", ")), vec![seen])
+                    Check::not_run("validation.environment", probed, format!("there, but not compared: {}", open.join(", ")))
                 };
-                (check, variables)
+                let views = verdicts
+                    .iter()
+                    .filter_map(|one| Some(VariableView { service: one.service.to_string(), name: one.name.to_string(), verdict: comparison(one.verdict)? }))
+                    .collect();
+                (check, views)
             }
             Err(failure) => (Check::not_run("validation.environment", probed, failure.to_string()), Vec::new()),
         }
@@ -244,10 +265,17 @@ impl Look<'_> {
             return Check::not_run(&id, probed, "it writes; ask for smoke=writing").optional();
         }
         let Some(port) = workload.port else { return Check::fail(&id, probed, "the service offers no port", vec![]) };
-        let request = probe::Inside { method: method.into(), url: path.clone(), headers: smoke.header.clone(), body: smoke.json.clone() };
-        match probe::request_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &request, workload.name.as_str()).await {
-            Ok(seen) if seen.status == smoke.expect => Check::pass(&id, probed, Evidence::new(Source::Probe, path, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis()))),
-            Ok(seen) => Check::fail(&id, probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, path, &seen.body)]),
+        let ask = HttpAsk {
+            method: method.into(),
+            headers: smoke.header.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect(),
+            body: smoke.json.clone().map(Secret::new),
+            ..HttpAsk::get(&path, workload.name.as_str(), PATIENCE)
+        };
+        match probe::http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &ask).await {
+            Ok(seen) if seen.status == smoke.expect => {
+                Check::pass(&id, probed, Evidence::new(Source::Probe, path, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
+            }
+            Ok(seen) => Check::fail(&id, probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, path, &seen.text(400))]),
             Err(failure) => Check::fail(&id, probed, failure.message.clone(), vec![Evidence::new(Source::Probe, path, &failure.to_string())]),
         }
     }
@@ -273,7 +301,11 @@ impl Look<'_> {
             }
         };
         let at = format!("http://{host}{}", facts.path);
-        let mut checks = vec![Check::pass("validation.mcp_handshake", probed, Evidence::new(Source::Probe, at.clone(), &format!("{} {} speaks {}", facts.name, facts.version, facts.protocol)))];
+        let mut checks = vec![Check::pass(
+            "validation.mcp_handshake",
+            probed,
+            Evidence::new(Source::Probe, at.clone(), &format!("{} {} speaks {}", facts.name, facts.version, facts.protocol)),
+        )];
         checks.push(tools_listed(workload, &facts, &at));
         let mut tools: Vec<_> = facts.tools.iter().map(|tool| self.tool_view(workload, &tool.name)).collect();
         checks.push(self.call_tools(workload, &facts, forward.local, &host, calls, &mut tools).await);
@@ -288,15 +320,31 @@ impl Look<'_> {
         ToolView { name: name.to_owned(), in_spec, in_chatbot: !workload.callers.is_empty(), called: false, outcome: None, ms: None }
     }
 
-    async fn call_tools(&self, workload: &Workload, facts: &PeerFacts, local: std::net::SocketAddr, host: &str, calls: &McpCalls, tools: &mut [ToolView]) -> Check {
+    async fn call_tools(
+        &self,
+        workload: &Workload,
+        facts: &PeerFacts,
+        local: std::net::SocketAddr,
+        host: &str,
+        calls: &McpCalls,
+        tools: &mut [ToolView],
+    ) -> Check {
         let chosen: Vec<(String, Map<String, Value>)> = if calls.calls.is_empty() {
-            facts.tools.iter().filter(|tool| tool.read_only).map(|tool| (tool.name.clone(), probe::arguments_for(&tool.input_schema))).collect()
+            facts.tools.iter().filter(|tool| tool.read_only).map(|tool| (tool.name.clone(), arguments_for(&tool.input_schema))).collect()
         } else {
             calls.calls.clone()
         };
         let probed = "tools/call of the tools that may be called";
         if chosen.is_empty() {
             return Check::not_run("validation.mcp_call", probed, "no tool is annotated read-only; name one in calls").optional();
+        }
+        let read_only = |name: &str| facts.tools.iter().any(|tool| tool.name == name && tool.read_only);
+        if let Some((name, _)) = chosen.iter().find(|(name, _)| !calls.writing && !read_only(name)) {
+            return Check::not_run(
+                "validation.mcp_call",
+                probed,
+                format!("{name} is not annotated read-only; allow it with writes=with_cleanup, which asks for approval"),
+            );
         }
         let mut told = Vec::new();
         let mut bad = Vec::new();
@@ -319,15 +367,31 @@ impl Look<'_> {
             }
         }
         let seen = Evidence::new(Source::Probe, format!("MCP {} {}", workload.name, facts.path), &told.join("; "));
-        if bad.is_empty() { Check::pass("validation.mcp_call", probed, seen) } else { Check::fail("validation.mcp_call", probed, format!("failed: {}", bad.join(", ")), vec![seen]) }
+        if bad.is_empty() {
+            Check::pass("validation.mcp_call", probed, seen)
+        } else {
+            Check::fail("validation.mcp_call", probed, format!("failed: {}", bad.join(", ")), vec![seen])
+        }
     }
 
     /// The backend's own way to the server: its DNS name, its network policy, its Host header.
     async fn mcp_from_caller(&self, workload: &Workload, from: Option<&str>, port: u16, path: &str) -> Vec<Check> {
-        let callers: Vec<_> = self.blueprint.workloads.iter().filter(|caller| from.map_or_else(|| workload.callers.contains(&caller.name), |from| caller.name.as_str() == from)).collect();
-        let url = format!("http://{}:{port}{path}", workload.name);
+        let callers: Vec<_> = self
+            .blueprint
+            .workloads
+            .iter()
+            .filter(|caller| from.map_or_else(|| workload.callers.contains(&caller.name), |from| caller.name.as_str() == from))
+            .collect();
+        let host = format!("{}:{port}", workload.name);
+        let url = format!("http://{host}{path}");
         let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "landfall", "version": env!("CARGO_PKG_VERSION")}}});
-        let headers = BTreeMap::from([("Content-Type".to_owned(), "application/json".to_owned()), ("Accept".to_owned(), "application/json, text/event-stream".to_owned())]);
+        let headers = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+        let ask = HttpAsk {
+            method: "POST".into(),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect(),
+            body: Some(Secret::new(body.to_string())),
+            ..HttpAsk::get(path, &host, PATIENCE)
+        };
         let mut checks = Vec::new();
         for caller in callers {
             let probed = format!("initialize at {url} from inside {}", caller.name);
@@ -336,16 +400,11 @@ impl Look<'_> {
                 continue;
             };
             let language = caller.service().map(|service| service.language.as_str()).unwrap_or_default();
-            let request = probe::Inside { method: "POST".into(), url: url.clone(), headers: headers.clone(), body: Some(body.to_string()) };
-            let seen = probe::http_from_inside(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, &pod, &container, language, &request).await;
-            checks.push(match seen {
-                Ok(seen) if seen.status == 200 && seen.body.contains("serverInfo") => {
-                    Check::pass("validation.mcp_from_caller", probed, Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &seen.body))
-                }
-                Ok(seen) => Check::fail("validation.mcp_from_caller", probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, format!("{url} from Pod/{pod}"), &seen.body)]),
-                Err(failure) if failure.code == crate::failure::Code::NotSupported => Check::not_run("validation.mcp_from_caller", probed, failure.message).optional(),
-                Err(failure) => Check::fail("validation.mcp_from_caller", probed, failure.message.clone(), vec![]),
-            });
+            let from = Caller { pod: &pod, container: &container, language };
+            let seen = probe::http_from_inside(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, from, &host, &ask).await;
+            checks.push(judge_inside("validation.mcp_from_caller", probed, &format!("{url} from Pod/{pod}"), seen, |seen| {
+                seen.status == 200 && seen.body.reveal().contains("serverInfo")
+            }));
         }
         checks
     }
@@ -355,12 +414,18 @@ impl Look<'_> {
         let request = LogRequest { pod: pod.to_owned(), container: container.to_owned(), previous: false, lines: 2_000, since_seconds: Some(window_s.max(1)) };
         match self.world.cluster.logs(self.at, &self.blueprint.namespace, &request).await {
             Ok(text) => {
-                let errors = probe::errors_in(&text);
-                if errors.is_empty() {
-                    let lines = text.lines().count();
-                    Check::pass("validation.logs", probed, Evidence::new(Source::Log, format!("Pod/{pod}"), &format!("{lines} lines, none of an error's shape")))
+                let errors = probe::errors_in(&format!("Pod/{pod}"), &text);
+                let (critical, noise): (Vec<_>, Vec<_>) = errors.into_iter().partition(|error| error.weight == Weight::Critical);
+                if critical.is_empty() {
+                    let told = format!("{} lines, none critical; {} kinds of error lines below that", text.lines().count(), noise.len());
+                    Check::pass("validation.logs", probed, Evidence::new(Source::Log, format!("Pod/{pod}"), &told))
                 } else {
-                    Check::fail("validation.logs", probed, format!("{} critical lines", errors.len()), errors)
+                    Check::fail(
+                        "validation.logs",
+                        probed,
+                        format!("{} kinds of critical lines", critical.len()),
+                        critical.into_iter().map(|error| error.evidence).collect(),
+                    )
                 }
             }
             Err(failure) => Check::not_run("validation.logs", probed, failure.to_string()),
@@ -419,13 +484,61 @@ fn paths_of(workload: &Workload) -> Vec<String> {
     paths
 }
 
-fn comparison_word(comparison: Comparison) -> &'static str {
-    match comparison {
-        Comparison::Equal => "equal",
-        Comparison::Differs => "differs",
-        Comparison::Missing => "missing",
-        Comparison::NeverRead => "never read",
+fn comparison(verdict: probe::Verdict) -> Option<Comparison> {
+    match verdict {
+        probe::Verdict::Equal => Some(Comparison::Equal),
+        probe::Verdict::Differs => Some(Comparison::Differs),
+        probe::Verdict::Missing => Some(Comparison::Missing),
+        probe::Verdict::NeverRead => Some(Comparison::NeverRead),
+        probe::Verdict::NotCompared => None,
     }
+}
+
+fn verdict_word(verdict: probe::Verdict) -> &'static str {
+    match verdict {
+        probe::Verdict::Equal => "equal",
+        probe::Verdict::Differs => "differs",
+        probe::Verdict::Missing => "missing",
+        probe::Verdict::NeverRead => "never read",
+        probe::Verdict::NotCompared => "not compared",
+    }
+}
+
+/// A request from inside a caller, judged.
+fn judge_inside(id: &str, probed: String, at: &str, seen: Result<Inside, Failure>, good: impl Fn(&probe::HttpSeen) -> bool) -> Check {
+    match seen {
+        Ok(Inside::Answered(seen)) if good(&seen) => {
+            Check::pass(id, probed, Evidence::new(Source::Probe, at, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
+        }
+        Ok(Inside::Answered(seen)) => Check::fail(id, probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, at, &seen.text(400))]),
+        Ok(Inside::Unanswered { error, elapsed }) => {
+            Check::fail(id, probed, error.clone(), vec![Evidence::new(Source::Probe, at, &format!("{error} after {} ms", elapsed.as_millis()))])
+        }
+        // Without an interpreter nothing was asked: shown, and left to the request through the forwarded port.
+        Ok(Inside::NotRun { reason }) => Check::not_run(id, probed, reason).optional(),
+        Err(failure) => Check::fail(id, probed, failure.message.clone(), vec![Evidence::new(Source::Probe, at, &failure.to_string())]),
+    }
+}
+
+/// Arguments for a tool that only reads, made from its schema: every required property gets a harmless value of its type.
+fn arguments_for(schema: &Map<String, Value>) -> Map<String, Value> {
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let property = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
+    required
+        .map(|name| {
+            let about = property(name);
+            let chosen = about.and_then(|about| about.get("enum")).and_then(Value::as_array).and_then(|all| all.first()).cloned();
+            let value = chosen.unwrap_or_else(|| match about.and_then(|about| about.get("type")).and_then(Value::as_str) {
+                Some("integer") => about.and_then(|about| about.get("minimum")).and_then(Value::as_i64).unwrap_or(1).into(),
+                Some("number") => 1.0.into(),
+                Some("boolean") => false.into(),
+                Some("array") => Value::Array(Vec::new()),
+                Some("object") => Value::Object(Map::new()),
+                Some(_) | None => "landfall-probe".into(),
+            });
+            (name.to_owned(), value)
+        })
+        .collect()
 }
 
 fn latency(seen: &[Result<Duration, ()>]) -> Option<Latency> {

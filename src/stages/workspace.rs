@@ -1,11 +1,11 @@
 //! Writes the plan's files into the workspace, each with its way back; a file that changed since the plan was made stops everything.
 
+use crate::config::Folders;
 use crate::engine::{Effect, Run};
 use crate::failure::{Code, Failure};
 use crate::journal::{StageName, Undo};
 use crate::names::Digest;
 use crate::plan::Plan;
-use crate::config::Folders;
 use crate::render::{Lock, RenderedFile};
 use serde_json::json;
 
@@ -29,7 +29,8 @@ pub async fn write(run: &Run, plan: &Plan, files: &[RenderedFile], stage: StageN
             continue;
         }
         if digest != step.before {
-            return Err(Failure::new(Code::PlanStale, format!("{} changed after the plan was made", file.path)).help("call again: the new plan shows what would change now"));
+            return Err(Failure::new(Code::PlanStale, format!("{} changed after the plan was made", file.path))
+                .help("call again: the new plan shows what would change now"));
         }
         let backup = match &now {
             Some(bytes) => {

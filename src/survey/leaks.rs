@@ -43,8 +43,10 @@ static HINT: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static CREDENTIALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[a-z][a-z0-9+]*://([^\s:/@]{1,60}):([^\s@/]{6,200})@([^\s/:?]+)").ok());
 
 /// `NAME=value` where the name says secret.
-static ASSIGNED: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^\s*(?:export\s+|-\s+)?["']?([A-Za-z][A-Za-z0-9_]{2,60})["']?\s*[=:]\s*["']?([A-Za-z0-9+/=_\-!@#$%^&*.~]{12,200})["']?\s*,?\s*(?:#.*)?$"#).ok());
+static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"^\s*(?:export\s+|-\s+)?["']?([A-Za-z][A-Za-z0-9_]{2,60})["']?\s*[=:]\s*["']?([A-Za-z0-9+/=_\-!@#$%^&*.~]{12,200})["']?\s*,?\s*(?:#.*)?$"#)
+        .ok()
+});
 
 /// Finds secrets in a text.
 pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
@@ -56,7 +58,9 @@ pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
     if !hint.is_match(text) {
         return Vec::new();
     }
-    let settings = name.starts_with(".env") || ["yaml", "yml", "env", "properties", "ini", "conf", "toml"].iter().any(|tail| name.ends_with(tail)) || name.contains("dockerfile");
+    let settings = name.starts_with(".env")
+        || ["yaml", "yml", "env", "properties", "ini", "conf", "toml"].iter().any(|tail| name.ends_with(tail))
+        || name.contains("dockerfile");
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
         if line.len() > 4000 || !hint.is_match(line) {

@@ -9,23 +9,35 @@ use std::sync::LazyLock;
 
 /// `- **FR-001**: text`, `**FR-001:** text`, `### FR-001 text`, `| FR-001 | text |`; a mere mention inside a sentence is none.
 static REQUIREMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^\s*(?:[-*+]\s+|#{2,6}\s+|\|\s*|\d+\.\s+)?(?:\[[ xX]\]\s*)?(?:\*\*|__)?(?P<id>(?:FR|SC|NFR)-(?:[A-Z0-9]{1,8}-)?\d{1,4}[a-z]?)\b(?P<rest>.*)$").ok()
+    Regex::new(r"^\s*(?:[-*+]\s+|#{2,6}\s+|\|\s*|\d+\.\s+)?(?:\[[ xX]\]\s*)?(?:\*\*|__)?(?P<id>(?:FR|SC|NFR)-(?:[A-Z0-9]{1,8}-)?\d{1,4}[a-z]?)\b(?P<rest>.*)$")
+        .ok()
 });
-static STORY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)^#{2,4}\s*(?:user\s+story|story|US)[\s-]*(?P<number>\d+)\b[\s:–—-]*(?P<rest>.*)$").ok());
-static TASK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\s*[-*+]\s+\[(?P<tick>[ xX])\]\s+(?:\*\*)?(?P<id>T\d{1,5}[a-z]?)?(?:\*\*)?:?\s*(?P<rest>.+)$").ok());
+static STORY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)^#{2,4}\s*(?:user\s+story|story|US)[\s-]*(?P<number>\d+)\b[\s:–—-]*(?P<rest>.*)$").ok());
+static TASK: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^\s*[-*+]\s+\[(?P<tick>[ xX])\]\s+(?:\*\*)?(?P<id>T\d{1,5}[a-z]?)?(?:\*\*)?:?\s*(?P<rest>.+)$").ok());
 
 /// What a requirement says → the check that can prove it. The first row that fits holds.
 const CHECKS: &[(&str, &str)] = &[
     (r"(?i)vulnerabilit", "docker.scan"),
-    (r"(?i)(secret|credential|password|api key)s?\b.*\b(commit|tracked|repository|hard-?coded|plain ?text|in (the |any )?(image|layer|code|git))|(commit|scan|tracked|hard-?coded).*\b(secret|credential)", "docker.no_secrets"),
+    (
+        r"(?i)(secret|credential|password|api key)s?\b.*\b(commit|tracked|repository|hard-?coded|plain ?text|in (the |any )?(image|layer|code|git))|(commit|scan|tracked|hard-?coded).*\b(secret|credential)",
+        "docker.no_secrets",
+    ),
     (r"(?i)non-?root|user id 0|\buid 0|as root\b|root user", "docker.non_root"),
     (r"(?i)image.*\b(\d+ ?MB|\d+ ?GB|smaller|size)\b|\b(smaller|size|under|below)\b.*\d+ ?MB", "docker.size"),
-    (r"(?i)read-?only root|privilege escalation|capabilities|resource (requests|limits)|requests and limits|\blatest\b.*\btag|tag.*\blatest\b|(liveness|readiness|startup).*probe|probes? on|pod security|security ?context", "helm.policy"),
+    (
+        r"(?i)read-?only root|privilege escalation|capabilities|resource (requests|limits)|requests and limits|\blatest\b.*\btag|tag.*\blatest\b|(liveness|readiness|startup).*probe|probes? on|pod security|security ?context",
+        "helm.policy",
+    ),
     (r"(?i)values\.schema|values schema", "helm.schema"),
     (r"(?i)helm lint|\blint(s|ed)?\b.*chart|helm chart", "helm.lint"),
     (r"(?i)all pods|pods? .*\b(ready|running)\b|ready within|become ready", "kubernetes.pods_ready"),
     (r"(?i)/health|/ready|/livez|readyz", "validation.http"),
-    (r"(?i)tools/list|tools/call|\bover mcp\b|\bmcp tools?\b|\btools?\b.*\bmcp\b|\bmcp\b.*\b(answers?|responds?|reachable|handshake|lists?|callable|is (checked|called))\b", "validation.mcp"),
+    (
+        r"(?i)tools/list|tools/call|\bover mcp\b|\bmcp tools?\b|\btools?\b.*\bmcp\b|\bmcp\b.*\b(answers?|responds?|reachable|handshake|lists?|callable|is (checked|called))\b",
+        "validation.mcp",
+    ),
     (r"(?i)services? that exist|endpoints\b.*ready|service name|reach(es|able)?\b.*\bservice\b", "kubernetes.endpoints"),
     (r"(?i)by reference to a secret|kubernetes secret|secretkeyref|configmap|environment variable|config(uration)? .*\benvironment", "validation.environment"),
     (r"(?i)(get|post|put|delete) `?/|`/[a-z]|\bhttp\b|answers? `?(with )?\d{3}|\bin (a|the) browser|smoke", "validation.http"),
@@ -65,7 +77,10 @@ fn feature(dir: &str, files: &[(&str, &str)]) -> Option<Feature> {
     for (path, text) in ordered {
         let tasks = base_of(path).to_ascii_lowercase().contains("task");
         if title.is_none() {
-            title = text.lines().find_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("# ")).map(|line| line.trim().trim_start_matches("Feature Specification:").trim().to_owned());
+            title = text
+                .lines()
+                .find_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("# "))
+                .map(|line| line.trim().trim_start_matches("Feature Specification:").trim().to_owned());
         }
         for (number, line) in text.lines().enumerate() {
             let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
@@ -125,12 +140,14 @@ fn clean(text: &str) -> String {
 }
 
 fn check_of(text: &str) -> Option<String> {
-    static TABLE: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| CHECKS.iter().filter_map(|(shape, id)| Regex::new(shape).ok().map(|shape| (shape, *id))).collect());
+    static TABLE: LazyLock<Vec<(Regex, &str)>> =
+        LazyLock::new(|| CHECKS.iter().filter_map(|(shape, id)| Regex::new(shape).ok().map(|shape| (shape, *id))).collect());
     TABLE.iter().find(|(shape, _)| shape.is_match(text)).map(|(_, id)| (*id).to_owned())
 }
 
 fn constitution(workspace: &Workspace, specs: &mut Specs) {
-    let mut candidates: Vec<&String> = workspace.texts.keys().filter(|path| base_of(path).eq_ignore_ascii_case("constitution.md") && !path.contains("templates/")).collect();
+    let mut candidates: Vec<&String> =
+        workspace.texts.keys().filter(|path| base_of(path).eq_ignore_ascii_case("constitution.md") && !path.contains("templates/")).collect();
     candidates.sort_by_key(|path| (!path.starts_with(".specify/memory/"), path.matches('/').count(), (*path).clone()));
     for path in candidates {
         let text = workspace.text(path).unwrap_or_default();
@@ -213,7 +230,11 @@ mod tests {
     fn the_unfilled_constitution_is_recognised() {
         assert!(unfilled("# [PROJECT_NAME] Constitution\n### [PRINCIPLE_1_NAME]\n"));
         assert!(!unfilled("# Todo Constitution\n### I. Small\n"));
-        let found = principles("c.md", "<!--\nSync\n### no\n-->\n# X\n## Core Principles\n### I. Small\nThree services.\nNo more.\n## Governance\n### not this\n");
-        assert_eq!(found.iter().map(|principle| (principle.title.as_str(), principle.text.as_str())).collect::<Vec<_>>(), vec![("I. Small", "Three services. No more.")]);
+        let found =
+            principles("c.md", "<!--\nSync\n### no\n-->\n# X\n## Core Principles\n### I. Small\nThree services.\nNo more.\n## Governance\n### not this\n");
+        assert_eq!(
+            found.iter().map(|principle| (principle.title.as_str(), principle.text.as_str())).collect::<Vec<_>>(),
+            vec![("I. Small", "Three services. No more.")]
+        );
     }
 }
