@@ -59,10 +59,12 @@ struct Reading {
 pub fn judge(observed: &Observed, release: &ServiceName, logs: &Logs, memory: &mut Memory, now: Time) -> Judgement {
     memory.note(observed, now);
     let readings = read(observed, release, logs, memory, now);
-    if readings.iter().any(|reading| reading.failed) {
+    let progress = progress(observed, release);
+    // What is ready is not undone by a node's trouble or a straggler of the earlier revision.
+    let counts = |reading: &Reading| reading.failed && (!progress.done || (NODES..SYMPTOMS).contains(&reading.row.rank));
+    if readings.iter().any(counts) {
         return Judgement::Refused(diagnoses(observed, release, readings, true));
     }
-    let progress = progress(observed, release);
     if progress.done { Judgement::Ready } else { Judgement::Waiting { what: progress.what } }
 }
 

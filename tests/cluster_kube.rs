@@ -20,8 +20,8 @@ use landfall::rollout::{End, Expectation, Rollout, RolloutEnd, Scope, WorkloadKi
 use landfall::secret::Secret;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -157,16 +157,26 @@ impl Room {
         rollout.follow(&[expectation]).await.unwrap()
     }
 
-    /// How long after the kubelet's last word of a container's end the verdict came; only the first moments count.
-    async fn since_signal(&self, ended_at: Time) -> String {
-        let seen = self.kube.observe(&self.proof, &self.namespace).await.unwrap();
-        let statuses = seen.pods.iter().filter_map(|pod| pod.status.as_ref()).flat_map(|status| status.container_statuses.iter().flatten());
-        let ends = statuses.flat_map(|status| [status.state.clone(), status.last_state.clone()]).flatten().filter_map(|state| state.terminated?.finished_at);
-        let last = ends.map(|time| time.0).filter(|time| *time <= ended_at).max();
-        last.map_or_else(
-            || "no container ended".to_owned(),
-            |last| format!("{} ms after the last container's end (1 s resolution)", ended_at.duration_since(last).as_millis()),
-        )
+    /// Notes the moment of the last change of any container, condition or warning that a watch shows.
+    async fn stopwatch(&self) -> Arc<Mutex<Instant>> {
+        let last = Arc::new(Mutex::new(Instant::now()));
+        let mut seen = self.kube.watch(&self.proof, &self.namespace).await.unwrap();
+        let noted = Arc::clone(&last);
+        tokio::spawn(async move {
+            let mut before = String::new();
+            while seen.changed().await.is_ok() {
+                let now = seen.borrow_and_update().clone();
+                let states: Vec<_> =
+                    now.pods.iter().filter_map(|pod| pod.status.as_ref()).map(|status| (&status.container_statuses, &status.conditions)).collect();
+                let warnings = now.events.iter().filter(|event| event.type_.as_deref() == Some("Warning")).map(|event| event.count.unwrap_or(1)).sum::<i32>();
+                let picture = format!("{states:?} {warnings}");
+                if picture != before {
+                    before = picture;
+                    *noted.lock().unwrap() = Instant::now();
+                }
+            }
+        });
+        last
     }
 }
 
@@ -228,12 +238,13 @@ fn python(script: &str) -> String {
 /// Deploys what is broken, follows it, and expects this code first.
 async fn check(name: &str, manifest: &str, deadline: u64, expect: &str) -> RolloutEnd {
     let room = room(name).await;
+    let last_change = room.stopwatch().await;
     room.apply(manifest).await;
     let begun = Instant::now();
     let end = room.follow(None, deadline).await;
-    let now = Time::now();
+    let since = last_change.lock().unwrap().elapsed();
     let diagnosis = end.releases[0].diagnoses.first().unwrap_or_else(|| panic!("{name}: no diagnosis: {end:#?}"));
-    println!("{name}: {} in {:.1} s, {}; {}", diagnosis.code, begun.elapsed().as_secs_f32(), room.since_signal(now).await, diagnosis.cause);
+    eprintln!("{name}: {} in {:.1} s, {} ms after the last change; {}", diagnosis.code, begun.elapsed().as_secs_f32(), since.as_millis(), diagnosis.cause);
     assert_eq!(diagnosis.code, expect, "{diagnosis:#?}");
     assert_eq!(end.end, End::Refused);
     assert!(!diagnosis.why.is_empty());
@@ -291,6 +302,51 @@ async fn a_command_that_is_not_there_is_refused() {
 }
 
 #[tokio::test]
+async fn a_program_that_runs_without_its_host_is_refused_for_the_host() {
+    let script = r"
+import http.server, socket, sys
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        try:
+            socket.getaddrinfo('redis-nope', 6379); code = 200
+        except OSError as error:
+            print('Error -2 connecting to redis-nope:6379. Name or service not known.', flush=True); code = 503
+        self.send_response(code); self.send_header('content-length', '0'); self.end_headers()
+http.server.ThreadingHTTPServer(('', 8000), H).serve_forever()
+";
+    check("lt-running", &api(IMAGE, &python(script), &format!("{SECURE}\n{READY}"), ""), 90, "APP_EXIT_DEP").await;
+}
+
+#[tokio::test]
+async fn a_missing_setting_is_refused_and_named() {
+    let end = check("lt-config", &api(IMAGE, &python("import os; os.environ['BACKEND_URL']"), SECURE, ""), 90, "APP_EXIT_CONFIG").await;
+    assert_eq!(landfall::rollout::named_variables(&end.releases[0].diagnoses[0]), ["BACKEND_URL"]);
+}
+
+#[tokio::test]
+async fn a_program_that_may_not_write_is_refused_and_the_path_is_named() {
+    let end = check("lt-perm", &api(IMAGE, &python("open('/opt/app.db', 'w')"), SECURE, ""), 90, "SEC_PERM").await;
+    assert!(end.releases[0].diagnoses[0].cause.contains("/opt/app.db"));
+}
+
+#[tokio::test]
+async fn a_program_that_ends_without_an_error_is_refused() {
+    check("lt-exit0", &api(IMAGE, "[\"true\"]", SECURE, ""), 90, "APP_EXIT0_LOOP").await;
+}
+
+#[tokio::test]
+async fn a_program_over_its_memory_is_refused() {
+    let extra = format!("{SECURE}\n        resources: {{limits: {{memory: 32Mi}}}}");
+    check("lt-oom", &api(IMAGE, &python("x = bytearray(256 << 20); print(len(x))"), &extra, ""), 90, "APP_OOM").await;
+}
+
+#[tokio::test]
+async fn a_liveness_probe_that_kills_is_refused() {
+    let probe = "        livenessProbe: {httpGet: {path: /nope, port: http}, periodSeconds: 1, failureThreshold: 1}";
+    check("lt-live", &api(IMAGE, &serves(), &format!("{SECURE}\n{probe}\n{}", READY.replace("/health", "/nope")), ""), 90, "PROBE_LIVENESS").await;
+}
+
+#[tokio::test]
 async fn a_good_release_becomes_ready_is_probed_and_leaves_the_namespace_clean() {
     let room = room("lt-good").await;
     let (kube, at, namespace) = (&room.kube, &room.proof, &room.namespace);
@@ -321,11 +377,19 @@ async fn a_good_release_becomes_ready_is_probed_and_leaves_the_namespace_clean()
     room.apply(&manifest).await;
     let begun = Instant::now();
     let end = room.follow(None, 90).await;
-    println!("good: {:?} after {:.1} s", end.end, begun.elapsed().as_secs_f32());
+    eprintln!("good: {:?} after {:.1} s", end.end, begun.elapsed().as_secs_f32());
     assert_eq!(end.end, End::Ready, "{end:#?}");
     let outcomes: BTreeMap<&str, Outcome> = end.releases[0].checks.iter().map(|check| (check.id.as_str(), check.outcome)).collect();
     for check in ["kubernetes.created", "kubernetes.pods_ready", "kubernetes.no_restarts", "kubernetes.endpoints", "kubernetes.references"] {
         assert_eq!(outcomes[check], Outcome::Pass, "{check}: {end:#?}");
+    }
+
+    // The id of the running image is compared with the one that was built.
+    let running = end.releases[0].progress.pods[0].image_ids["api"].clone();
+    let id = format!("sha256:{}", running.rsplit(':').next().unwrap());
+    for (id, expect) in [(id.as_str(), Outcome::Pass), ("sha256:0000", Outcome::Fail)] {
+        let again = room.follow(Some(id), 30).await;
+        assert_eq!(again.releases[0].checks.iter().find(|check| check.id == "kubernetes.image_id").unwrap().outcome, expect, "{running}");
     }
 
     // Another owner's object of that name is not taken over.

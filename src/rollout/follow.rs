@@ -208,9 +208,11 @@ impl Rollout<'_> {
         });
         let reads: Vec<(Wanted, Option<String>)> = futures::stream::iter(reads).buffer_unordered(8).collect().await;
         for (wanted, text) in reads {
+            // An empty log may be that of the run that began meanwhile; the next look asks for the previous one.
+            let text = text.filter(|text| !text.trim().is_empty());
             if let Some(run) = &wanted.run {
                 let tried = known.read.entry((wanted.uid.clone(), wanted.request.container.clone(), run.clone())).or_default();
-                *tried = if text.is_some() { u8::MAX } else { tried.saturating_add(1) };
+                *tried = if text.is_some() { TRIES } else { tried.saturating_add(1) };
             }
             if let Some(text) = text {
                 known.logs.insert((wanted.request.pod, wanted.request.container), LogTail { text, run: wanted.run });

@@ -1,6 +1,6 @@
 //! The state of a namespace in numbers, warnings and diagnoses: one pure look, without a past.
 
-use super::scene::{Scene, event_evidence, latest, name, pod_ready, ready_endpoints};
+use super::scene::{Scene, event_evidence, finished, latest, name, pod_ready, ready_endpoints};
 use super::{Logs, Memory, progress, readings};
 use crate::evidence::{Diagnosis, Evidence, Time};
 use crate::names::ServiceName;
@@ -115,7 +115,7 @@ fn unhealthy(observed: &Observed, release: &ServiceName, logs: &Logs, memory: &M
     {
         all.push(Unhealthy { object: format!("Service/{}", name(&service.metadata)), state: "no ready address".to_owned() });
     }
-    for pod in scene.old_pods.iter().filter(|pod| !pod_ready(pod) && pod.metadata.deletion_timestamp.is_none()) {
+    for pod in scene.old_pods.iter().filter(|pod| !pod_ready(pod) && !finished(pod) && pod.metadata.deletion_timestamp.is_none()) {
         all.push(Unhealthy { object: format!("Pod/{}", name(&pod.metadata)), state: "of an earlier revision, not ready".to_owned() });
     }
     all

@@ -1,6 +1,6 @@
 //! How far a release is: counts and names, purely from objects.
 
-use super::scene::{ContainerView, Scene, Workload, WorkloadKind, name, pod_ready, ready_endpoints};
+use super::scene::{ContainerView, Scene, Workload, WorkloadKind, finished, name, of_job, pod_ready, ready_endpoints};
 use super::{Logs, Memory};
 use crate::names::ServiceName;
 use crate::ports::Observed;
@@ -48,7 +48,11 @@ pub struct ReleaseProgress {
 pub fn progress(observed: &Observed, release: &ServiceName) -> ReleaseProgress {
     let (logs, memory) = (Logs::new(), Memory::default());
     let scene = Scene::of(observed, release, &logs, &memory, observed.at.unwrap_or_default());
-    let pods: Vec<PodProgress> = scene.pods.iter().map(|pod| pod_progress(&scene, pod)).collect();
+    // Beside a Deployment, a Job is a step of the installation: it must complete, and its pods may be gone by then.
+    let only_jobs = scene.workloads.iter().all(|workload| workload.kind() == WorkloadKind::Job);
+    let counted = |workload: &&Workload<'_>| only_jobs || workload.kind() != WorkloadKind::Job;
+    let pods = scene.pods.iter().filter(|pod| only_jobs || !of_job(pod));
+    let pods: Vec<PodProgress> = pods.map(|pod| pod_progress(&scene, pod)).collect();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let endpoints: BTreeMap<String, u32> = scene
         .services
@@ -61,10 +65,10 @@ pub fn progress(observed: &Observed, release: &ServiceName) -> ReleaseProgress {
         found: !scene.workloads.is_empty(),
         kind: scene.workloads.first().map(Workload::kind),
         generation_observed: scene.workloads.iter().all(Workload::generation_observed),
-        wanted: scene.workloads.iter().map(Workload::wanted).sum(),
+        wanted: scene.workloads.iter().filter(counted).map(Workload::wanted).sum(),
         ready: count(pods.iter().filter(|pod| pod.ready).count()),
         restarts: pods.iter().map(|pod| pod.restarts).sum(),
-        old: count(scene.old_pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count()),
+        old: count(scene.old_pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && !finished(pod)).count()),
         old_ready: count(scene.old_pods.iter().filter(|pod| pod_ready(pod)).count()),
         pods,
         endpoints,
@@ -123,7 +127,8 @@ fn missing(scene: &Scene<'_>, progress: &ReleaseProgress) -> String {
     if let Some(job) = scene.workloads.iter().find(|workload| matches!(workload, Workload::Job(_)) && !complete(workload)) {
         return format!("{} has not completed", job.describe());
     }
-    if progress.ready < progress.wanted {
+    let jobs_done = progress.kind == Some(WorkloadKind::Job);
+    if progress.ready < progress.wanted && !jobs_done {
         let waits: Vec<String> = progress.pods.iter().filter(|pod| !pod.ready).take(3).map(|pod| format!("{}: {}", pod.name, pod.waits)).collect();
         let detail = if waits.is_empty() { "no pod has been created".to_owned() } else { waits.join("; ") };
         return format!("{} of {} pods ready ({detail})", progress.ready, progress.wanted);

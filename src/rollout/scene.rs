@@ -281,7 +281,9 @@ impl<'a> ContainerView<'a> {
             None => status.last_state.as_ref().and_then(|state| state.terminated.as_ref())?,
         };
         let done = ended.exit_code == 0 && !self.restarted_always();
-        (!done).then_some(ended)
+        // After a node's restart the runtime has forgotten how its containers ended; that is no crash.
+        let forgotten = matches!(ended.reason.as_deref(), Some("ContainerStatusUnknown" | "Unknown"));
+        (!done && !forgotten).then_some(ended)
     }
 
     /// As `ended`, where it ended with an error.
@@ -368,6 +370,16 @@ pub fn event_evidence(event: &Event) -> Evidence {
 /// A condition of a pod.
 pub fn pod_condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     pod.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+}
+
+/// True where the pod belongs to a Job.
+pub fn of_job(pod: &Pod) -> bool {
+    pod.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "Job")
+}
+
+/// True where the pod has ended for good.
+pub fn finished(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
 }
 
 /// True where the pod's condition Ready is True.

@@ -546,6 +546,33 @@ fn a_broken_node_makes_application_rows_suspect() {
 }
 
 #[test]
+fn what_is_ready_is_not_refused_for_a_nodes_trouble() {
+    let more = json!({
+        "endpoint_slices": [{"metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "api"}}, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}],
+        "nodes": [{"metadata": {"name": "other"}, "status": {"conditions": [{"type": "Ready", "status": "False", "message": "container runtime is down"}]}}],
+    });
+    assert_eq!(replay(&[(100, scene(running(true), more))], ""), Judgement::Ready);
+}
+
+#[test]
+fn ends_that_the_runtime_forgot_are_no_crashes() {
+    check(scene(ended(255, "Unknown", 9), json!({})), "", &[]);
+    check(scene(ended(137, "ContainerStatusUnknown", 9), json!({})), "", &[]);
+}
+
+#[test]
+fn a_completed_job_beside_a_deployment_needs_no_pods_any_more() {
+    let more = |kind: &str| {
+        json!({
+            "endpoint_slices": [{"metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "api"}}, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}],
+            "jobs": [{"metadata": {"name": "migrate", "uid": "j", "labels": {"app.kubernetes.io/instance": "api"}}, "status": {"startTime": at(0), "conditions": [{"type": kind, "status": "True"}]}}],
+        })
+    };
+    assert_eq!(replay(&[(100, scene(running(true), more("Complete")))], ""), Judgement::Ready);
+    assert!(matches!(replay(&[(100, scene(running(true), more("Suspended")))], ""), Judgement::Waiting { .. }));
+}
+
+#[test]
 fn a_service_whose_selector_fits_no_pod() {
     let services =
         |app: &str| json!({"services": [{"metadata": {"name": "api", "labels": {"app.kubernetes.io/instance": "api"}}, "spec": {"selector": {"app": app}}}]});

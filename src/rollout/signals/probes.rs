@@ -130,22 +130,44 @@ pub fn readiness(scene: &Scene<'_>) -> Vec<Match> {
     })
 }
 
+/// What a program without a startup probe gets at least: its readiness probe's numbers say nothing about how long it takes to start.
+const START: i64 = 20;
+
 /// Seconds that a container may need to become ready by its own probe's numbers, counted from its start; 27 for Kubernetes' default probe.
 pub fn grace(container: &ContainerView<'_>) -> u32 {
     let Some(probe) = &container.spec.readiness_probe else { return 0 };
     let number = |value: Option<i32>, default: i32| i64::from(value.filter(|value| *value > 0).unwrap_or(default));
     let (period, timeout) = (number(probe.period_seconds, 10), number(probe.timeout_seconds, 1));
     let (failures, successes) = (number(probe.failure_threshold, 3), number(probe.success_threshold, 1));
-    if failures == 1 {
-        return 0;
-    }
     let first = period + i64::from(probe.initial_delay_seconds.unwrap_or_default().max(0));
-    let grace = first + timeout + (failures + successes - 3) * period + period / 2 + timeout;
+    let grace = if failures == 1 { 0 } else { first + timeout + (failures + successes - 3) * period + period / 2 + timeout };
     // A container with a startup probe is asked only after that probe's success, which takes its own time.
-    let start = container
-        .spec
-        .startup_probe
-        .as_ref()
-        .map_or(0, |startup| number(startup.period_seconds, 10) + i64::from(startup.initial_delay_seconds.unwrap_or_default()));
-    u32::try_from((grace + start).max(0)).unwrap_or(u32::MAX)
+    let grace = match &container.spec.startup_probe {
+        Some(startup) => grace + number(startup.period_seconds, 10) + i64::from(startup.initial_delay_seconds.unwrap_or_default()),
+        None => grace.max(START),
+    };
+    u32::try_from(grace.max(0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::{Container, Pod};
+    use serde_json::json;
+
+    fn check(container: serde_json::Value, expect: u32) {
+        let spec: Container = serde_json::from_value(container).unwrap();
+        let pod = Pod::default();
+        assert_eq!(grace(&ContainerView { pod: &pod, spec: &spec, status: None, init: false, log: None }), expect, "{spec:?}");
+    }
+
+    #[test]
+    fn the_window_follows_the_probes_own_numbers() {
+        check(json!({"name": "a", "readinessProbe": {}}), 27);
+        check(json!({"name": "a", "readinessProbe": {"periodSeconds": 1}}), 20);
+        check(json!({"name": "a", "readinessProbe": {"initialDelaySeconds": 30}}), 57);
+        check(json!({"name": "a", "readinessProbe": {"failureThreshold": 1}}), 20);
+        check(json!({"name": "a", "readinessProbe": {"periodSeconds": 1}, "startupProbe": {"periodSeconds": 2}}), 6);
+        check(json!({"name": "a"}), 0);
+    }
 }
