@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
+    deprecated,
     reason = "tests may stop at the first surprise"
 )]
 

@@ -1,8 +1,12 @@
 //! Every reply has the shape that was promised, and its text is enough for a client that shows only text.
 
-use crate::lines::{Lines, text_of};
+use crate::lines::{Lines, PROGRAM, text_of};
 use crate::shape::misfits;
 use crate::shop::Shop;
+use rmcp::model::{CallToolRequestParams, ClientCapabilities, ErrorData, Implementation, InitializeRequestParams, ListRootsResult, Root};
+use rmcp::service::RequestContext;
+use rmcp::transport::TokioChildProcess;
+use rmcp::{ClientHandler, RoleClient, ServiceExt as _};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -100,4 +104,54 @@ fn a_workspace_outside_the_roots_is_refused() {
         let refused = server.call("analyze_project", json!({ "workspace": outside }));
         assert_eq!(refused["isError"], true, "{outside}: {refused}");
     }
+}
+
+#[test]
+fn progress_is_told_while_a_call_is_open() {
+    let shop = Shop::new();
+    let mut server = Lines::of(shop.program(&["serve"]), tempfile::tempdir().unwrap());
+    server.open("2025-11-25");
+    let params = json!({ "name": "generate_chart", "arguments": { "workspace": shop.workspace() }, "_meta": { "progressToken": "p1" } });
+    let result = server.result("tools/call", params);
+    assert!(result.get("structuredContent").is_some(), "{result}");
+    let beats: Vec<Value> =
+        server.seen.iter().map(|line| serde_json::from_slice::<Value>(line).unwrap()).filter(|message| message["method"] == "notifications/progress").collect();
+    assert!(!beats.is_empty(), "no progress was told");
+    for beat in &beats {
+        assert_eq!(beat["params"]["progressToken"], "p1");
+        assert!(beat["params"]["message"].as_str().unwrap().contains("op-"), "{beat}");
+    }
+    let grows = beats.windows(2).all(|pair| pair[0]["params"]["progress"].as_f64() <= pair[1]["params"]["progress"].as_f64());
+    assert!(grows, "{beats:?}");
+}
+
+/// A client that works in these folders alone.
+struct Rooted(Vec<String>);
+
+impl ClientHandler for Rooted {
+    fn get_info(&self) -> InitializeRequestParams {
+        let offered: ClientCapabilities = serde_json::from_value(json!({ "roots": {} })).unwrap();
+        InitializeRequestParams::new(offered, Implementation::new("test", "1"))
+    }
+
+    async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
+        Ok(ListRootsResult::new(self.0.iter().map(Root::new).collect()))
+    }
+}
+
+#[tokio::test]
+async fn the_clients_own_roots_are_kept() {
+    let (shop, other) = (Shop::new(), Shop::new());
+    let mut command = tokio::process::Command::new(PROGRAM);
+    command.arg("serve").envs(shop.machine());
+    // Clients encode what they like.
+    let root = format!("file://{}", shop.workspace().replace('s', "%73"));
+    let link = Rooted(vec![root]).serve(TokioChildProcess::new(command).unwrap()).await.unwrap();
+    let call = |arguments: Value| link.call_tool(CallToolRequestParams::new("analyze_project").with_arguments(arguments.as_object().unwrap().clone()));
+    assert_eq!(call(json!({})).await.unwrap().is_error, Some(false), "the only root is the default");
+    assert_eq!(call(json!({ "workspace": shop.workspace() })).await.unwrap().is_error, Some(false));
+    let refused = call(json!({ "workspace": other.workspace() })).await.unwrap();
+    assert_eq!(refused.is_error, Some(true));
+    assert!(format!("{refused:?}").contains("WORKSPACE_NOT_ALLOWED"), "{refused:?}");
+    link.cancel().await.unwrap();
 }
