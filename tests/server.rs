@@ -7,14 +7,23 @@
     clippy::indexing_slicing,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
+    deprecated,
     reason = "tests may stop at the first surprise"
 )]
 
+#[path = "server/consent.rs"]
+mod consent;
 #[path = "server/http.rs"]
 mod http;
 #[path = "server/lines.rs"]
 mod lines;
 #[path = "server/program.rs"]
 mod program;
+#[path = "server/replies.rs"]
+mod replies;
+#[path = "server/shape.rs"]
+mod shape;
+#[path = "server/shop.rs"]
+mod shop;
 #[path = "server/stdio.rs"]
 mod stdio;

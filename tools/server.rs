@@ -174,6 +174,7 @@ pub(crate) async fn answer<O: Offer>(server: &Server, request: CallToolRequestPa
     }
     let mut reply = follow::<O>(&landfall, &ask, reply, began, cx).await;
     consent::hand_out(&mut reply.reply);
+    callable(&mut reply.reply, &ask);
     Ok(replied::<O>(&reply))
 }
 
@@ -281,6 +282,16 @@ async fn follow<O: Offer>(landfall: &Landfall, ask: &O::Ask, mut reply: With<O::
 pub(crate) fn workspace_of<A: serde::Serialize>(reply: &Reply, ask: &A) -> Option<String> {
     let asked = || serde_json::to_value(ask).ok().and_then(|ask| ask.get("workspace").and_then(Value::as_str).map(str::to_owned));
     reply.target.as_ref().map(|target| target.workspace.clone()).filter(|workspace| !workspace.is_empty()).or_else(asked)
+}
+
+/// The next calls name the workspace that this call named, so that they can be made as they stand.
+fn callable<A: serde::Serialize>(reply: &mut Reply, ask: &A) {
+    let Some(workspace) = serde_json::to_value(ask).ok().and_then(|ask| ask.get("workspace").filter(|workspace| workspace.is_string()).cloned()) else {
+        return;
+    };
+    for call in &mut reply.next {
+        call.arguments.entry("workspace").or_insert_with(|| workspace.clone());
+    }
 }
 
 /// One progress notification, for clients that asked for them.

@@ -1,7 +1,7 @@
 //! What a reply says, as blocks that both the Markdown for chat clients and the terminal draw; it adds no fact of its own.
 
 use landfall::evidence::{Check, Confidence, Diagnosis, Gate, Outcome, Severity, Verdict};
-use landfall::reply::{FileAction, OperationState, OperationView, Reply, Status};
+use landfall::reply::{By, FileAction, FileChange, OperationState, OperationView, Reply, Status};
 
 /// A status mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,8 +157,10 @@ pub(crate) fn gates(gates: &[Gate]) -> Vec<Block> {
             gate.not_run
         );
         blocks.push(Block::Line(Mark::of_verdict(gate.verdict), text));
-        let shown = gate.checks.iter().filter(|check| check.outcome != Outcome::Pass);
-        for check in shown.take(6) {
+        let mut shown: Vec<&Check> = gate.checks.iter().filter(|check| check.outcome != Outcome::Pass).collect();
+        // What keeps the gate shut stands first.
+        shown.sort_by_key(|check| (!check.required, check.outcome != Outcome::Fail));
+        for check in shown.into_iter().take(6) {
             blocks.extend(check_lines(check));
         }
     }
@@ -206,20 +208,44 @@ pub(crate) fn diagnoses(found: &[Diagnosis]) -> Vec<Block> {
     blocks
 }
 
-/// Files by what happens to them.
+/// How many files are named one by one.
+const FILES: usize = 12;
+
+/// Files by what happens to them: what a person must look at one by one, the rest by folder where it is much.
 pub(crate) fn files(reply: &Reply) -> Vec<Block> {
-    let rows: Vec<Vec<String>> = reply
-        .files
-        .iter()
-        .filter(|file| file.action != FileAction::Unchanged)
-        .map(|file| vec![word(file.action), file.path.clone(), word(file.by), file.diff_uri.clone().unwrap_or_default()])
-        .collect();
-    let unchanged = reply.files.len() - rows.len();
-    let mut blocks = Block::table("Files", &["action", "path", "by", "difference"], rows);
+    let changed: Vec<&FileChange> = reply.files.iter().filter(|file| file.action != FileAction::Unchanged).collect();
+    let (named, grouped): (Vec<&FileChange>, Vec<&FileChange>) =
+        changed.iter().copied().partition(|file| changed.len() <= FILES || file.action == FileAction::Conflict || file.by == By::Person);
+    let mut rows: Vec<Vec<String>> = named.iter().map(|file| vec![word(file.action), file.path.clone(), word(file.by)]).collect();
+    let mut folders: Vec<((String, String), usize)> = Vec::new();
+    for file in &grouped {
+        // deploy/charts/backend/templates/x.yaml belongs to deploy/charts/backend.
+        let folder = file.path.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        let folder = folder.split('/').take(3).collect::<Vec<_>>().join("/");
+        let key = (word(file.action), folder);
+        match folders.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, count)) => *count += 1,
+            None => folders.push((key, 1)),
+        }
+    }
+    rows.extend(folders.into_iter().map(|((action, folder), count)| vec![action, format!("{folder}/ ({count} files)"), "landfall".to_owned()]));
+    let mut blocks = Block::table("Files", &["action", "path", "by"], rows);
+    let mut differences: Vec<&str> = changed.iter().filter_map(|file| file.diff_uri.as_deref()).collect();
+    differences.dedup();
+    if let [first, ..] = differences.as_slice() {
+        blocks.push(Block::Detail(format!("differences: {first}")));
+    }
+    let unchanged = reply.files.len() - changed.len();
     if unchanged > 0 {
         blocks.push(Block::Line(Mark::Plain, format!("{unchanged} files unchanged")));
     }
     blocks
+}
+
+/// The first few of many, and how many more.
+pub(crate) fn some(items: &[String], shown: usize) -> String {
+    let text = items.iter().take(shown).cloned().collect::<Vec<_>>().join("; ");
+    if items.len() > shown { format!("{text}; and {} more", items.len() - shown) } else { text }
 }
 
 /// Values that only the user can give.

@@ -1,6 +1,7 @@
 //! A small chat client without a model: it talks MCP to the `landfall` server as a chat client does, prints the conversation, and checks every expectation.
 
 #![expect(clippy::print_stdout, reason = "the conversation is what this program is for")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value answers null for what is not there")]
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, ValueEnum};
@@ -275,7 +276,8 @@ impl Talk {
     }
 
     fn user(&self, sentence: &str) {
-        println!("\n\x1b[1myou ▸ {sentence}\x1b[0m");
+        let (bold, plain) = if std::io::stdout().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        println!("\n{bold}you ▸ {sentence}{plain}");
     }
 
     fn expect(&mut self, what: &str, held: bool, seen: &str) {

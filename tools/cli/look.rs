@@ -85,7 +85,6 @@ pub(super) async fn doctor(landfall: &Landfall, screen: &Screen) -> Result<u8, F
         screen.print(&format!("{}\n", serde_json::to_string_pretty(&programs).unwrap_or_default()));
     } else {
         let mut blocks = tools::validate_env::programs(&programs);
-        blocks.push(Block::title(""));
         blocks.push(match missing {
             0 => Block::Line(Mark::Good, "nothing is missing".to_owned()),
             1 => Block::Line(Mark::Bad, "one thing to mend".to_owned()),

@@ -7,6 +7,7 @@ use landfall::config::ApprovalMode;
 use landfall::failure::{Code, Failure};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Args)]
@@ -50,7 +51,17 @@ impl Serve {
         let state = landfall.setup.state.clone();
         let server = Server::new(landfall);
         let stop = CancellationToken::new();
-        tokio::spawn(stop_on_signal(stop.clone()));
+        // The handlers stand before anybody can speak to the server.
+        let signal = |kind| tokio::signal::unix::signal(kind).map_err(|error| Failure::new(Code::Internal, "listen for signals").cause(error));
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let told = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            told.cancel();
+        });
         let served = match self.http {
             None => transport::stdio(server, stop).await,
             Some(address) => {
@@ -60,14 +71,4 @@ impl Serve {
         };
         served.map(|()| 0).map_err(fault)
     }
-}
-
-async fn stop_on_signal(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else { return };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    stop.cancel();
 }

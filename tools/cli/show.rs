@@ -5,8 +5,10 @@ use crate::story::{self, Block, Mark};
 use crate::tools::Offer;
 use landfall::evidence::Verdict;
 use landfall::failure::{Code, Failure, Owner};
-use landfall::reply::{OperationState, Reply, Status, With};
+use landfall::reply::{NextCall, OperationState, Reply, Status, With};
+use serde_json::Value;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 
 /// Where replies and progress go.
 #[derive(Clone, Debug)]
@@ -85,11 +87,16 @@ impl Screen {
         blocks.extend(story::diagnoses(&reply.diagnoses));
         blocks.extend(story::values_needed(reply));
         blocks.extend(story::approval(reply));
+        if let Some(approval) = &reply.approval
+            && let Some(token) = &approval.token
+        {
+            blocks.push(Block::Detail(format!("here: the same command with --approval {token}")));
+        }
         out.push_str(&self.blocks(&blocks));
         if !reply.next.is_empty() && reply.status != Status::ApprovalNeeded {
             out.push('\n');
             for call in reply.next.iter().take(3) {
-                out.push_str(&format!("{} {} {}\n", self.dim("→"), clean(&call.why), self.dim(&format!("({})", command_for(&call.tool)))));
+                out.push_str(&format!("{} {}: {}\n", self.dim("→"), clean(&call.why), self.dim(&clean(&command_for(call)))));
             }
         }
         out
@@ -159,9 +166,9 @@ pub(crate) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// The command that is this tool.
-fn command_for(tool: &str) -> String {
-    let command = match tool {
+/// The command line that is this call.
+fn command_for(call: &NextCall) -> String {
+    let command = match call.tool.as_str() {
         "analyze_project" => "analyze",
         "plan_deployment" => "plan",
         "generate_chart" => "chart",
@@ -173,7 +180,31 @@ fn command_for(tool: &str) -> String {
         "deployment_report" => "report",
         other => other,
     };
-    format!("landfall {command}")
+    let mut line = format!("landfall {command}");
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let Some(operation) = call.arguments.get("operation").filter(|_| command.starts_with("operations")) {
+        line.push_str(&format!(" {}", text(operation)));
+    }
+    if let Some(workspace) = call.arguments.get("workspace").and_then(Value::as_str).filter(|workspace| super::absolute(Path::new(".")) != **workspace) {
+        line.push_str(&format!(" {}", quoted(workspace)));
+    }
+    for (name, value) in &call.arguments {
+        let flag = name.replace('_', "-");
+        match value {
+            _ if name == "workspace" || (name == "operation" && command.starts_with("operations")) => {}
+            Value::Null | Value::Bool(false) => {}
+            Value::Bool(true) => line.push_str(&format!(" --{flag}")),
+            Value::Array(items) => items.iter().for_each(|item| line.push_str(&format!(" --{flag} {}", quoted(&text(item))))),
+            Value::Number(_) | Value::String(_) | Value::Object(_) => line.push_str(&format!(" --{flag} {}", quoted(&text(value)))),
+        }
+    }
+    line
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+#".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('#') { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// The exit code of a reply, by the contract's table.
@@ -231,6 +262,19 @@ mod tests {
         check(Status::ApprovalNeeded, None, 4);
         check(Status::Declined, None, 4);
         check(Status::ValueNeeded, None, 5);
+    }
+
+    #[test]
+    fn the_next_call_is_a_command_line() {
+        let mut reply = Reply::new(Status::Done, "x");
+        reply.then(
+            "generate_chart",
+            serde_json::json!({ "workspace": "/w o", "on_conflict": "keep", "secrets": ["A=env:B", "C=generate"], "start_cluster": true, "plan": null }),
+            "y",
+        );
+        assert_eq!(command_for(&reply.next[0]), "landfall chart '/w o' --on-conflict keep --secrets A=env:B --secrets C=generate --start-cluster");
+        reply.then("operation_status", serde_json::json!({ "operation": "op-1" }), "y");
+        assert_eq!(command_for(&reply.next[1]), "landfall operations show op-1");
     }
 
     #[test]

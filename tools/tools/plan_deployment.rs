@@ -1,7 +1,7 @@
 //! plan_deployment: the five stages as data, before anything happens.
 
 use super::{Effect, Offer, analyze_project};
-use crate::story::{Block, Mark, minute, short};
+use crate::story::{Block, Mark, minute, short, some};
 use landfall::ask;
 use landfall::failure::Failure;
 use landfall::landfall::Landfall;
@@ -44,7 +44,7 @@ impl Offer for PlanDeployment {
             let rows = plan
                 .stages
                 .iter()
-                .map(|stage| vec![stage.stage.clone(), if stage.needed { "yes" } else { "no" }.to_owned(), stage.why.clone(), stage.effects.join("; ")])
+                .map(|stage| vec![stage.stage.clone(), if stage.needed { "yes" } else { "no" }.to_owned(), stage.why.clone(), some(&stage.effects, 2)])
                 .collect();
             blocks.extend(Block::table("Stages", &["stage", "needed", "why", "effects"], rows));
             let rows = plan

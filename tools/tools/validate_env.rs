@@ -57,12 +57,15 @@ impl Offer for ValidateEnv {
 pub(crate) fn programs(programs: &[Program]) -> Vec<Block> {
     let mut blocks = if programs.is_empty() { Vec::new() } else { vec![Block::title("Programs")] };
     for program in programs {
-        let version = program.version.as_deref().unwrap_or("");
-        let place = program.path.as_deref().unwrap_or("");
+        let mut name = program.name.clone();
+        for part in [&program.version, &program.path].into_iter().flatten() {
+            name.push(' ');
+            name.push_str(part);
+        }
         if program.problem.is_empty() {
-            blocks.push(Block::Line(Mark::Good, format!("{} {version} {place}", program.name).trim_end().to_owned()));
+            blocks.push(Block::Line(Mark::Good, name));
         } else {
-            blocks.push(Block::Line(Mark::Bad, format!("{} {version}: {}", program.name, program.problem)));
+            blocks.push(Block::Line(Mark::Bad, format!("{name}: {}", program.problem)));
             if !program.help.is_empty() {
                 blocks.push(Block::Detail(program.help.clone()));
             }

@@ -1,0 +1,73 @@
+//! A small application on disk, on a machine that has no cluster.
+
+use crate::lines::PROGRAM;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+pub(crate) const MINE: &str = "# mine\n";
+
+pub(crate) struct Shop {
+    /// Home, state and minikube's folder: empty, so that no cluster of this machine is seen.
+    home: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+impl Shop {
+    pub(crate) fn new() -> Self {
+        let (home, folder) = (tempfile::tempdir().unwrap(), tempfile::Builder::new().prefix("shop").tempdir().unwrap());
+        std::fs::write(folder.path().join("requirements.txt"), "fastapi==0.115.0\nuvicorn==0.32.0\n").unwrap();
+        std::fs::write(
+            folder.path().join("main.py"),
+            "from fastapi import FastAPI\napp = FastAPI()\n\n@app.get(\"/health\")\ndef health():\n    return {\"ok\": True}\n",
+        )
+        .unwrap();
+        std::fs::write(folder.path().join("landfall.toml"), "schema = 1\n[app]\nname = \"shop\"\n[service.shop]\ndir = \".\"\n").unwrap();
+        Self { home, folder }
+    }
+
+    pub(crate) fn workspace(&self) -> String {
+        std::fs::canonicalize(self.folder.path()).unwrap().to_string_lossy().into_owned()
+    }
+
+    /// The program, on this shop's machine.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        for (name, value) in self.machine() {
+            command.env(name, value);
+        }
+        command
+    }
+
+    pub(crate) fn machine(&self) -> Vec<(&'static str, PathBuf)> {
+        ["HOME", "LANDFALL_STATE", "MINIKUBE_HOME"].into_iter().map(|name| (name, self.home.path().join(name.to_lowercase()))).collect()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.program(arguments).output().unwrap()
+    }
+
+    pub(crate) fn values(&self) -> PathBuf {
+        let charts = self.folder.path().join("deploy/charts");
+        let service = std::fs::read_dir(&charts).unwrap().next().unwrap().unwrap();
+        service.path().join("values.yaml")
+    }
+
+    /// A chart that a person changed and that would be written differently now: replacing it needs a word.
+    pub(crate) fn in_conflict() -> Self {
+        let shop = Self::new();
+        let done = shop.run(&["chart", &shop.workspace(), "--json"]);
+        assert!(!done.stdout.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+        let values = shop.values();
+        let text = std::fs::read_to_string(&values).unwrap();
+        std::fs::write(&values, format!("{text}{MINE}")).unwrap();
+        let service = values.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        std::fs::write(shop.folder.path().join("landfall.toml"), format!("schema = 1\n[app]\nname = \"shop\"\n[service.{service}]\nreplicas = 2\n")).unwrap();
+        shop
+    }
+
+    /// True while the person's change is there.
+    pub(crate) fn kept(&self) -> bool {
+        std::fs::read_to_string(self.values()).unwrap().contains(MINE)
+    }
+}
