@@ -32,7 +32,6 @@ pub(crate) fn drafts(workspace: &Workspace) -> (Vec<Draft>, Vec<PassedOver>) {
         drafts = lenient(workspace, &projects);
     }
     containers(workspace, &mut drafts);
-    drafts.retain(|draft| draft.certain || draft.service.start_command.is_some() || draft.service.dockerfile.is_some());
     let passed = older_states(&mut drafts);
     compose(workspace, &mut drafts);
     charts(workspace, &mut drafts);
@@ -214,8 +213,10 @@ fn owner(workspace: &Workspace, path: &str, drafts: &[Draft]) -> Option<String> 
     }
     // `Dockerfile.backend`, `backend.Dockerfile`, `docker/backend/Dockerfile`.
     let words: Vec<String> = path.to_ascii_lowercase().split(['/', '.', '-', '_']).filter(|word| !matches!(*word, "dockerfile" | "docker" | "dockerfiles" | "deploy")).map(str::to_owned).collect();
-    let named: Vec<&&str> = dirs.iter().filter(|dir| **dir != "." && words.contains(&base_of(dir).to_ascii_lowercase())).collect();
-    if let [only] = named.as_slice() {
+    let generic = |dir: &str| matches!(base_of(dir), "src" | "app" | "source" | "code");
+    let named: Vec<&&str> = dirs.iter().filter(|dir| **dir != "." && !generic(dir) && words.contains(&base_of(dir).to_ascii_lowercase())).collect();
+    let project = workspace.tree.under(own).any(|path| dir_of(path) == own && more::ecosystem_of(path).is_some()) && own != ".";
+    if let ([only], false) = (named.as_slice(), project) {
         return Some((***only).to_owned());
     }
     let from_compose = workspace.compose.iter().find(|service| service.build.as_ref().is_some_and(|(_, file)| file == path)).and_then(|service| service.build.as_ref());
@@ -291,7 +292,12 @@ fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Docker
         draft.service.ports.retain(|known| known.port == port);
         draft.port(port, "http", Place::new(path, instruction.line, &instruction.rest));
     }
-    for (port, line) in file.exposed() {
+    let exposed = file.exposed();
+    if draft.assumed_port && !exposed.is_empty() {
+        draft.service.ports.clear();
+        draft.assumed_port = false;
+    }
+    for (port, line) in exposed {
         if draft.service.ports.is_empty() || draft.service.ports.iter().any(|known| known.port == port) {
             draft.port(port, "http", Place::new(path, line, &format!("EXPOSE {port}")));
         }
@@ -423,7 +429,12 @@ fn name(workspace: &Workspace, drafts: &mut Vec<Draft>) {
         } else {
             own.to_owned()
         };
-        let base = match &draft.process {
+        let base = match draft.service.compose_service.as_ref().filter(|_| draft.process.is_some()) {
+            // People have a name for it already.
+            Some(name) => name.clone(),
+            None => base,
+        };
+        let base = match draft.process.as_ref().filter(|_| draft.service.compose_service.is_none()) {
             Some(process) if process.starts_with(&base) => process.clone(),
             Some(process) => format!("{base}-{process}"),
             None => base,

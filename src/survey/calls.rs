@@ -17,9 +17,9 @@ struct Documented {
 }
 
 /// `NAME … http://host:port/path` on one line.
-static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b").ok());
+static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?-u:\b)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?-u:\b)").ok());
 /// An address whose scheme may be missing: `backend:8000`.
-static BARE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[a-z][a-z0-9-]*:\d{2,5}$").ok());
+static BARE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[a-z][a-z0-9-]*:[0-9]{2,5}$").ok());
 
 /// Fills the calls of all services.
 pub(crate) fn link(workspace: &Workspace, drafts: &mut [Draft]) {

@@ -93,7 +93,7 @@ impl Dockerfile {
         let words = |instruction: &Instruction| exec_form(&instruction.rest);
         let line = command.or(entry)?.line;
         let text = match (entry.map(words), command.map(words)) {
-            (Some(entry), Some(command)) => format!("{entry} {command}"),
+            (Some(entry), Some(command)) => format!("{entry} {command}").trim().to_owned(),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return None,
         };
@@ -153,7 +153,14 @@ fn exec_form(rest: &str) -> String {
     let words: Vec<String> = if rest.starts_with('[') { serde_json::from_str(rest).unwrap_or_default() } else { Vec::new() };
     let text = if words.is_empty() { rest.to_owned() } else { words.join(" ") };
     let text = ["/bin/sh -c ", "sh -c ", "/bin/bash -c ", "bash -c "].iter().find_map(|shell| text.strip_prefix(shell)).unwrap_or(&text);
-    text.trim().trim_start_matches("exec ").to_owned()
+    let mut text = text.trim();
+    for wrapper in ["exec ", "dumb-init ", "/usr/bin/dumb-init ", "tini ", "/sbin/tini ", "/usr/bin/tini ", "-- "] {
+        text = text.strip_prefix(wrapper).unwrap_or(text).trim_start();
+    }
+    match text {
+        "dumb-init" | "/usr/bin/dumb-init" | "tini" | "/sbin/tini" | "/usr/bin/tini" | "--" => String::new(),
+        other => other.to_owned(),
+    }
 }
 
 /// `${PORT:-8000}` as `8000`.

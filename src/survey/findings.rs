@@ -337,7 +337,7 @@ impl Judge<'_> {
             self.add("root_user", &name, vec![Place::new(path, line, &format!("FROM {}", file.last().map_or("", |stage| stage.base.as_str())))]);
         }
         let ignore = [join(&context, ".dockerignore"), format!("{path}.dockerignore")];
-        if !ignore.iter().any(|file| self.workspace.tree.has(file)) && file.copies().iter().any(|(source, _)| matches!(source.trim_end_matches('/'), "." | "")) {
+        if !ignore.iter().any(|file| self.workspace.tree.has(file)) && !file.copies().is_empty() {
             self.add("no_dockerignore", &name, vec![Place::file(path)]);
         }
         self.compiler(&name, path, file);

@@ -424,6 +424,7 @@ impl<'all> Project<'all> {
         if web && draft.service.ports.is_empty() {
             let evidence = draft.service.evidence.get("language").and_then(|places| places.first().cloned()).unwrap_or_default();
             draft.port(8080, "http", evidence);
+            draft.assumed_port = true;
         }
         Some(draft)
     }

@@ -43,22 +43,26 @@ struct Patterns {
     program: Option<Regex>,
 }
 
+/// Each language's table is compiled when the first file of the language is met.
 fn patterns(language: Language) -> &'static Patterns {
-    static TABLE: LazyLock<Vec<Patterns>> = LazyLock::new(|| {
-        [Language::Go, Language::Jvm, Language::Rust, Language::Ruby, Language::Php, Language::CSharp, Language::Elixir, Language::Component].map(build).into_iter().collect()
-    });
-    static NONE: Patterns = Patterns { env: Vec::new(), listen: Vec::new(), route: Vec::new(), import: Vec::new(), program: None };
-    let index = match language {
-        Language::Go => 0,
-        Language::Jvm => 1,
-        Language::Rust => 2,
-        Language::Ruby => 3,
-        Language::Php => 4,
-        Language::CSharp => 5,
-        Language::Elixir => 6,
-        Language::Component => 7,
-    };
-    TABLE.get(index).unwrap_or(&NONE)
+    static GO: LazyLock<Patterns> = LazyLock::new(|| build(Language::Go));
+    static JVM: LazyLock<Patterns> = LazyLock::new(|| build(Language::Jvm));
+    static RUST: LazyLock<Patterns> = LazyLock::new(|| build(Language::Rust));
+    static RUBY: LazyLock<Patterns> = LazyLock::new(|| build(Language::Ruby));
+    static PHP: LazyLock<Patterns> = LazyLock::new(|| build(Language::Php));
+    static CSHARP: LazyLock<Patterns> = LazyLock::new(|| build(Language::CSharp));
+    static ELIXIR: LazyLock<Patterns> = LazyLock::new(|| build(Language::Elixir));
+    static COMPONENT: LazyLock<Patterns> = LazyLock::new(|| build(Language::Component));
+    match language {
+        Language::Go => &GO,
+        Language::Jvm => &JVM,
+        Language::Rust => &RUST,
+        Language::Ruby => &RUBY,
+        Language::Php => &PHP,
+        Language::CSharp => &CSHARP,
+        Language::Elixir => &ELIXIR,
+        Language::Component => &COMPONENT,
+    }
 }
 
 type Rows = (&'static [(&'static str, Need)], &'static [(&'static str, &'static str, &'static str)], &'static [&'static str], &'static [&'static str], &'static str);
@@ -77,10 +81,11 @@ fn build(language: Language) -> Patterns {
                 (r#"\.(?:Run|Listen|Start)\(\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "http"),
                 (r#"Addr:\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "net/http"),
                 (r#"net\.Listen\(\s*"tcp",\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "tcp", "tcp"),
+                (r#"\.(?:Int|String|Uint|IntP|StringP)\w*\((?:&\w+,\s*)?"port",\s*(?:"p",\s*)?"?:?(?P<port>\d{2,5})"#, "http", "flag"),
                 (r#"(?i)\b(?:default)?port\s*(?::?=|string =|= )\s*"?:?(?P<port>\d{2,5})"?"#, "http", "constant"),
                 (r#"(?i)if\s+port\s*==\s*""\s*\{\s*port\s*=\s*":?(?P<port>\d+)""#, "http", "http"),
             ],
-            &[r#"(?:HandleFunc|Handle|GET|Get)\(\s*"(?:GET )?(?P<path>/[^"]*)""#],
+            &[r#"(?:HandleFunc|Handle|GET|Get)\(\s*(?:\w+\s*\+\s*)?"(?:GET )?(?P<path>/[^"]*)""#],
             &[r#"(?m)^\s*(?:import\s+)?(?:\w+\s+)?"(?P<module>[\w.\-]+(?:/[\w.\-]+)*)"\s*$"#],
             r"(?m)^package main\b",
         ),
@@ -126,7 +131,10 @@ fn build(language: Language) -> Patterns {
             "",
         ),
         Language::CSharp => (
-            &[(r#"GetEnvironmentVariable\("(?P<name>\w+)"\)(?:\s*\?\?\s*"(?P<default>[^"]*)")?"#, Unclear)],
+            &[
+                (r#"GetEnvironmentVariable\("(?P<name>\w+)"\)(?:\s*\?\?\s*"(?P<default>[^"]*)")?"#, Unclear),
+                (r#"[Cc]onfig(?:uration)?\["(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"\]"#, Unclear),
+            ],
             &[(r#"(?:ListenAnyIP\(|UseUrls\("https?://[^:"]+:)(?P<port>\d{2,5})"#, "http", "aspnetcore")],
             &[r#"Map(?:Get|HealthChecks)\(\s*"(?P<path>/[^"]*)""#],
             &[r"(?m)^using\s+(?P<module>[\w.]+);"],

@@ -321,7 +321,10 @@ impl Project<'_> {
     fn kind_by_code(&self, draft: &mut Draft) {
         let reach = super::assemble::reachable(self.workspace, draft);
         let all = || reach.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path, facts)));
-        if let Some((path, app)) = all().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, app))).find(|(_, app)| app.framework != "celery") {
+        // Starlette is also what carries an MCP server.
+        let serves_mcp = all().any(|(_, facts)| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))) && all().any(|(_, facts)| !facts.mcp_servers.is_empty());
+        let counts = |framework: &str| framework != "celery" && !(framework == "starlette" && serves_mcp);
+        if let Some((path, app)) = all().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, app))).find(|(_, app)| counts(app.framework)) {
             draft.service.framework = Some(app.framework.to_owned());
             draft.shows("framework", Place::new(path, app.line, &app.text));
             return;
@@ -369,6 +372,7 @@ impl Project<'_> {
         };
         if let Some(port) = default {
             draft.port(port, "http", place);
+            draft.assumed_port = true;
         }
     }
 
@@ -394,7 +398,9 @@ impl Project<'_> {
 
     fn web_app(&self, dependencies: &BTreeMap<String, String>) -> Option<Entry> {
         const WEB: &[&str] = &["fastapi", "flask", "quart", "starlette", "sanic", "litestar", "fasthtml", "bottle", "aiohttp", "dash"];
-        let apps = self.facts().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, facts, app))).filter(|(_, _, app)| WEB.contains(&app.framework));
+        let serves_mcp = self.facts().any(|(_, facts)| !facts.mcp_servers.is_empty() && facts.mcp_runs.iter().any(|run| run.transport != Some("stdio")));
+        let counts = |framework: &str| WEB.contains(&framework) && !(framework == "starlette" && serves_mcp);
+        let apps = self.facts().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, facts, app))).filter(|(_, _, app)| counts(app.framework));
         let rank = |path: &str| {
             let name = base_of(path).trim_end_matches(".py");
             let named = ["main", "app", "server", "asgi", "wsgi", "api", "__main__", "__init__"].iter().position(|known| *known == name).unwrap_or(9);

@@ -149,7 +149,7 @@ impl<'text> File<'text, '_> {
             "call" => part.child_by_field_name("function").is_some_and(|function| matches!(self.src(function), "sys.exit" | "exit" | "quit" | "os._exit")),
             _ => false,
         });
-        if !stops {
+        if !stops || self.on_request(node) {
             return;
         }
         for part in preorder(condition) {
@@ -171,6 +171,15 @@ impl<'text> File<'text, '_> {
         if condition.kind() == "identifier" {
             self.demanded.insert(format!("if:{}", self.src(condition)));
         }
+    }
+
+    /// Inside a function that is not one of those that run at start: what it misses stops a request, not the program.
+    fn on_request(&self, node: Node<'_>) -> bool {
+        const AT_START: &[&str] = &["valid", "load", "config", "setting", "env", "start", "lifespan", "main", "create_app", "init", "engine", "connect", "database", "__post"];
+        ancestor(node, &["function_definition"], 40).is_some_and(|function| {
+            let name = self.field(function, "name").to_ascii_lowercase();
+            !AT_START.iter().any(|word| name.contains(word))
+        })
     }
 
     fn demand_names(&mut self, node: Node<'_>) {
@@ -885,7 +894,7 @@ fn framework_of(short: &str, called: &str) -> Option<&'static str> {
 
 /// The addresses in a text, up to white space, a quote or a bracket.
 pub(crate) fn urls(text: &str) -> Vec<String> {
-    static URL: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| regex::Regex::new(r#"https?://[A-Za-z0-9_.\-\[\]:]+(?:/[^\s"'`)\]}>,;|{$]*)?"#).ok());
+    static URL: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| regex::Regex::new(r#"https?://[A-Za-z0-9_.\-\[\]:]+(?:/[!#%&*+\-./0-9:=?@A-Z\\^_a-z~]*)?"#).ok());
     let Some(shape) = URL.as_ref() else { return Vec::new() };
     shape.find_iter(text).map(|found| found.as_str().trim_end_matches(['.', ':', '*']).to_owned()).collect()
 }

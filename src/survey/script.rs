@@ -99,7 +99,7 @@ impl<'text> File<'text, '_> {
             "call_expression" => self.field(part, "function") == "process.exit",
             _ => false,
         });
-        if !stops {
+        if !stops || self.on_request(node) {
             return;
         }
         for part in preorder(condition) {
@@ -112,6 +112,18 @@ impl<'text> File<'text, '_> {
                 self.demanded.insert(left.rsplit('.').next().unwrap_or(left).to_owned());
             }
         }
+    }
+
+    /// Inside a function that is not one of those that run at start.
+    fn on_request(&self, node: Node<'_>) -> bool {
+        const AT_START: &[&str] = &["valid", "load", "config", "env", "start", "main", "bootstrap", "init", "require", "assert", "connect"];
+        let function = ancestor(node, &["function_declaration", "method_definition", "arrow_function", "function_expression"], 40);
+        function.is_some_and(|function| {
+            let own = self.field(function, "name");
+            let name = if own.is_empty() { function.parent().filter(|parent| parent.kind() == "variable_declarator").map(|parent| self.field(parent, "name")).unwrap_or_default() } else { own };
+            let name = name.to_ascii_lowercase();
+            !AT_START.iter().any(|word| name.contains(word))
+        })
     }
 
     fn visit(&mut self, node: Node<'_>) {
@@ -281,6 +293,7 @@ impl<'text> File<'text, '_> {
         let text = line_of(node, self.text).to_owned();
         match short {
             "listen" => self.listen(node, owner),
+            "bindAsync" => self.bind(node),
             "serve" if owner == "Bun" || (owner.is_empty() && (self.facts.imports("@hono/node-server") || self.facts.imports("srvx"))) || owner == "Deno" => {
                 self.serve(node)
             }
@@ -364,6 +377,16 @@ impl<'text> File<'text, '_> {
         }
         let text = line_of(node, self.text).to_owned();
         self.facts.listens.push(Listen { port, host, protocol: "http", by, target: owner.to_owned(), line: line(node), text });
+    }
+
+    /// gRPC: `server.bindAsync("0.0.0.0:50051", …)`.
+    fn bind(&mut self, node: Node<'_>) {
+        let Some(first) = self.argument(node, 0) else { return };
+        let written = self.string(first).and_then(|address| address.rsplit(':').next().map(str::to_owned)).map(Value::literal);
+        let inner = preorder(first).find(|part| part.kind() == "template_substitution").and_then(|part| children(part).first().copied());
+        let port = written.or_else(|| inner.map(|inner| self.value(inner, 0))).unwrap_or_default();
+        let text = line_of(node, self.text).to_owned();
+        self.facts.listens.push(Listen { port, host: None, protocol: "grpc", by: "grpc", target: String::new(), line: line(node), text });
     }
 
     /// `Bun.serve({ port })`, `serve({ fetch, port })`, `Deno.serve({ port }, …)`.
