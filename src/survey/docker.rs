@@ -93,7 +93,7 @@ impl Dockerfile {
         let words = |instruction: &Instruction| exec_form(&instruction.rest);
         let line = command.or(entry)?.line;
         let text = match (entry.map(words), command.map(words)) {
-            (Some(entry), Some(command)) => format!("{entry} {command}"),
+            (Some(entry), Some(command)) => format!("{entry} {command}").trim().to_owned(),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return None,
         };
@@ -119,9 +119,7 @@ impl Dockerfile {
     /// Sources that COPY and ADD take from the build context: (source, line).
     pub(crate) fn copies(&self) -> Vec<(String, u32)> {
         let mut out = Vec::new();
-        for instruction in
-            self.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(|instruction| matches!(instruction.name.as_str(), "COPY" | "ADD"))
-        {
+        for instruction in self.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(|instruction| matches!(instruction.name.as_str(), "COPY" | "ADD")) {
             let words: Vec<String> = if instruction.rest.trim_start().starts_with('[') {
                 serde_json::from_str(instruction.rest.trim()).unwrap_or_default()
             } else {
@@ -140,10 +138,7 @@ impl Dockerfile {
     /// Build arguments that any stage declares.
     pub(crate) fn declares(&self, name: &str) -> bool {
         let head = |rest: &str| rest.split(['=', ' ']).next() == Some(name);
-        self.stages
-            .iter()
-            .flat_map(|stage| stage.instructions.iter())
-            .any(|instruction| matches!(instruction.name.as_str(), "ARG" | "ENV") && head(&instruction.rest))
+        self.stages.iter().flat_map(|stage| stage.instructions.iter()).any(|instruction| matches!(instruction.name.as_str(), "ARG" | "ENV") && head(&instruction.rest))
     }
 
     /// Every instruction of this name.
@@ -158,15 +153,19 @@ fn exec_form(rest: &str) -> String {
     let words: Vec<String> = if rest.starts_with('[') { serde_json::from_str(rest).unwrap_or_default() } else { Vec::new() };
     let text = if words.is_empty() { rest.to_owned() } else { words.join(" ") };
     let text = ["/bin/sh -c ", "sh -c ", "/bin/bash -c ", "bash -c "].iter().find_map(|shell| text.strip_prefix(shell)).unwrap_or(&text);
-    text.trim().trim_start_matches("exec ").to_owned()
+    let mut text = text.trim();
+    for wrapper in ["exec ", "dumb-init ", "/usr/bin/dumb-init ", "tini ", "/sbin/tini ", "/usr/bin/tini ", "-- "] {
+        text = text.strip_prefix(wrapper).unwrap_or(text).trim_start();
+    }
+    match text {
+        "dumb-init" | "/usr/bin/dumb-init" | "tini" | "/sbin/tini" | "/usr/bin/tini" | "--" => String::new(),
+        other => other.to_owned(),
+    }
 }
 
 /// `${PORT:-8000}` as `8000`.
 pub(crate) fn default_of(word: &str) -> &str {
-    word.strip_prefix("${")
-        .and_then(|inner| inner.strip_suffix('}'))
-        .and_then(|inner| inner.split_once(":-").or_else(|| inner.split_once('-')))
-        .map_or(word, |(_, default)| default)
+    word.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')).and_then(|inner| inner.split_once(":-").or_else(|| inner.split_once('-'))).map_or(word, |(_, default)| default)
 }
 
 fn instructions(text: &str) -> Vec<Instruction> {
@@ -202,9 +201,7 @@ fn instructions(text: &str) -> Vec<Instruction> {
             }
         }
         // A heredoc's body is no instruction.
-        if let Some(mark) = whole
-            .split_once("<<")
-            .map(|(_, rest)| rest.trim_start_matches('-').split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']).to_owned())
+        if let Some(mark) = whole.split_once("<<").map(|(_, rest)| rest.trim_start_matches('-').split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']).to_owned())
             && mark.chars().next().is_some_and(|letter| letter.is_ascii_alphabetic())
         {
             for (_, body) in lines.by_ref() {
@@ -214,11 +211,7 @@ fn instructions(text: &str) -> Vec<Instruction> {
             }
         }
         let (name, rest) = whole.split_once(char::is_whitespace).unwrap_or((whole.as_str(), ""));
-        out.push(Instruction {
-            name: name.to_ascii_uppercase(),
-            rest: rest.trim().to_owned(),
-            line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1),
-        });
+        out.push(Instruction { name: name.to_ascii_uppercase(), rest: rest.trim().to_owned(), line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1) });
     }
     out
 }
@@ -292,10 +285,7 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
         Json::Array(words) => words.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" "),
         other => other.as_str().unwrap_or_default().to_owned(),
     });
-    let line = text
-        .lines()
-        .position(|line| line.trim_end() == format!("  {name}:") || line.trim() == format!("{name}:"))
-        .map_or(0, |at| u32::try_from(at).unwrap_or(0) + 1);
+    let line = text.lines().position(|line| line.trim_end() == format!("  {name}:") || line.trim() == format!("{name}:")).map_or(0, |at| u32::try_from(at).unwrap_or(0) + 1);
     ComposeService {
         file: path.to_owned(),
         name: name.to_owned(),

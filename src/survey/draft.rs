@@ -18,6 +18,8 @@ pub(crate) struct Draft {
     pub(crate) process: Option<String>,
     /// It is certain that this is to be deployed: it listens, serves pages, or somebody wrote down how to run it.
     pub(crate) certain: bool,
+    /// The port is only what the framework takes by default.
+    pub(crate) assumed_port: bool,
     /// What could not be decided.
     pub(crate) unknown: Vec<(String, Vec<Place>)>,
 }
@@ -49,7 +51,7 @@ impl Draft {
             writes: Vec::new(),
             evidence: BTreeMap::new(),
         };
-        Self { service, sources: Vec::new(), entry: None, manifest_name: None, process: None, certain: false, unknown: Vec::new() }
+        Self { service, sources: Vec::new(), entry: None, manifest_name: None, process: None, certain: false, assumed_port: false, unknown: Vec::new() }
     }
 
     /// Notes where a field's fact was seen.

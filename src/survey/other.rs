@@ -43,29 +43,29 @@ struct Patterns {
     program: Option<Regex>,
 }
 
+/// Each language's table is compiled when the first file of the language is met.
 fn patterns(language: Language) -> &'static Patterns {
-    static TABLE: LazyLock<Vec<Patterns>> = LazyLock::new(|| {
-        [Language::Go, Language::Jvm, Language::Rust, Language::Ruby, Language::Php, Language::CSharp, Language::Elixir, Language::Component]
-            .map(build)
-            .into_iter()
-            .collect()
-    });
-    static NONE: Patterns = Patterns { env: Vec::new(), listen: Vec::new(), route: Vec::new(), import: Vec::new(), program: None };
-    let index = match language {
-        Language::Go => 0,
-        Language::Jvm => 1,
-        Language::Rust => 2,
-        Language::Ruby => 3,
-        Language::Php => 4,
-        Language::CSharp => 5,
-        Language::Elixir => 6,
-        Language::Component => 7,
-    };
-    TABLE.get(index).unwrap_or(&NONE)
+    static GO: LazyLock<Patterns> = LazyLock::new(|| build(Language::Go));
+    static JVM: LazyLock<Patterns> = LazyLock::new(|| build(Language::Jvm));
+    static RUST: LazyLock<Patterns> = LazyLock::new(|| build(Language::Rust));
+    static RUBY: LazyLock<Patterns> = LazyLock::new(|| build(Language::Ruby));
+    static PHP: LazyLock<Patterns> = LazyLock::new(|| build(Language::Php));
+    static CSHARP: LazyLock<Patterns> = LazyLock::new(|| build(Language::CSharp));
+    static ELIXIR: LazyLock<Patterns> = LazyLock::new(|| build(Language::Elixir));
+    static COMPONENT: LazyLock<Patterns> = LazyLock::new(|| build(Language::Component));
+    match language {
+        Language::Go => &GO,
+        Language::Jvm => &JVM,
+        Language::Rust => &RUST,
+        Language::Ruby => &RUBY,
+        Language::Php => &PHP,
+        Language::CSharp => &CSHARP,
+        Language::Elixir => &ELIXIR,
+        Language::Component => &COMPONENT,
+    }
 }
 
-type Rows =
-    (&'static [(&'static str, Need)], &'static [(&'static str, &'static str, &'static str)], &'static [&'static str], &'static [&'static str], &'static str);
+type Rows = (&'static [(&'static str, Need)], &'static [(&'static str, &'static str, &'static str)], &'static [&'static str], &'static [&'static str], &'static str);
 
 fn build(language: Language) -> Patterns {
     use Need::{Demanded, Optional, Unclear};
@@ -81,19 +81,16 @@ fn build(language: Language) -> Patterns {
                 (r#"\.(?:Run|Listen|Start)\(\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "http"),
                 (r#"Addr:\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "net/http"),
                 (r#"net\.Listen\(\s*"tcp",\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "tcp", "tcp"),
+                (r#"\.(?:Int|String|Uint|IntP|StringP)\w*\((?:&\w+,\s*)?"port",\s*(?:"p",\s*)?"?:?(?P<port>\d{2,5})"#, "http", "flag"),
                 (r#"(?i)\b(?:default)?port\s*(?::?=|string =|= )\s*"?:?(?P<port>\d{2,5})"?"#, "http", "constant"),
                 (r#"(?i)if\s+port\s*==\s*""\s*\{\s*port\s*=\s*":?(?P<port>\d+)""#, "http", "http"),
             ],
-            &[r#"(?:HandleFunc|Handle|GET|Get)\(\s*"(?:GET )?(?P<path>/[^"]*)""#],
+            &[r#"(?:HandleFunc|Handle|GET|Get)\(\s*(?:\w+\s*\+\s*)?"(?:GET )?(?P<path>/[^"]*)""#],
             &[r#"(?m)^\s*(?:import\s+)?(?:\w+\s+)?"(?P<module>[\w.\-]+(?:/[\w.\-]+)*)"\s*$"#],
             r"(?m)^package main\b",
         ),
         Language::Jvm => (
-            &[
-                (r#"System\.getenv\("(?P<name>\w+)"\)"#, Unclear),
-                (r#"System\.getenv\(\)\.getOrDefault\("(?P<name>\w+)",\s*"(?P<default>[^"]*)"\)"#, Optional),
-                (r#"@Value\("\$\{(?P<name>[A-Z][A-Z0-9_]+)(?::(?P<default>[^}]*))?\}"\)"#, Unclear),
-            ],
+            &[(r#"System\.getenv\("(?P<name>\w+)"\)"#, Unclear), (r#"System\.getenv\(\)\.getOrDefault\("(?P<name>\w+)",\s*"(?P<default>[^"]*)"\)"#, Optional), (r#"@Value\("\$\{(?P<name>[A-Z][A-Z0-9_]+)(?::(?P<default>[^}]*))?\}"\)"#, Unclear)],
             &[(r"(?:\.port\(|ServerBuilder\.forPort\(|new ServerSocket\(|listen\()\s*(?P<port>\d{2,5})", "http", "http")],
             &[r#"@(?:GetMapping|RequestMapping|Path|Get)\(\s*(?:value\s*=\s*|path\s*=\s*)?"(?P<path>/[^"]*)""#, r#"\bget\(\s*"(?P<path>/[^"]*)""#],
             &[r"(?m)^import\s+(?P<module>[\w.]+)"],
@@ -127,17 +124,17 @@ fn build(language: Language) -> Patterns {
             "",
         ),
         Language::Php => (
-            &[
-                (r#"\benv\(\s*['"](?P<name>\w+)['"]\s*(?:,\s*['"]?(?P<default>[^'")]*))?"#, Optional),
-                (r#"(?:getenv\(\s*|\$_ENV\[\s*|\$_SERVER\[\s*)['"](?P<name>[A-Z][A-Z0-9_]+)['"]"#, Unclear),
-            ],
+            &[(r#"\benv\(\s*['"](?P<name>\w+)['"]\s*(?:,\s*['"]?(?P<default>[^'")]*))?"#, Optional), (r#"(?:getenv\(\s*|\$_ENV\[\s*|\$_SERVER\[\s*)['"](?P<name>[A-Z][A-Z0-9_]+)['"]"#, Unclear)],
             &[],
             &[r#"Route::get\(\s*['"](?P<path>/[^'"]*)['"]"#],
             &[],
             "",
         ),
         Language::CSharp => (
-            &[(r#"GetEnvironmentVariable\("(?P<name>\w+)"\)(?:\s*\?\?\s*"(?P<default>[^"]*)")?"#, Unclear)],
+            &[
+                (r#"GetEnvironmentVariable\("(?P<name>\w+)"\)(?:\s*\?\?\s*"(?P<default>[^"]*)")?"#, Unclear),
+                (r#"[Cc]onfig(?:uration)?\["(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"\]"#, Unclear),
+            ],
             &[(r#"(?:ListenAnyIP\(|UseUrls\("https?://[^:"]+:)(?P<port>\d{2,5})"#, "http", "aspnetcore")],
             &[r#"Map(?:Get|HealthChecks)\(\s*"(?P<path>/[^"]*)""#],
             &[r"(?m)^using\s+(?P<module>[\w.]+);"],
@@ -184,16 +181,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
             }
             let default = hit.name("default").or_else(|| hit.name("other")).map(|value| value.as_str().to_owned()).filter(|value| !value.is_empty());
             let need = if default.is_some() { Need::Optional } else { *need };
-            let read = Read {
-                name: name.as_str().to_owned(),
-                need,
-                default,
-                line,
-                text: line_text(text, line).to_owned(),
-                secret: false,
-                bound: None,
-                doc: String::new(),
-            };
+            let read = Read { name: name.as_str().to_owned(), need, default, line, text: line_text(text, line).to_owned(), secret: false, bound: None, doc: String::new() };
             facts.reads.push(read);
         }
     }
@@ -206,15 +194,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
             let line = line_at(text, all.start());
             let host = hit.name("host").map(|host| host.as_str().trim().to_owned()).filter(|host| !host.is_empty()).map(Value::literal);
             let protocol = if *protocol == "tcp" && text.contains("grpc") { "grpc" } else { protocol };
-            facts.listens.push(Listen {
-                port: Value::literal(port.as_str()),
-                host,
-                protocol,
-                by,
-                target: String::new(),
-                line,
-                text: line_text(text, line).to_owned(),
-            });
+            facts.listens.push(Listen { port: Value::literal(port.as_str()), host, protocol, by, target: String::new(), line, text: line_text(text, line).to_owned() });
         }
     }
     for shape in &table.route {
@@ -226,15 +206,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
             let line = line_at(text, all.start());
             let near = text.get(all.end()..).map(|rest| rest.chars().take(300).collect::<String>()).unwrap_or_default();
             let path = format!("/{}", path.as_str().trim_start_matches('/'));
-            facts.routes.push(Route {
-                method: "get".to_owned(),
-                path,
-                owner: String::new(),
-                handler: String::new(),
-                touches: touches_others(&near),
-                line,
-                text: line_text(text, line).to_owned(),
-            });
+            facts.routes.push(Route { method: "get".to_owned(), path, owner: String::new(), handler: String::new(), touches: touches_others(&near), line, text: line_text(text, line).to_owned() });
         }
     }
     for shape in &table.import {

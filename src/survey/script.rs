@@ -7,25 +7,7 @@ use std::collections::BTreeSet;
 use tree_sitter::Node;
 
 const WORDS: &[&str] = &[
-    "env",
-    "listen",
-    "express",
-    "fastify",
-    "Hono",
-    "hono",
-    "koa",
-    "http",
-    "route",
-    "Router",
-    "serve",
-    "mcp",
-    "Mcp",
-    "MCP",
-    "Controller",
-    "NestFactory",
-    "Elysia",
-    "mkdir",
-    "writeFile",
+    "env", "listen", "express", "fastify", "Hono", "hono", "koa", "http", "route", "Router", "serve", "mcp", "Mcp", "MCP", "Controller", "NestFactory", "Elysia", "mkdir", "writeFile",
     "OpenAI",
 ];
 
@@ -77,8 +59,7 @@ impl<'text> File<'text, '_> {
                     (name, alias)
                 });
                 let mut names: Vec<(String, String)> = names.collect();
-                if let Some(default) =
-                    children(node).into_iter().find(|part| part.kind() == "import_clause").and_then(|clause| children(clause).first().copied())
+                if let Some(default) = children(node).into_iter().find(|part| part.kind() == "import_clause").and_then(|clause| children(clause).first().copied())
                     && default.kind() == "identifier"
                 {
                     names.push(("default".to_owned(), self.src(default).to_owned()));
@@ -118,7 +99,7 @@ impl<'text> File<'text, '_> {
             "call_expression" => self.field(part, "function") == "process.exit",
             _ => false,
         });
-        if !stops {
+        if !stops || self.on_request(node) {
             return;
         }
         for part in preorder(condition) {
@@ -131,6 +112,18 @@ impl<'text> File<'text, '_> {
                 self.demanded.insert(left.rsplit('.').next().unwrap_or(left).to_owned());
             }
         }
+    }
+
+    /// Inside a function that is not one of those that run at start.
+    fn on_request(&self, node: Node<'_>) -> bool {
+        const AT_START: &[&str] = &["valid", "load", "config", "env", "start", "main", "bootstrap", "init", "require", "assert", "connect"];
+        let function = ancestor(node, &["function_declaration", "method_definition", "arrow_function", "function_expression"], 40);
+        function.is_some_and(|function| {
+            let own = self.field(function, "name");
+            let name = if own.is_empty() { function.parent().filter(|parent| parent.kind() == "variable_declarator").map(|parent| self.field(parent, "name")).unwrap_or_default() } else { own };
+            let name = name.to_ascii_lowercase();
+            !AT_START.iter().any(|word| name.contains(word))
+        })
     }
 
     fn visit(&mut self, node: Node<'_>) {
@@ -165,8 +158,7 @@ impl<'text> File<'text, '_> {
     /// `process.env`, `import.meta.env`, `Bun.env` or another name for one of them.
     fn is_env(&self, node: Node<'_>) -> bool {
         let text = self.src(node);
-        matches!(text, "process.env" | "import.meta.env" | "Bun.env" | "globalThis.process.env")
-            || (node.kind() == "identifier" && self.env_aliases.contains(text))
+        matches!(text, "process.env" | "import.meta.env" | "Bun.env" | "globalThis.process.env") || (node.kind() == "identifier" && self.env_aliases.contains(text))
     }
 
     fn member(&mut self, node: Node<'_>) {
@@ -178,9 +170,9 @@ impl<'text> File<'text, '_> {
         if matches!(name, "MODE" | "DEV" | "PROD" | "SSR" | "BASE_URL") && self.src(node).starts_with("import.meta") {
             return;
         }
-        let set = node
-            .parent()
-            .is_some_and(|parent| parent.kind() == "assignment_expression" && parent.child_by_field_name("left").is_some_and(|left| left.id() == node.id()));
+        let set = node.parent().is_some_and(|parent| {
+            parent.kind() == "assignment_expression" && parent.child_by_field_name("left").is_some_and(|left| left.id() == node.id())
+        });
         if !set {
             self.read(node, name);
         }
@@ -292,13 +284,7 @@ impl<'text> File<'text, '_> {
             "create" if called.contains("NestFactory") => "nestjs",
             _ => return,
         };
-        self.facts.apps.push(App {
-            framework,
-            variable: self.src(name).to_owned(),
-            factory: None,
-            line: line(node),
-            text: line_of(node, self.text).to_owned(),
-        });
+        self.facts.apps.push(App { framework, variable: self.src(name).to_owned(), factory: None, line: line(node), text: line_of(node, self.text).to_owned() });
     }
 
     fn call(&mut self, node: Node<'_>) {
@@ -307,6 +293,7 @@ impl<'text> File<'text, '_> {
         let text = line_of(node, self.text).to_owned();
         match short {
             "listen" => self.listen(node, owner),
+            "bindAsync" => self.bind(node),
             "serve" if owner == "Bun" || (owner.is_empty() && (self.facts.imports("@hono/node-server") || self.facts.imports("srvx"))) || owner == "Deno" => {
                 self.serve(node)
             }
@@ -315,13 +302,11 @@ impl<'text> File<'text, '_> {
                     self.read(node, &name);
                 }
             }
-            "tool" | "registerTool" | "addTool"
-                if self.facts.imports.iter().any(|import| import.module.contains("modelcontextprotocol") || import.module == "fastmcp") =>
-            {
+            "tool" | "registerTool" | "addTool" if self.facts.imports.iter().any(|import| import.module.contains("modelcontextprotocol") || import.module == "fastmcp") => {
                 let first = self.argument(node, 0);
-                let name = first
-                    .and_then(|first| self.string(first))
-                    .or_else(|| first.filter(|first| first.kind() == "object").and_then(|object| self.pair(object, "name")).and_then(|name| self.string(name)));
+                let name = first.and_then(|first| self.string(first)).or_else(|| {
+                    first.filter(|first| first.kind() == "object").and_then(|object| self.pair(object, "name")).and_then(|name| self.string(name))
+                });
                 if let Some(name) = name {
                     self.facts.tools.push((name, line(node), text));
                 }
@@ -394,6 +379,16 @@ impl<'text> File<'text, '_> {
         self.facts.listens.push(Listen { port, host, protocol: "http", by, target: owner.to_owned(), line: line(node), text });
     }
 
+    /// gRPC: `server.bindAsync("0.0.0.0:50051", …)`.
+    fn bind(&mut self, node: Node<'_>) {
+        let Some(first) = self.argument(node, 0) else { return };
+        let written = self.string(first).and_then(|address| address.rsplit(':').next().map(str::to_owned)).map(Value::literal);
+        let inner = preorder(first).find(|part| part.kind() == "template_substitution").and_then(|part| children(part).first().copied());
+        let port = written.or_else(|| inner.map(|inner| self.value(inner, 0))).unwrap_or_default();
+        let text = line_of(node, self.text).to_owned();
+        self.facts.listens.push(Listen { port, host: None, protocol: "grpc", by: "grpc", target: String::new(), line: line(node), text });
+    }
+
     /// `Bun.serve({ port })`, `serve({ fetch, port })`, `Deno.serve({ port }, …)`.
     fn serve(&mut self, node: Node<'_>) {
         let object = self.argument(node, 0).filter(|first| first.kind() == "object");
@@ -423,16 +418,7 @@ impl<'text> File<'text, '_> {
         let short = called.rsplit('.').next().unwrap_or(called);
         let text = line_of(node, self.text).to_owned();
         let sdk = self.facts.imports.iter().any(|import| import.module.starts_with("@modelcontextprotocol/"));
-        let run = |transport: &'static str| McpRun {
-            transport: Some(transport),
-            host: None,
-            port: None,
-            path: None,
-            guarded: true,
-            serves: true,
-            line: line(node),
-            text: text.clone(),
-        };
+        let run = |transport: &'static str| McpRun { transport: Some(transport), host: None, port: None, path: None, guarded: true, serves: true, line: line(node), text: text.clone() };
         match short {
             "McpServer" | "Server" if sdk => self.facts.mcp_servers.push(McpServer {
                 sdk: "@modelcontextprotocol/sdk",
@@ -454,9 +440,7 @@ impl<'text> File<'text, '_> {
                 line: line(node),
                 text,
             }),
-            "StreamableHTTPServerTransport" | "NodeStreamableHTTPServerTransport" | "WebStandardStreamableHTTPServerTransport" => {
-                self.facts.mcp_runs.push(run("http"))
-            }
+            "StreamableHTTPServerTransport" | "NodeStreamableHTTPServerTransport" | "WebStandardStreamableHTTPServerTransport" => self.facts.mcp_runs.push(run("http")),
             "SSEServerTransport" => self.facts.mcp_runs.push(run("sse")),
             "StdioServerTransport" => self.facts.mcp_runs.push(run("stdio")),
             "StreamableHTTPClientTransport" | "MCPServerStreamableHttp" => self.facts.mcp_clients.push(McpClient { transport: "http", line: line(node), text }),
@@ -497,8 +481,7 @@ impl<'text> File<'text, '_> {
             if !env_like(key) || key.chars().any(|letter| letter.is_ascii_lowercase()) || !shape.starts_with("z.") {
                 continue;
             }
-            let default =
-                shape.split_once(".default(").and_then(|(_, rest)| rest.split_once(')')).map(|(value, _)| value.trim_matches(['"', '\'', '`']).to_owned());
+            let default = shape.split_once(".default(").and_then(|(_, rest)| rest.split_once(')')).map(|(value, _)| value.trim_matches(['"', '\'', '`']).to_owned());
             let need = if default.is_some() || shape.contains(".optional()") || shape.contains(".nullish()") { Need::Optional } else { Need::Demanded };
             let key = key.to_owned();
             self.push(pair, &key, need, default, None);

@@ -9,39 +9,33 @@ use std::sync::LazyLock;
 
 /// `- **FR-001**: text`, `**FR-001:** text`, `### FR-001 text`, `| FR-001 | text |`; a mere mention inside a sentence is none.
 static REQUIREMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^\s*(?:[-*+]\s+|#{2,6}\s+|\|\s*|\d+\.\s+)?(?:\[[ xX]\]\s*)?(?:\*\*|__)?(?P<id>(?:FR|SC|NFR)-(?:[A-Z0-9]{1,8}-)?\d{1,4}[a-z]?)\b(?P<rest>.*)$")
-        .ok()
+    Regex::new(r"^\s*(?:[-*+]\s+|#{2,6}\s+|\|\s*|[0-9]+\.\s+)?(?:\[[ xX]\]\s*)?(?:\*\*|__)?(?P<id>(?:FR|SC|NFR)-(?:[A-Z0-9]{1,8}-)?[0-9]{1,4}[a-z]?)(?P<rest>(?:[^A-Za-z0-9].*)?)$").ok()
 });
-static STORY: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)^#{2,4}\s*(?:user\s+story|story|US)[\s-]*(?P<number>\d+)\b[\s:–—-]*(?P<rest>.*)$").ok());
-static TASK: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^\s*[-*+]\s+\[(?P<tick>[ xX])\]\s+(?:\*\*)?(?P<id>T\d{1,5}[a-z]?)?(?:\*\*)?:?\s*(?P<rest>.+)$").ok());
+static STORY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^#{2,4}\s*(?:[Uu]ser\s+[Ss]tory|[Ss]tory|US)[\s-]*(?P<number>[0-9]+)[\s:–—-]+(?P<rest>.*)$").ok());
+static TASK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\s*[-*+]\s+\[(?P<tick>[ xX])\]\s+(?:\*\*)?(?P<id>T[0-9]{1,5}[a-z]?)?(?:\*\*)?:?\s*(?P<rest>.+)$").ok());
 
-/// What a requirement says → the check that can prove it. The first row that fits holds.
-const CHECKS: &[(&str, &str)] = &[
-    (r"(?i)vulnerabilit", "docker.scan"),
+/// What a requirement says → the check that can prove it. Of every group one word must be there (lower case); the first row that fits holds.
+const CHECKS: &[(&str, &[&[&str]])] = &[
+    ("docker.scan", &[&["vulnerabilit"]]),
+    ("docker.no_secrets", &[&["secret", "credential", "password", "api key"], &["commit", "tracked", "repository", "hard-coded", "hardcoded", "plaintext", "plain text", "in the image", "in images", "in any image", "layer", " scan", "in git", "in code"]]),
+    ("docker.non_root", &[&["non-root", "nonroot", "user id 0", "uid 0", "as root", "root user"]]),
+    ("docker.size", &[&["image"], &[" mb", "0mb", " gb", "smaller", "image size", "size of"]]),
     (
-        r"(?i)(secret|credential|password|api key)s?\b.*\b(commit|tracked|repository|hard-?coded|plain ?text|in (the |any )?(image|layer|code|git))|(commit|scan|tracked|hard-?coded).*\b(secret|credential)",
-        "docker.no_secrets",
-    ),
-    (r"(?i)non-?root|user id 0|\buid 0|as root\b|root user", "docker.non_root"),
-    (r"(?i)image.*\b(\d+ ?MB|\d+ ?GB|smaller|size)\b|\b(smaller|size|under|below)\b.*\d+ ?MB", "docker.size"),
-    (
-        r"(?i)read-?only root|privilege escalation|capabilities|resource (requests|limits)|requests and limits|\blatest\b.*\btag|tag.*\blatest\b|(liveness|readiness|startup).*probe|probes? on|pod security|security ?context",
         "helm.policy",
+        &[&[
+            "read-only root", "readonly root", "privilege escalation", "capabilities", "resource requests", "resource limits", "requests and limits", "`latest`", "latest tag", ":latest", "liveness probe",
+            "readiness probe", "and readiness probe", "a readiness probe", "startup probe", "health probe", "probes on", "pod security", "security context", "securitycontext",
+        ]],
     ),
-    (r"(?i)values\.schema|values schema", "helm.schema"),
-    (r"(?i)helm lint|\blint(s|ed)?\b.*chart|helm chart", "helm.lint"),
-    (r"(?i)all pods|pods? .*\b(ready|running)\b|ready within|become ready", "kubernetes.pods_ready"),
-    (r"(?i)/health|/ready|/livez|readyz", "validation.http"),
-    (
-        r"(?i)tools/list|tools/call|\bover mcp\b|\bmcp tools?\b|\btools?\b.*\bmcp\b|\bmcp\b.*\b(answers?|responds?|reachable|handshake|lists?|callable|is (checked|called))\b",
-        "validation.mcp",
-    ),
-    (r"(?i)services? that exist|endpoints\b.*ready|service name|reach(es|able)?\b.*\bservice\b", "kubernetes.endpoints"),
-    (r"(?i)by reference to a secret|kubernetes secret|secretkeyref|configmap|environment variable|config(uration)? .*\benvironment", "validation.environment"),
-    (r"(?i)(get|post|put|delete) `?/|`/[a-z]|\bhttp\b|answers? `?(with )?\d{3}|\bin (a|the) browser|smoke", "validation.http"),
-    (r"(?i)minikube.*\bdeploy|deploy.*\bminikube", "kubernetes.pods_ready"),
+    ("helm.schema", &[&["values.schema", "values schema"]]),
+    ("helm.lint", &[&["helm lint", "helm chart", "lint clean", "charts lint", "chart lints"]]),
+    ("kubernetes.pods_ready", &[&["all pods", "pods are", "pod is", "pods must", "ready within", "become ready", "pods become", "pods reach"], &["ready", "running"]]),
+    ("validation.http", &[&["/health", "/ready", "/livez"]]),
+    ("validation.mcp", &[&["tools/list", "tools/call", "over mcp", "mcp tool", "tools over", "mcp handshake", "an mcp", "tools in mcp", "lists the tools", "mcp server responds", "mcp server answers", "mcp server is reachable"]]),
+    ("kubernetes.endpoints", &[&["services that exist", "service name", "ready endpoints", "by its service"]]),
+    ("validation.environment", &[&["reference to a secret", "kubernetes secret", "secretkeyref", "configmap", "environment variable", "from the environment"]]),
+    ("validation.http", &[&["get /", "post /", "put /", "delete /", "get `/", "post `/", "`/api", "under `/", "http ", "answers 2", "answer 2", "answer 4", "answers 4", "in a browser", "in the browser", "smoke"]]),
+    ("kubernetes.pods_ready", &[&["minikube"], &["deploy"]]),
 ];
 
 /// Reads everything that looks like a spec.
@@ -77,10 +71,7 @@ fn feature(dir: &str, files: &[(&str, &str)]) -> Option<Feature> {
     for (path, text) in ordered {
         let tasks = base_of(path).to_ascii_lowercase().contains("task");
         if title.is_none() {
-            title = text
-                .lines()
-                .find_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("# "))
-                .map(|line| line.trim().trim_start_matches("Feature Specification:").trim().to_owned());
+            title = text.lines().find_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("# ")).map(|line| line.trim().trim_start_matches("Feature Specification:").trim().to_owned());
         }
         for (number, line) in text.lines().enumerate() {
             let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
@@ -100,6 +91,9 @@ fn feature(dir: &str, files: &[(&str, &str)]) -> Option<Feature> {
 fn line_requirement(path: &str, number: u32, line: &str, tasks: bool) -> Option<Requirement> {
     let place = || Place::new(path, number, line);
     if tasks {
+        if !line.contains('[') {
+            return None;
+        }
         let found = TASK.as_ref()?.captures(line)?;
         let rest = found.name("rest")?.as_str();
         let id = found.name("id").map_or_else(|| format!("task-{number}"), |id| id.as_str().to_owned());
@@ -110,7 +104,9 @@ fn line_requirement(path: &str, number: u32, line: &str, tasks: bool) -> Option<
         let checkable = check_of(&text).filter(|_| !paper);
         return Some(Requirement { id, checkable, text, kind: "task".to_owned(), ticked: Some(ticked), evidence: place() });
     }
-    if let Some(found) = REQUIREMENT.as_ref().and_then(|shape| shape.captures(line)) {
+    if (line.contains("FR-") || line.contains("SC-"))
+        && let Some(found) = REQUIREMENT.as_ref().and_then(|shape| shape.captures(line))
+    {
         let id = found.name("id")?.as_str();
         let rest = found.name("rest")?.as_str();
         let separated = rest.trim_start().starts_with(['*', ':', '-', '|', '—', '–', '(', '_']) || line.trim_start().starts_with('#');
@@ -124,6 +120,9 @@ fn line_requirement(path: &str, number: u32, line: &str, tasks: bool) -> Option<
             Some(_) | None => "functional",
         };
         return Some(Requirement { id: id.to_owned(), checkable: check_of(&text), text, kind: kind.to_owned(), ticked: None, evidence: place() });
+    }
+    if !line.starts_with("##") {
+        return None;
     }
     let found = STORY.as_ref()?.captures(line)?;
     let text = clean(found.name("rest")?.as_str());
@@ -140,14 +139,12 @@ fn clean(text: &str) -> String {
 }
 
 fn check_of(text: &str) -> Option<String> {
-    static TABLE: LazyLock<Vec<(Regex, &str)>> =
-        LazyLock::new(|| CHECKS.iter().filter_map(|(shape, id)| Regex::new(shape).ok().map(|shape| (shape, *id))).collect());
-    TABLE.iter().find(|(shape, _)| shape.is_match(text)).map(|(_, id)| (*id).to_owned())
+    let lower = text.to_lowercase();
+    CHECKS.iter().find(|(_, groups)| groups.iter().all(|words| words.iter().any(|word| lower.contains(word)))).map(|(id, _)| (*id).to_owned())
 }
 
 fn constitution(workspace: &Workspace, specs: &mut Specs) {
-    let mut candidates: Vec<&String> =
-        workspace.texts.keys().filter(|path| base_of(path).eq_ignore_ascii_case("constitution.md") && !path.contains("templates/")).collect();
+    let mut candidates: Vec<&String> = workspace.texts.keys().filter(|path| base_of(path).eq_ignore_ascii_case("constitution.md") && !path.contains("templates/")).collect();
     candidates.sort_by_key(|path| (!path.starts_with(".specify/memory/"), path.matches('/').count(), (*path).clone()));
     for path in candidates {
         let text = workspace.text(path).unwrap_or_default();
@@ -230,11 +227,7 @@ mod tests {
     fn the_unfilled_constitution_is_recognised() {
         assert!(unfilled("# [PROJECT_NAME] Constitution\n### [PRINCIPLE_1_NAME]\n"));
         assert!(!unfilled("# Todo Constitution\n### I. Small\n"));
-        let found =
-            principles("c.md", "<!--\nSync\n### no\n-->\n# X\n## Core Principles\n### I. Small\nThree services.\nNo more.\n## Governance\n### not this\n");
-        assert_eq!(
-            found.iter().map(|principle| (principle.title.as_str(), principle.text.as_str())).collect::<Vec<_>>(),
-            vec![("I. Small", "Three services. No more.")]
-        );
+        let found = principles("c.md", "<!--\nSync\n### no\n-->\n# X\n## Core Principles\n### I. Small\nThree services.\nNo more.\n## Governance\n### not this\n");
+        assert_eq!(found.iter().map(|principle| (principle.title.as_str(), principle.text.as_str())).collect::<Vec<_>>(), vec![("I. Small", "Three services. No more.")]);
     }
 }
