@@ -115,10 +115,13 @@ pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
 /// The folder as an absolute path, once it is known that it can be read.
 fn open(root: &Path) -> Result<std::path::PathBuf, Failure> {
     let missing = |what: &str| {
-        Failure::new(Code::WorkspaceNotFound, format!("survey {}: {what}", root.display())).help("call again with the absolute path of the folder that holds the application")
+        Failure::new(Code::WorkspaceNotFound, format!("survey {}: {what}", root.display()))
+            .help("call again with the absolute path of the folder that holds the application")
     };
     let unreadable = |error: &std::io::Error| {
-        Failure::new(Code::WorkspaceUnreadable, format!("survey {}", root.display())).cause(error).help("give this user the right to read the folder, then call again")
+        Failure::new(Code::WorkspaceUnreadable, format!("survey {}", root.display()))
+            .cause(error)
+            .help("give this user the right to read the folder, then call again")
     };
     let full = match root.canonicalize() {
         Ok(full) => full,
@@ -140,7 +143,8 @@ fn unknowns(draft: &draft::Draft) -> Vec<Unknown> {
     let fact = |fact: &str, seen: Vec<Place>| Unknown { service: service.name.clone(), fact: fact.to_owned(), seen };
     let shown = |field: &str| service.evidence.get(field).cloned().unwrap_or_default();
     let mut out: Vec<Unknown> = draft.unknown.iter().map(|(name, seen)| fact(name, seen.clone())).collect();
-    let listens = matches!(service.kind, Kind::Web | Kind::Api) || (service.kind == Kind::McpServer && service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
+    let listens = matches!(service.kind, Kind::Web | Kind::Api)
+        || (service.kind == Kind::McpServer && service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
     if listens && service.ports.is_empty() {
         out.push(fact("ports", shown("start_command")));
     }

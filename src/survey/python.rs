@@ -7,9 +7,41 @@ use tree_sitter::Node;
 
 /// A file without any of these words says nothing that a survey asks for.
 const WORDS: &[&str] = &[
-    "environ", "getenv", "Settings", "FastAPI", "Flask", "APIRouter", "Blueprint", "uvicorn", ".run(", "mcp", "MCP", "config(", "env(", "Env(", "route", ".get(",
-    ".serve(", "path(", "Starlette", "Sanic", "aiohttp", "streamlit", "Celery", "add_insecure_port", "makedirs", "mkdir", "HTTPServer", "OpenAI", "Anthropic",
-    "Quart", "Litestar", "gradio", "__main__", "import ", "envvar",
+    "environ",
+    "getenv",
+    "Settings",
+    "FastAPI",
+    "Flask",
+    "APIRouter",
+    "Blueprint",
+    "uvicorn",
+    ".run(",
+    "mcp",
+    "MCP",
+    "config(",
+    "env(",
+    "Env(",
+    "route",
+    ".get(",
+    ".serve(",
+    "path(",
+    "Starlette",
+    "Sanic",
+    "aiohttp",
+    "streamlit",
+    "Celery",
+    "add_insecure_port",
+    "makedirs",
+    "mkdir",
+    "HTTPServer",
+    "OpenAI",
+    "Anthropic",
+    "Quart",
+    "Litestar",
+    "gradio",
+    "__main__",
+    "import ",
+    "envvar",
 ];
 
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "head", "options", "route", "api_route", "custom_route", "websocket"];
@@ -175,7 +207,8 @@ impl<'text> File<'text, '_> {
 
     /// Inside a function that is not one of those that run at start: what it misses stops a request, not the program.
     fn on_request(&self, node: Node<'_>) -> bool {
-        const AT_START: &[&str] = &["valid", "load", "config", "setting", "env", "start", "lifespan", "main", "create_app", "init", "engine", "connect", "database", "__post"];
+        const AT_START: &[&str] =
+            &["valid", "load", "config", "setting", "env", "start", "lifespan", "main", "create_app", "init", "engine", "connect", "database", "__post"];
         ancestor(node, &["function_definition"], 40).is_some_and(|function| {
             let name = self.field(function, "name").to_ascii_lowercase();
             !AT_START.iter().any(|word| name.contains(word))
@@ -268,7 +301,15 @@ impl<'text> File<'text, '_> {
             "add_insecure_port" | "add_secure_port" => {
                 if let Some(port) = self.first(node).map(|address| self.value(address, 0)).and_then(|value| value.literal).and_then(|text| port_of(&text)) {
                     let host = None;
-                    self.facts.listens.push(Listen { port: Value::literal(port), host, protocol: "grpc", by: "grpc", target: String::new(), line: line(node), text });
+                    self.facts.listens.push(Listen {
+                        port: Value::literal(port),
+                        host,
+                        protocol: "grpc",
+                        by: "grpc",
+                        target: String::new(),
+                        line: line(node),
+                        text,
+                    });
                 }
             }
             "FastMCP" | "MCPServer" => self.mcp_server(node, &called),
@@ -312,7 +353,8 @@ impl<'text> File<'text, '_> {
     fn reader(&mut self, node: Node<'_>, called: &str, short: &str) {
         let owner = called.split('.').next().unwrap_or_default();
         let known = self.env_objects.contains(called)
-            || (self.env_objects.contains(owner) && matches!(short, "str" | "int" | "bool" | "float" | "list" | "dict" | "url" | "db" | "db_url" | "json" | "get_value" | "path"));
+            || (self.env_objects.contains(owner)
+                && matches!(short, "str" | "int" | "bool" | "float" | "list" | "dict" | "url" | "db" | "db_url" | "json" | "get_value" | "path"));
         let helper = self.helpers.get(short).copied();
         if !known && helper.is_none() {
             return;
@@ -359,7 +401,8 @@ impl<'text> File<'text, '_> {
     /// `for name in REQUIRED: os.environ[name]`.
     fn read_each(&mut self, node: Node<'_>, argument: Node<'_>) {
         let variable = self.src(argument);
-        let Some(around) = ancestor(node, &["for_statement", "list_comprehension", "generator_expression", "set_comprehension", "dictionary_comprehension"], 8) else {
+        let Some(around) = ancestor(node, &["for_statement", "list_comprehension", "generator_expression", "set_comprehension", "dictionary_comprehension"], 8)
+        else {
             return;
         };
         let clause = if around.kind() == "for_statement" { Some(around) } else { children(around).into_iter().find(|part| part.kind() == "for_in_clause") };
@@ -446,7 +489,8 @@ impl<'text> File<'text, '_> {
             };
             self.facts.mcp_clients.push(McpClient { transport, line: line(node), text: line_of(node, self.text).to_owned() });
         }
-        if bases.iter().all(|base| matches!(base.as_str(), "BaseModel" | "SQLModel" | "Enum" | "str" | "Exception" | "Base" | "TypedDict" | "Protocol" | "ABC")) {
+        if bases.iter().all(|base| matches!(base.as_str(), "BaseModel" | "SQLModel" | "Enum" | "str" | "Exception" | "Base" | "TypedDict" | "Protocol" | "ABC"))
+        {
             return;
         }
         let Some(body) = node.child_by_field_name("body") else { return };
@@ -510,7 +554,15 @@ impl<'text> File<'text, '_> {
         if name.starts_with('_') || kind.starts_with("ClassVar") {
             return;
         }
-        let mut field = Field { name, aliases: Vec::new(), kind, default: None, line: line(node), text: line_of(node, self.text).to_owned(), doc: self.doc_around(line(node)) };
+        let mut field = Field {
+            name,
+            aliases: Vec::new(),
+            kind,
+            default: None,
+            line: line(node),
+            text: line_of(node, self.text).to_owned(),
+            doc: self.doc_around(line(node)),
+        };
         if let Some(right) = right {
             self.field_value(right, &mut field);
         }
@@ -520,7 +572,9 @@ impl<'text> File<'text, '_> {
                 self.field_call(call, &mut field);
             }
         }
-        if let Some(doc) = next.filter(|next| next.kind() == "expression_statement").and_then(|next| children(next).first().copied()).filter(|doc| doc.kind() == "string") {
+        if let Some(doc) =
+            next.filter(|next| next.kind() == "expression_statement").and_then(|next| children(next).first().copied()).filter(|doc| doc.kind() == "string")
+        {
             field.doc.push('\n');
             field.doc.push_str(self.src(doc));
         }
@@ -574,7 +628,8 @@ impl<'text> File<'text, '_> {
             if !METHODS.contains(&method) || what.kind() != "call" {
                 continue;
             }
-            let Some(path) = self.first(what).or_else(|| self.keyword(what, "path")).or_else(|| self.keyword(what, "rule")).and_then(|path| self.string(path)) else {
+            let Some(path) = self.first(what).or_else(|| self.keyword(what, "path")).or_else(|| self.keyword(what, "rule")).and_then(|path| self.string(path))
+            else {
                 continue;
             };
             let verb = match method {
@@ -764,7 +819,11 @@ impl<'text> File<'text, '_> {
             _ => node
                 .child_by_field_name("function")
                 .and_then(|function| function.child_by_field_name("object"))
-                .map(|object| if object.kind() == "call" { self.first(object).map(|path| self.value(path, 0)).unwrap_or_default() } else { self.value(object, 0) })
+                .map(
+                    |object| {
+                        if object.kind() == "call" { self.first(object).map(|path| self.value(path, 0)).unwrap_or_default() } else { self.value(object, 0) }
+                    },
+                )
                 .and_then(|value| value.literal),
         };
         if let Some(path) = path.filter(|path| !path.is_empty() && path.len() < 200 && !path.contains(['{', '\n'])) {
@@ -796,7 +855,10 @@ impl<'text> File<'text, '_> {
 
     fn positional<'tree>(&self, node: Node<'tree>, index: usize) -> Option<Node<'tree>> {
         let arguments = node.child_by_field_name("arguments")?;
-        children(arguments).into_iter().filter(|argument| !matches!(argument.kind(), "keyword_argument" | "comment" | "dictionary_splat" | "list_splat")).nth(index)
+        children(arguments)
+            .into_iter()
+            .filter(|argument| !matches!(argument.kind(), "keyword_argument" | "comment" | "dictionary_splat" | "list_splat"))
+            .nth(index)
     }
 
     fn first<'tree>(&self, node: Node<'tree>) -> Option<Node<'tree>> {
@@ -835,7 +897,9 @@ impl<'text> File<'text, '_> {
         match node.kind() {
             "string" => self.string(node).map(Value::literal).unwrap_or_default(),
             "integer" | "float" | "true" | "false" => Value::literal(self.src(node).replace('_', "")),
-            "identifier" => self.facts.constants.get(self.src(node)).cloned().unwrap_or_else(|| Value { field: Some(self.src(node).to_owned()), ..Value::default() }),
+            "identifier" => {
+                self.facts.constants.get(self.src(node)).cloned().unwrap_or_else(|| Value { field: Some(self.src(node).to_owned()), ..Value::default() })
+            }
             "attribute" => Value { field: Some(self.field(node, "attribute")), ..Value::default() },
             "parenthesized_expression" => children(node).first().map(|inner| self.value(*inner, depth + 1)).unwrap_or_default(),
             "boolean_operator" => {
@@ -856,7 +920,10 @@ impl<'text> File<'text, '_> {
     fn call_value(&self, node: Node<'_>, depth: u8) -> Value {
         let called = self.called(node);
         let short = called.rsplit('.').next().unwrap_or_default();
-        let reads = short == "getenv" || called.ends_with("environ.get") || self.helpers.contains_key(short) || self.env_objects.contains(called.split('.').next().unwrap_or_default());
+        let reads = short == "getenv"
+            || called.ends_with("environ.get")
+            || self.helpers.contains_key(short)
+            || self.env_objects.contains(called.split('.').next().unwrap_or_default());
         if reads {
             let env = self.first(node).and_then(|name| self.string(name)).filter(|name| env_like(name));
             let default = self.second(node).or_else(|| self.keyword(node, "default"));
@@ -894,7 +961,8 @@ fn framework_of(short: &str, called: &str) -> Option<&'static str> {
 
 /// The addresses in a text, up to white space, a quote or a bracket.
 pub(crate) fn urls(text: &str) -> Vec<String> {
-    static URL: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| regex::Regex::new(r#"https?://[A-Za-z0-9_.\-\[\]:]+(?:/[!#%&*+\-./0-9:=?@A-Z\\^_a-z~]*)?"#).ok());
+    static URL: std::sync::LazyLock<Option<regex::Regex>> =
+        std::sync::LazyLock::new(|| regex::Regex::new(r#"https?://[A-Za-z0-9_.\-\[\]:]+(?:/[!#%&*+\-./0-9:=?@A-Z\\^_a-z~]*)?"#).ok());
     let Some(shape) = URL.as_ref() else { return Vec::new() };
     shape.find_iter(text).map(|found| found.as_str().trim_end_matches(['.', ':', '*']).to_owned()).collect()
 }
