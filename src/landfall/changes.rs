@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// When a call that began an operation is answered at the latest, whatever the operation does: well under the 3 s of every tool.
+pub(super) const ANSWER: Duration = Duration::from_millis(2_200);
 
 /// A rollback, decided: what each release goes back to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +206,7 @@ impl Landfall {
 
     /// generate_chart: writes and judges charts.
     pub async fn generate_chart(&self, ask: &ask::GenerateChart) -> Result<With<reply::Charted>, Failure> {
+        let began = Instant::now();
         let workspace = self.workspace(ask.workspace.as_deref())?;
         let config = Config::load(&workspace)?;
         let folders = self.folders(&workspace);
@@ -254,7 +258,7 @@ impl Landfall {
             ask.deadline_s.unwrap_or(300),
         );
         let view = self.begin(&folders, request.clone(), Some(&draft), None).await?;
-        let (view, result) = self.short_wait(&folders, &request, view, Duration::from_millis(1_500)).await;
+        let (view, result) = self.short_wait(&folders, &request, view, began + ANSWER).await;
         let mut reply = match result {
             Some((reply, _)) => reply,
             None => running(view, "generate_chart"),
@@ -547,16 +551,15 @@ impl Landfall {
         Ok(impact)
     }
 
-    /// Waits a little for an operation that is usually quick.
+    /// Waits for an operation that is usually quick, until the call must be answered.
     pub(super) async fn short_wait(
         &self,
         folders: &Folders,
         request: &Request,
         mut view: OperationView,
-        patience: Duration,
+        until: Instant,
     ) -> (OperationView, Option<(Reply, Map<String, Value>)>) {
-        let until = std::time::Instant::now() + patience;
-        while std::time::Instant::now() < until && !view.state.settled() {
+        while Instant::now() < until && !view.state.settled() {
             tokio::time::sleep(Duration::from_millis(40)).await;
             if let Ok((now, _)) = operation::look(folders, request) {
                 view = now;
