@@ -141,7 +141,7 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
         if let Some(view) = self.join(&folders, "containerize", &bare)? {
-            return Ok(With::new(running(view, "containerize"), reply::Containerized::default()));
+            return Ok(With::new(running(view, "containerize", &workspace), reply::Containerized::default()));
         }
         let mut wished = wishes(ask.namespace.as_ref(), ask.environment.as_ref(), &ask.services, &[], &[])?;
         wished.build_values = build_values(&ask.build_values)?;
@@ -198,7 +198,7 @@ impl Landfall {
             ask.deadline_s.unwrap_or(900),
         );
         let view = self.begin(&folders, request, Some(&draft), None).await?;
-        let mut reply = running(view, "containerize");
+        let mut reply = running(view, "containerize", &workspace);
         reply.target = Some(target_of(&draft));
         reply.files = shown_files(&draft, digest.short());
         Ok(With::new(reply, reply::Containerized::default()))
@@ -212,7 +212,7 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
         if let Some(view) = self.join(&folders, "generate_chart", &bare)? {
-            return Ok(With::new(running(view, "generate_chart"), reply::Charted::default()));
+            return Ok(With::new(running(view, "generate_chart", &workspace), reply::Charted::default()));
         }
         let mut wished = wishes(ask.namespace.as_ref(), ask.environment.as_ref(), &ask.services, &[], &ask.backing)?;
         wished.expose = Some(ask.expose);
@@ -261,7 +261,7 @@ impl Landfall {
         let (view, result) = self.short_wait(&folders, &request, view, began + ANSWER).await;
         let mut reply = match result {
             Some((reply, _)) => reply,
-            None => running(view, "generate_chart"),
+            None => running(view, "generate_chart", &workspace),
         };
         reply.target = Some(target_of(&draft));
         reply.files = shown_files(&draft, digest.short());
@@ -276,7 +276,7 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
         if let Some(view) = self.join(&folders, "deploy", &bare)? {
-            return Ok(With::new(running(view, "deploy"), reply::Deployed::default()));
+            return Ok(With::new(running(view, "deploy", &workspace), reply::Deployed::default()));
         }
         if ask.pause.or(config.approval.pause) == Some(Pause::EachStage) {
             return self.one_stage(ask, &workspace, &config).await;
@@ -374,7 +374,7 @@ impl Landfall {
             ask.deadline_s.unwrap_or(900),
         );
         let view = self.begin(&folders, request, Some(&draft), None).await?;
-        let mut reply = running(view, &format!("deploy through {}", through_word(through)));
+        let mut reply = running(view, &format!("deploy through {}", through_word(through)), workspace);
         reply.target = Some(target);
         Ok(With::new(reply, reply::Deployed::default()))
     }
@@ -471,7 +471,7 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
         if let Some(view) = self.join(&folders, "rollback", &bare)? {
-            return Ok(With::new(running(view, "rollback"), reply::RolledBack::default()));
+            return Ok(With::new(running(view, "rollback", &workspace), reply::RolledBack::default()));
         }
         let app = app_name(&config, &workspace);
         let namespace = namespace_of(ask.namespace.as_ref(), &config, &app)?;
@@ -524,7 +524,7 @@ impl Landfall {
         let value = serde_json::to_value(&plan).map_err(|error| Failure::internal("write a rollback").cause(error))?;
         let request = self.request("rollback", bare, app, &workspace, Some(profile), Some(namespace), Some(&digest), approved_by, 900);
         let view = self.begin(&folders, request, None, Some(("rollback.json", value))).await?;
-        let mut reply = running(view, &format!("rollback to {}", plan.to));
+        let mut reply = running(view, &format!("rollback to {}", plan.to), &workspace);
         reply.target = Some(target);
         Ok(With::new(reply, more))
     }
@@ -652,9 +652,9 @@ pub(super) fn shown(ask: &Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The reply while an operation runs.
-pub(super) fn running(view: OperationView, what: &str) -> Reply {
+pub(super) fn running(view: OperationView, what: &str, workspace: &Path) -> Reply {
     let mut reply = Reply::new(Status::Running, format!("{what} runs as {}", view.id));
-    reply.then("operation_status", json!({ "operation": view.id }), "wait for news");
+    reply.then("operation_status", json!({ "workspace": workspace.display().to_string(), "operation": view.id }), "wait for news");
     reply.operation = Some(view);
     reply
 }

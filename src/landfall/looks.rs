@@ -67,7 +67,8 @@ impl Landfall {
         let bare = operation::bare(ask);
         if let Some(running_now) = operation::running(&folders) {
             if running_now.same("validate_env", &bare) {
-                return operation::look(&folders, &running_now).map(|(view, _)| With::new(running(view, "validate_env"), reply::Validated::default()));
+                return operation::look(&folders, &running_now)
+                    .map(|(view, _)| With::new(running(view, "validate_env", &workspace), reply::Validated::default()));
             }
             return Err(busy(&running_now));
         }
@@ -112,7 +113,7 @@ impl Landfall {
         let bare = operation::bare(ask);
         if let Some(running_now) = operation::running(&folders) {
             if running_now.same("verify_mcp", &bare) {
-                return operation::look(&folders, &running_now).map(|(view, _)| With::new(running(view, "verify_mcp"), reply::Verified::default()));
+                return operation::look(&folders, &running_now).map(|(view, _)| With::new(running(view, "verify_mcp", &workspace), reply::Verified::default()));
             }
             return Err(busy(&running_now));
         }
@@ -193,7 +194,7 @@ impl Landfall {
         let (view, settled) = self.short_wait(&place.folders, &request, view, began + super::changes::ANSWER).await;
         let (mut reply, more) = match settled {
             Some((reply, more)) => (reply, Some(more)),
-            None => (running(view, &request.tool), None),
+            None => (running(view, &request.tool, &place.workspace), None),
         };
         reply.target = Some(place.target());
         Ok((reply, more))
