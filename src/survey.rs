@@ -85,7 +85,7 @@ pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
     let mcp = calls::shape(&workspace, &drafts);
     let findings = findings::judge(&workspace, &drafts, &mcp);
     let ready = drafts.iter().map(|draft| {
-        let (containerizable, why) = findings::ready(&workspace, draft, &findings);
+        let (containerizable, why) = findings::ready(draft, &findings);
         Ready { service: draft.service.name.clone(), containerizable, why }
     });
     let ready = ready.collect();
@@ -115,10 +115,13 @@ pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
 /// The folder as an absolute path, once it is known that it can be read.
 fn open(root: &Path) -> Result<std::path::PathBuf, Failure> {
     let missing = |what: &str| {
-        Failure::new(Code::WorkspaceNotFound, format!("survey {}: {what}", root.display())).help("call again with the absolute path of the folder that holds the application")
+        Failure::new(Code::WorkspaceNotFound, format!("survey {}: {what}", root.display()))
+            .help("call again with the absolute path of the folder that holds the application")
     };
     let unreadable = |error: &std::io::Error| {
-        Failure::new(Code::WorkspaceUnreadable, format!("survey {}", root.display())).cause(error).help("give this user the right to read the folder, then call again")
+        Failure::new(Code::WorkspaceUnreadable, format!("survey {}", root.display()))
+            .cause(error)
+            .help("give this user the right to read the folder, then call again")
     };
     let full = match root.canonicalize() {
         Ok(full) => full,
@@ -140,11 +143,12 @@ fn unknowns(draft: &draft::Draft) -> Vec<Unknown> {
     let fact = |fact: &str, seen: Vec<Place>| Unknown { service: service.name.clone(), fact: fact.to_owned(), seen };
     let shown = |field: &str| service.evidence.get(field).cloned().unwrap_or_default();
     let mut out: Vec<Unknown> = draft.unknown.iter().map(|(name, seen)| fact(name, seen.clone())).collect();
-    let listens = matches!(service.kind, Kind::Web | Kind::Api) || (service.kind == Kind::McpServer && service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
+    let listens = matches!(service.kind, Kind::Web | Kind::Api)
+        || (service.kind == Kind::McpServer && service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
     if listens && service.ports.is_empty() {
         out.push(fact("ports", shown("start_command")));
     }
-    if service.start_command.is_none() && service.kind != Kind::Static && service.dockerfile.is_none() {
+    if service.start_command.is_none() && service.kind != Kind::Static && service.dockerfile.is_none() && !matches!(service.language.as_str(), "go" | "php") {
         out.push(fact("start_command", shown("language")));
     }
     if service.language_version.is_none() && service.kind != Kind::Static {

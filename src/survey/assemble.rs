@@ -10,7 +10,8 @@ use crate::names::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Folders whose programs are shown, not deployed.
-const DECOYS: &[&str] = &["examples", "example", "samples", "sample", "docs", "doc", "templates", "scripts", "tools", "benchmarks", "bench", "skills", "prompts", "history"];
+const DECOYS: &[&str] =
+    &["examples", "example", "samples", "sample", "docs", "doc", "templates", "scripts", "tools", "benchmarks", "bench", "skills", "prompts", "history"];
 
 /// Folders beside the program, inside a project.
 const BESIDE: &[&str] = &["scripts", "examples", "example", "docs", "benchmarks", "bench", "stories", "versions"];
@@ -150,7 +151,8 @@ fn containers(workspace: &Workspace, drafts: &mut Vec<Draft>) {
             let Some(file) = workspace.dockerfiles.get(path) else { continue };
             let command = file.command();
             let fits = |draft: &Draft| draft.service.dir == dir && same_language(file, draft);
-            let same = |draft: &Draft| command.as_ref().is_none_or(|(command, _)| same_program(command, draft.service.start_command.as_deref().unwrap_or(command)));
+            let same =
+                |draft: &Draft| command.as_ref().is_none_or(|(command, _)| same_program(command, draft.service.start_command.as_deref().unwrap_or(command)));
             let free = |index: &usize| !taken.contains(index);
             let all: Vec<usize> = drafts.iter().enumerate().filter(|(_, draft)| fits(draft)).map(|(index, _)| index).collect();
             let chosen = all.iter().copied().filter(free).find(|index| drafts.get(*index).is_some_and(same)).or_else(|| all.iter().copied().find(free));
@@ -164,7 +166,10 @@ fn containers(workspace: &Workspace, drafts: &mut Vec<Draft>) {
                 None => {
                     let twin = all.first().and_then(|index| drafts.get(*index)).cloned();
                     if let (Some(twin), Some((command, line))) = (twin, command)
-                        && !all.iter().filter_map(|index| drafts.get(*index)).any(|draft| draft.service.start_command.as_deref().is_some_and(|known| same_program(&command, known)))
+                        && !all
+                            .iter()
+                            .filter_map(|index| drafts.get(*index))
+                            .any(|draft| draft.service.start_command.as_deref().is_some_and(|known| same_program(&command, known)))
                     {
                         drafts.push(second(workspace, &twin, path, file, &command, line));
                         taken.insert(drafts.len().saturating_sub(1));
@@ -212,14 +217,20 @@ fn owner(workspace: &Workspace, path: &str, drafts: &[Draft]) -> Option<String> 
         return Some(own.to_owned());
     }
     // `Dockerfile.backend`, `backend.Dockerfile`, `docker/backend/Dockerfile`.
-    let words: Vec<String> = path.to_ascii_lowercase().split(['/', '.', '-', '_']).filter(|word| !matches!(*word, "dockerfile" | "docker" | "dockerfiles" | "deploy")).map(str::to_owned).collect();
+    let words: Vec<String> = path
+        .to_ascii_lowercase()
+        .split(['/', '.', '-', '_'])
+        .filter(|word| !matches!(*word, "dockerfile" | "docker" | "dockerfiles" | "deploy"))
+        .map(str::to_owned)
+        .collect();
     let generic = |dir: &str| matches!(base_of(dir), "src" | "app" | "source" | "code");
     let named: Vec<&&str> = dirs.iter().filter(|dir| **dir != "." && !generic(dir) && words.contains(&base_of(dir).to_ascii_lowercase())).collect();
     let project = workspace.tree.under(own).any(|path| dir_of(path) == own && more::ecosystem_of(path).is_some()) && own != ".";
     if let ([only], false) = (named.as_slice(), project) {
         return Some((***only).to_owned());
     }
-    let from_compose = workspace.compose.iter().find(|service| service.build.as_ref().is_some_and(|(_, file)| file == path)).and_then(|service| service.build.as_ref());
+    let from_compose =
+        workspace.compose.iter().find(|service| service.build.as_ref().is_some_and(|(_, file)| file == path)).and_then(|service| service.build.as_ref());
     if let Some((context, _)) = from_compose
         && dirs.contains(context.as_str())
         && context != "."
@@ -228,7 +239,11 @@ fn owner(workspace: &Workspace, path: &str, drafts: &[Draft]) -> Option<String> 
     }
     // Built from further up: the only service whose folder is copied.
     let file = workspace.dockerfiles.get(path)?;
-    let copied: BTreeSet<&str> = file.copies().iter().filter_map(|(source, _)| dirs.iter().copied().find(|dir| *dir != "." && within(source.trim_start_matches("./").trim_end_matches('/'), dir))).collect();
+    let copied: BTreeSet<&str> = file
+        .copies()
+        .iter()
+        .filter_map(|(source, _)| dirs.iter().copied().find(|dir| *dir != "." && within(source.trim_start_matches("./").trim_end_matches('/'), dir)))
+        .collect();
     if let [only] = copied.iter().copied().collect::<Vec<_>>().as_slice() {
         return Some((*only).to_owned());
     }
@@ -237,7 +252,9 @@ fn owner(workspace: &Workspace, path: &str, drafts: &[Draft]) -> Option<String> 
 
 fn same_language(file: &Dockerfile, draft: &Draft) -> bool {
     let languages: BTreeSet<&str> = file.stages.iter().filter_map(|stage| versions::of_image(&stage.base)).map(|(language, _)| language).collect();
-    languages.is_empty() || languages.contains(draft.service.language.as_str()) || !matches!(draft.service.language.as_str(), "python" | "node" | "go" | "ruby" | "php" | "java" | "csharp")
+    languages.is_empty()
+        || languages.contains(draft.service.language.as_str())
+        || !matches!(draft.service.language.as_str(), "python" | "node" | "go" | "ruby" | "php" | "java" | "csharp")
 }
 
 /// Two commands that start the same module or script.
@@ -257,7 +274,11 @@ fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Docker
     draft.certain = true;
     draft.shows("dockerfile", Place::file(path));
     if draft.service.language_version.is_none() {
-        let found = file.stages.iter().rev().find_map(|stage| versions::of_image(&stage.base).filter(|(language, version)| *language == draft.service.language && !version.is_empty()).map(|(_, version)| (version, stage)));
+        let found = file.stages.iter().rev().find_map(|stage| {
+            versions::of_image(&stage.base)
+                .filter(|(language, version)| *language == draft.service.language && !version.is_empty())
+                .map(|(_, version)| (version, stage))
+        });
         if let Some((version, stage)) = found {
             draft.service.language_version = Some(version);
             draft.shows("language_version", Place::new(path, stage.line, &format!("FROM {}", stage.base)));
@@ -308,10 +329,18 @@ fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Docker
 fn from_dockerfile(workspace: &Workspace, path: &str, file: &Dockerfile, drafts: &[Draft]) -> Option<Draft> {
     let dir = dir_of(path);
     let copies = file.copies();
-    if copies.is_empty() || super::docker::backing_image(file.base()).is_some() || drafts.iter().any(|draft| within(&draft.service.dir, dir) && dir != "." && draft.service.dir != dir) {
+    if copies.is_empty()
+        || super::docker::backing_image(file.base()).is_some()
+        || drafts.iter().any(|draft| within(&draft.service.dir, dir) && dir != "." && draft.service.dir != dir)
+    {
         return None;
     }
-    let context = workspace.compose.iter().find(|service| service.build.as_ref().is_some_and(|(_, built)| built == path)).and_then(|service| service.build.clone()).map_or_else(|| dir.to_owned(), |(context, _)| context);
+    let context = workspace
+        .compose
+        .iter()
+        .find(|service| service.build.as_ref().is_some_and(|(_, built)| built == path))
+        .and_then(|service| service.build.clone())
+        .map_or_else(|| dir.to_owned(), |(context, _)| context);
     if dir == "." && drafts.iter().any(|draft| draft.certain) {
         return None;
     }
@@ -327,7 +356,8 @@ fn from_dockerfile(workspace: &Workspace, path: &str, file: &Dockerfile, drafts:
         _ => None,
     };
     let known = ecosystem.and_then(|ecosystem| more::drafts(workspace, &context, ecosystem, true).into_iter().next());
-    let nginx = ["nginx", "httpd", "caddy", "nginx-unprivileged"].contains(&file.base().rsplit('/').next().unwrap_or_default().split(':').next().unwrap_or_default());
+    let nginx =
+        ["nginx", "httpd", "caddy", "nginx-unprivileged"].contains(&file.base().rsplit('/').next().unwrap_or_default().split(':').next().unwrap_or_default());
     let mut draft = match (known, language) {
         (Some(draft), _) => draft,
         (None, Some(language)) => Draft::new(&context, language, Kind::Api),
@@ -401,12 +431,22 @@ fn compose(workspace: &Workspace, drafts: &mut [Draft]) {
 
 /// Charts that exist: one named like the service, else the one whose templates name it.
 fn charts(workspace: &Workspace, drafts: &mut [Draft]) {
-    let charts: Vec<&str> = workspace.tree.files.iter().filter(|path| base_of(path) == "Chart.yaml" && !decoy(dir_of(path)) && !path.contains("/charts/charts/")).map(|path| dir_of(path)).collect();
+    let charts: Vec<&str> = workspace
+        .tree
+        .files
+        .iter()
+        .filter(|path| base_of(path) == "Chart.yaml" && !decoy(dir_of(path)) && !path.contains("/charts/charts/"))
+        .map(|path| dir_of(path))
+        .collect();
     for draft in drafts {
         let word = if draft.service.dir == "." { workspace.folder.to_ascii_lowercase() } else { base_of(&draft.service.dir).to_ascii_lowercase() };
         let word = draft.process.clone().unwrap_or(word);
         let named = charts.iter().find(|dir| base_of(dir).to_ascii_lowercase() == word || base_of(dir).to_ascii_lowercase().ends_with(&format!("-{word}")));
-        let inside = || charts.iter().find(|dir| workspace.tree.under(&join(dir, "templates")).any(|path| super::walk::below(path, dir).to_ascii_lowercase().contains(&word)));
+        let inside = || {
+            charts
+                .iter()
+                .find(|dir| workspace.tree.under(&join(dir, "templates")).any(|path| super::walk::below(path, dir).to_ascii_lowercase().contains(&word)))
+        };
         if let Some(dir) = named.or_else(inside) {
             draft.service.chart = Some((*dir).to_owned());
             draft.shows("chart", Place::file(join(dir, "Chart.yaml")));
@@ -416,7 +456,14 @@ fn charts(workspace: &Workspace, drafts: &mut [Draft]) {
 
 /// Every service gets a name of its own.
 fn name(workspace: &Workspace, drafts: &mut Vec<Draft>) {
-    drafts.sort_by(|left, right| (&left.service.dir, &left.process, &left.service.language, &left.service.start_command).cmp(&(&right.service.dir, &right.process, &right.service.language, &right.service.start_command)));
+    drafts.sort_by(|left, right| {
+        (&left.service.dir, &left.process, &left.service.language, &left.service.start_command).cmp(&(
+            &right.service.dir,
+            &right.process,
+            &right.service.language,
+            &right.service.start_command,
+        ))
+    });
     let mut taken: BTreeSet<String> = BTreeSet::new();
     for draft in drafts {
         let dir = draft.service.dir.clone();
@@ -494,7 +541,13 @@ fn imported(facts: &Facts, path: &str, dir: &str) -> Vec<String> {
                 let module = join(&home, &rest);
                 out.push(format!("{module}.py"));
                 out.push(format!("{module}/__init__.py"));
-                out.extend(import.names.iter().filter(|(name, _)| !name.is_empty()).flat_map(|(name, _)| [format!("{module}/{name}.py"), format!("{module}/{name}/__init__.py")]));
+                out.extend(
+                    import
+                        .names
+                        .iter()
+                        .filter(|(name, _)| !name.is_empty())
+                        .flat_map(|(name, _)| [format!("{module}/{name}.py"), format!("{module}/{name}/__init__.py")]),
+                );
             }
         } else {
             let homes = match import.module.strip_prefix("@/").or_else(|| import.module.strip_prefix("~/")) {
@@ -518,7 +571,12 @@ fn imported(facts: &Facts, path: &str, dir: &str) -> Vec<String> {
 /// Ports that the code listens on, from what the entry reaches.
 pub(crate) fn code_ports(workspace: &Workspace, draft: &mut Draft) {
     let paths = reachable(workspace, draft);
-    let listens = || paths.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path, facts))).flat_map(|(path, facts)| facts.listens.iter().map(move |listen| (path, listen)));
+    let listens = || {
+        paths
+            .iter()
+            .filter_map(|path| workspace.sources.get(path).map(|facts| (path, facts)))
+            .flat_map(|(path, facts)| facts.listens.iter().map(move |listen| (path, listen)))
+    };
     let real = listens().any(|(_, listen)| listen.by != "constant");
     let mut found: Vec<(u16, &'static str, Place)> = Vec::new();
     for (path, listen) in listens().filter(|(_, listen)| !real || listen.by != "constant" || listen.port.number().is_some()) {
@@ -528,7 +586,11 @@ pub(crate) fn code_ports(workspace: &Workspace, draft: &mut Draft) {
     }
     for path in &paths {
         let Some(facts) = workspace.sources.get(path) else { continue };
-        let runs = facts.mcp_runs.iter().filter(|run| run.transport != Some("stdio") && run.serves).filter_map(|run| run.port.as_ref().map(|port| (port, run.line, &run.text)));
+        let runs = facts
+            .mcp_runs
+            .iter()
+            .filter(|run| run.transport != Some("stdio") && run.serves)
+            .filter_map(|run| run.port.as_ref().map(|port| (port, run.line, &run.text)));
         let servers = facts.mcp_servers.iter().filter_map(|server| server.port.as_ref().map(|port| (port, server.line, &server.text)));
         for (port, line, text) in runs.chain(servers) {
             if let Some(port) = resolve(workspace, &paths, port) {

@@ -91,21 +91,62 @@ impl Target {
             names.insert(base_of(&service.dir).to_ascii_lowercase());
         }
         let mcp = service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio);
-        Self { name: service.name.clone(), dir: service.dir.clone(), kind: service.kind, names, ports: service.ports.iter().map(|port| port.port).collect(), mcp }
+        Self {
+            name: service.name.clone(),
+            dir: service.dir.clone(),
+            kind: service.kind,
+            names,
+            ports: service.ports.iter().map(|port| port.port).collect(),
+            mcp,
+        }
     }
 }
 
 /// True for names that hold the address of another service.
 fn holds_address(name: &str) -> bool {
-    let tail = ["URL", "URI", "HOST", "ADDR", "ADDRESS", "ENDPOINT", "BASE", "SERVER", "TARGET", "ORIGIN"].iter().any(|tail| name.ends_with(tail)) || name.contains("_URL_") || name.contains("URL");
-    let own = ["CORS", "ALLOWED", "FRONTEND", "CLIENT_URL", "NEXTAUTH", "BETTER_AUTH", "APP_URL", "SITE_URL", "CALLBACK", "REDIRECT", "WEBHOOK", "DATABASE", "REDIS", "MONGO", "AMQP", "RABBIT", "KAFKA", "POSTGRES", "OPENAI", "ANTHROPIC", "GEMINI", "GROQ", "COHERE", "LLM", "SENTRY", "OTEL", "SMTP", "MAIL"];
+    let tail = ["URL", "URI", "HOST", "ADDR", "ADDRESS", "ENDPOINT", "BASE", "SERVER", "TARGET", "ORIGIN"].iter().any(|tail| name.ends_with(tail))
+        || name.contains("_URL_")
+        || name.contains("URL");
+    let own = [
+        "CORS",
+        "ALLOWED",
+        "FRONTEND",
+        "CLIENT_URL",
+        "NEXTAUTH",
+        "BETTER_AUTH",
+        "APP_URL",
+        "SITE_URL",
+        "CALLBACK",
+        "REDIRECT",
+        "WEBHOOK",
+        "DATABASE",
+        "REDIS",
+        "MONGO",
+        "AMQP",
+        "RABBIT",
+        "KAFKA",
+        "POSTGRES",
+        "OPENAI",
+        "ANTHROPIC",
+        "GEMINI",
+        "GROQ",
+        "COHERE",
+        "LLM",
+        "SENTRY",
+        "OTEL",
+        "SMTP",
+        "MAIL",
+    ];
     tail && name != "HOST" && name != "HOSTNAME" && !own.iter().any(|word| name.contains(word))
 }
 
 /// The callee of a variable, the path it is asked for, and what shows it.
 fn resolve<'all>(name: &str, said: &[Documented], targets: &[&'all Target], own: &str) -> Option<(&'all Target, Option<String>, Option<Place>)> {
-    let parsed: Vec<(String, Option<u16>, Option<String>, &Place)> = said.iter().filter_map(|known| split(&known.url).map(|(host, port, path)| (host, port, path, &known.place))).collect();
-    let by_name = |host: &str| targets.iter().copied().find(|target| target.names.contains(host) || target.names.iter().any(|known| host.split('.').next() == Some(known.as_str())));
+    let parsed: Vec<(String, Option<u16>, Option<String>, &Place)> =
+        said.iter().filter_map(|known| split(&known.url).map(|(host, port, path)| (host, port, path, &known.place))).collect();
+    let by_name = |host: &str| {
+        targets.iter().copied().find(|target| target.names.contains(host) || target.names.iter().any(|known| host.split('.').next() == Some(known.as_str())))
+    };
     let local = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "0.0.0.0" | "host.docker.internal");
     let by_port = |port: u16| {
         let fitting: Vec<&Target> = targets.iter().copied().filter(|target| target.ports.contains(&port)).collect();
@@ -113,9 +154,13 @@ fn resolve<'all>(name: &str, said: &[Documented], targets: &[&'all Target], own:
     };
     let named = parsed.iter().find_map(|(host, _, path, place)| by_name(host).map(|target| (target, path.clone(), Some((*place).clone()))));
     let words = by_words(name, targets, own);
-    let ported = parsed.iter().filter(|(host, _, _, _)| local(host)).find_map(|(_, port, path, place)| port.and_then(by_port).map(|target| (target, path.clone(), Some((*place).clone()))));
+    let ported = parsed
+        .iter()
+        .filter(|(host, _, _, _)| local(host))
+        .find_map(|(_, port, path, place)| port.and_then(by_port).map(|target| (target, path.clone(), Some((*place).clone()))));
     // A documented address of somebody else's server is not a call into the workspace.
-    let foreign = !parsed.is_empty() && parsed.iter().all(|(host, _, _, _)| host.contains('.') && !local(host) && !host.ends_with(".local") && by_name(host).is_none());
+    let foreign =
+        !parsed.is_empty() && parsed.iter().all(|(host, _, _, _)| host.contains('.') && !local(host) && !host.ends_with(".local") && by_name(host).is_none());
     let (target, path, place) = match (named, words, ported) {
         (Some(found), _, _) => found,
         (None, Some(target), Some((ported, path, place))) if target.name == ported.name => (target, path, place),
@@ -125,7 +170,12 @@ fn resolve<'all>(name: &str, said: &[Documented], targets: &[&'all Target], own:
     };
     // Another document may give the path that this one leaves out.
     let path = path.or_else(|| {
-        parsed.iter().filter(|(host, port, _, _)| by_name(host).is_some_and(|known| known.name == target.name) || (local(host) && port.is_some_and(|port| target.ports.contains(&port)))).find_map(|(_, _, path, _)| path.clone())
+        parsed
+            .iter()
+            .filter(|(host, port, _, _)| {
+                by_name(host).is_some_and(|known| known.name == target.name) || (local(host) && port.is_some_and(|port| target.ports.contains(&port)))
+            })
+            .find_map(|(_, _, path, _)| path.clone())
     });
     Some((target, path, place))
 }
@@ -133,13 +183,39 @@ fn resolve<'all>(name: &str, said: &[Documented], targets: &[&'all Target], own:
 /// `MCP_SERVER_URL` means the MCP server, `BACKEND_URL` the service called backend, `API_URL` the only interface.
 fn by_words<'all>(name: &str, targets: &[&'all Target], own: &str) -> Option<&'all Target> {
     let lower = name.to_ascii_lowercase();
-    let words: Vec<&str> = lower.split('_').filter(|word| !matches!(*word, "url" | "uri" | "host" | "addr" | "address" | "endpoint" | "base" | "next" | "public" | "vite" | "react" | "app" | "internal" | "external" | "server" | "service" | "target" | "origin")).collect();
+    let words: Vec<&str> = lower
+        .split('_')
+        .filter(|word| {
+            !matches!(
+                *word,
+                "url"
+                    | "uri"
+                    | "host"
+                    | "addr"
+                    | "address"
+                    | "endpoint"
+                    | "base"
+                    | "next"
+                    | "public"
+                    | "vite"
+                    | "react"
+                    | "app"
+                    | "internal"
+                    | "external"
+                    | "server"
+                    | "service"
+                    | "target"
+                    | "origin"
+            )
+        })
+        .collect();
     let only = |fits: &dyn Fn(&Target) -> bool| {
         let found: Vec<&Target> = targets.iter().copied().filter(|target| fits(target)).collect();
         if let [only] = found.as_slice() { Some(*only) } else { None }
     };
     if words.contains(&"mcp")
-        && let Some(target) = only(&|target| target.mcp && target.kind == Kind::McpServer).or_else(|| only(&|target| target.names.iter().any(|name| name.contains("mcp"))))
+        && let Some(target) =
+            only(&|target| target.mcp && target.kind == Kind::McpServer).or_else(|| only(&|target| target.names.iter().any(|name| name.contains("mcp"))))
     {
         return Some(target);
     }
@@ -149,7 +225,9 @@ fn by_words<'all>(name: &str, targets: &[&'all Target], own: &str) -> Option<&'a
     if exact.is_some() {
         return exact;
     }
-    let partly = only(&|target| target.names.iter().any(|name| words.iter().any(|word| word.len() > 2 && *word != "api" && name.replace(['-', '_'], "").contains(word))));
+    let partly = only(&|target| {
+        target.names.iter().any(|name| words.iter().any(|word| word.len() > 2 && *word != "api" && name.replace(['-', '_'], "").contains(word)))
+    });
     if partly.is_some() && !words.is_empty() {
         return partly;
     }
@@ -201,7 +279,9 @@ fn documented(workspace: &Workspace) -> BTreeMap<String, Vec<Documented>> {
     for service in &workspace.compose {
         for (name, value) in &service.environment {
             for url in addresses(value.as_deref().unwrap_or_default()) {
-                out.entry(name.clone()).or_default().push(Documented { url, place: Place::new(service.file.clone(), service.line, &format!("{name} of {}", service.name)) });
+                out.entry(name.clone())
+                    .or_default()
+                    .push(Documented { url, place: Place::new(service.file.clone(), service.line, &format!("{name} of {}", service.name)) });
             }
         }
     }
@@ -212,22 +292,29 @@ fn documented(workspace: &Workspace) -> BTreeMap<String, Vec<Documented>> {
 pub(crate) fn shape(workspace: &Workspace, drafts: &[Draft]) -> WorkspaceMcp {
     let live: BTreeSet<&str> = drafts.iter().flat_map(|draft| draft.sources.iter().map(String::as_str)).collect();
     let facts = || workspace.sources.iter().map(|(path, facts)| (path.as_str(), facts));
-    let server = drafts.iter().find(|draft| draft.service.kind == Kind::McpServer && draft.service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
+    let server =
+        drafts.iter().find(|draft| draft.service.kind == Kind::McpServer && draft.service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
     if let Some(draft) = server {
         let called = drafts.iter().any(|other| other.service.calls.iter().any(|call| call.service == draft.service.name));
-        let written = draft.service.dockerfile.is_some() || draft.service.compose_service.is_some() || draft.service.evidence.get("start_command").is_some_and(|places| places.iter().any(|place| base_of(&place.file) == "Procfile"));
+        let written = draft.service.dockerfile.is_some()
+            || draft.service.compose_service.is_some()
+            || draft.service.evidence.get("start_command").is_some_and(|places| places.iter().any(|place| base_of(&place.file) == "Procfile"));
         if called || written || drafts.len() == 1 {
             return WorkspaceMcp { shape: McpShape::HttpDeployment, evidence: draft.service.mcp.as_ref().map(|mcp| mcp.evidence.clone()).unwrap_or_default() };
         }
     }
-    let clients: Vec<(&str, &super::facts::McpClient)> = facts().filter(|(path, _)| live.contains(path)).flat_map(|(path, facts)| facts.mcp_clients.iter().map(move |client| (path, client))).collect();
+    let clients: Vec<(&str, &super::facts::McpClient)> =
+        facts().filter(|(path, _)| live.contains(path)).flat_map(|(path, facts)| facts.mcp_clients.iter().map(move |client| (path, client))).collect();
     let stdio = clients.iter().find(|(_, client)| client.transport == "stdio");
     let speaks = facts().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| Place::new(path, server.line, &server.text)));
     if let (Some((path, client)), Some(server)) = (stdio, &speaks) {
         return WorkspaceMcp { shape: McpShape::StdioSubprocess, evidence: vec![Place::new(*path, client.line, &client.text), server.clone()] };
     }
     // Mounted into an interface, and asked there.
-    let mounted = drafts.iter().find(|draft| draft.service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio) && facts().any(|(path, facts)| draft.sources.iter().any(|own| own == path) && facts.mounts.iter().any(|mount| mount.what.contains("_app"))));
+    let mounted = drafts.iter().find(|draft| {
+        draft.service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio)
+            && facts().any(|(path, facts)| draft.sources.iter().any(|own| own == path) && facts.mounts.iter().any(|mount| mount.what.contains("_app")))
+    });
     if let (Some(draft), true) = (mounted, clients.iter().any(|(_, client)| client.transport != "stdio")) {
         return WorkspaceMcp { shape: McpShape::HttpDeployment, evidence: draft.service.mcp.as_ref().map(|mcp| mcp.evidence.clone()).unwrap_or_default() };
     }
@@ -241,12 +328,21 @@ pub(crate) fn shape(workspace: &Workspace, drafts: &[Draft]) -> WorkspaceMcp {
 
 /// Folders, files and routes that carry the name, without the protocol.
 fn named_only(workspace: &Workspace, live: &BTreeSet<&str>) -> WorkspaceMcp {
-    let has_word = |text: &str| text.to_ascii_lowercase().split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == "mcp" || word.starts_with("mcp"));
-    let file = workspace.sources.iter().filter(|(path, _)| live.contains(path.as_str()) || path.ends_with(".py")).find(|(path, _)| path.split('/').any(has_word) || has_word(dir_of(path)));
+    let has_word =
+        |text: &str| text.to_ascii_lowercase().split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == "mcp" || word.starts_with("mcp"));
+    let file = workspace
+        .sources
+        .iter()
+        .filter(|(path, _)| live.contains(path.as_str()) || path.ends_with(".py"))
+        .find(|(path, _)| path.split('/').any(has_word) || has_word(dir_of(path)));
     if let Some((path, _)) = file {
         return WorkspaceMcp { shape: McpShape::NameOnly, evidence: vec![Place::file(path.clone())] };
     }
-    let client = workspace.sources.iter().filter(|(path, _)| live.contains(path.as_str())).find_map(|(path, facts)| facts.mcp_clients.first().map(|client| Place::new(path.clone(), client.line, &client.text)));
+    let client = workspace
+        .sources
+        .iter()
+        .filter(|(path, _)| live.contains(path.as_str()))
+        .find_map(|(path, facts)| facts.mcp_clients.first().map(|client| Place::new(path.clone(), client.line, &client.text)));
     if let Some(place) = client {
         return WorkspaceMcp { shape: McpShape::SdkNotConnected, evidence: vec![place] };
     }
@@ -258,7 +354,8 @@ pub(crate) fn browser_values(workspace: &Workspace, draft: &Draft) -> Vec<(Strin
     let documented = documented(workspace);
     let mut out = Vec::new();
     for variable in draft.service.env.iter().filter(|variable| variable.phases.contains(&Phase::Browser)) {
-        let default = variable.default.as_deref().map(addresses).unwrap_or_default().into_iter().map(|url| (url, variable.evidence.first().cloned().unwrap_or_default()));
+        let default =
+            variable.default.as_deref().map(addresses).unwrap_or_default().into_iter().map(|url| (url, variable.evidence.first().cloned().unwrap_or_default()));
         let written = documented.get(variable.name.as_str()).into_iter().flatten().map(|known| (known.url.clone(), known.place.clone()));
         out.extend(default.chain(written).map(|(url, place)| (variable.name.to_string(), url, place)));
     }

@@ -119,7 +119,9 @@ impl Dockerfile {
     /// Sources that COPY and ADD take from the build context: (source, line).
     pub(crate) fn copies(&self) -> Vec<(String, u32)> {
         let mut out = Vec::new();
-        for instruction in self.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(|instruction| matches!(instruction.name.as_str(), "COPY" | "ADD")) {
+        for instruction in
+            self.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(|instruction| matches!(instruction.name.as_str(), "COPY" | "ADD"))
+        {
             let words: Vec<String> = if instruction.rest.trim_start().starts_with('[') {
                 serde_json::from_str(instruction.rest.trim()).unwrap_or_default()
             } else {
@@ -138,7 +140,10 @@ impl Dockerfile {
     /// Build arguments that any stage declares.
     pub(crate) fn declares(&self, name: &str) -> bool {
         let head = |rest: &str| rest.split(['=', ' ']).next() == Some(name);
-        self.stages.iter().flat_map(|stage| stage.instructions.iter()).any(|instruction| matches!(instruction.name.as_str(), "ARG" | "ENV") && head(&instruction.rest))
+        self.stages
+            .iter()
+            .flat_map(|stage| stage.instructions.iter())
+            .any(|instruction| matches!(instruction.name.as_str(), "ARG" | "ENV") && head(&instruction.rest))
     }
 
     /// Every instruction of this name.
@@ -165,7 +170,10 @@ fn exec_form(rest: &str) -> String {
 
 /// `${PORT:-8000}` as `8000`.
 pub(crate) fn default_of(word: &str) -> &str {
-    word.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')).and_then(|inner| inner.split_once(":-").or_else(|| inner.split_once('-'))).map_or(word, |(_, default)| default)
+    word.strip_prefix("${")
+        .and_then(|inner| inner.strip_suffix('}'))
+        .and_then(|inner| inner.split_once(":-").or_else(|| inner.split_once('-')))
+        .map_or(word, |(_, default)| default)
 }
 
 fn instructions(text: &str) -> Vec<Instruction> {
@@ -201,7 +209,9 @@ fn instructions(text: &str) -> Vec<Instruction> {
             }
         }
         // A heredoc's body is no instruction.
-        if let Some(mark) = whole.split_once("<<").map(|(_, rest)| rest.trim_start_matches('-').split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']).to_owned())
+        if let Some(mark) = whole
+            .split_once("<<")
+            .map(|(_, rest)| rest.trim_start_matches('-').split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']).to_owned())
             && mark.chars().next().is_some_and(|letter| letter.is_ascii_alphabetic())
         {
             for (_, body) in lines.by_ref() {
@@ -211,7 +221,11 @@ fn instructions(text: &str) -> Vec<Instruction> {
             }
         }
         let (name, rest) = whole.split_once(char::is_whitespace).unwrap_or((whole.as_str(), ""));
-        out.push(Instruction { name: name.to_ascii_uppercase(), rest: rest.trim().to_owned(), line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1) });
+        out.push(Instruction {
+            name: name.to_ascii_uppercase(),
+            rest: rest.trim().to_owned(),
+            line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1),
+        });
     }
     out
 }
@@ -285,7 +299,10 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
         Json::Array(words) => words.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" "),
         other => other.as_str().unwrap_or_default().to_owned(),
     });
-    let line = text.lines().position(|line| line.trim_end() == format!("  {name}:") || line.trim() == format!("{name}:")).map_or(0, |at| u32::try_from(at).unwrap_or(0) + 1);
+    let line = text
+        .lines()
+        .position(|line| line.trim_end() == format!("  {name}:") || line.trim() == format!("{name}:"))
+        .map_or(0, |at| u32::try_from(at).unwrap_or(0) + 1);
     ComposeService {
         file: path.to_owned(),
         name: name.to_owned(),

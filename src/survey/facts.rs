@@ -223,9 +223,38 @@ pub(crate) fn env_like(name: &str) -> bool {
 
 /// The text of a handler says that it asks something else: a name of a session or client that is used, or a call that goes out.
 pub(crate) fn touches_others(text: &str) -> bool {
-    const CALLS: &[&str] =
-        &["select 1", ".execute(", ".ping(", ".$queryraw", "is_reachable", "check_db", "check_database", "check_redis", "httpx.", "axios.", "requests.get", "requests.post", "fetch("];
-    const NAMES: &[&str] = &["session", "get_session", "get_db", "db", "engine", "database", "databaseengine", "databasesession", "prisma", "mongoose", "sequelize", "redis", "pool", "knex", "datasource"];
+    const CALLS: &[&str] = &[
+        "select 1",
+        ".execute(",
+        ".ping(",
+        ".$queryraw",
+        "is_reachable",
+        "check_db",
+        "check_database",
+        "check_redis",
+        "httpx.",
+        "axios.",
+        "requests.get",
+        "requests.post",
+        "fetch(",
+    ];
+    const NAMES: &[&str] = &[
+        "session",
+        "get_session",
+        "get_db",
+        "db",
+        "engine",
+        "database",
+        "databaseengine",
+        "databasesession",
+        "prisma",
+        "mongoose",
+        "sequelize",
+        "redis",
+        "pool",
+        "knex",
+        "datasource",
+    ];
     let lower = text.to_ascii_lowercase();
     if CALLS.iter().any(|call| lower.contains(call)) {
         return true;
@@ -249,7 +278,9 @@ mod tests {
 
     #[test]
     fn a_handler_that_asks_others_is_told_apart() {
-        for asks in ["def ready(db: Session = Depends(get_db)):", "await prisma.$queryRaw`SELECT 1`", "if is_reachable(engine)", "await redis.ping()", "fetch(backend)"] {
+        for asks in
+            ["def ready(db: Session = Depends(get_db)):", "await prisma.$queryRaw`SELECT 1`", "if is_reachable(engine)", "await redis.ping()", "fetch(backend)"]
+        {
             assert!(touches_others(asks), "{asks}");
         }
         for alone in ["return {\"status\": \"ok\"}", "return {\"database\": \"unknown\"}", "res.json({ ok: true })", "// asks no database at all"] {

@@ -25,36 +25,122 @@ use Severity::{Blocker, Note, Warning};
 
 /// Every finding that the survey knows.
 const TABLE: &[Row] = &[
-    row("nothing_to_deploy", Blocker, "nothing in this folder can be built and run as a service{}", "name the folder that holds the application, or add a manifest with a start command (package.json, pyproject.toml, Procfile, …)"),
+    row(
+        "nothing_to_deploy",
+        Blocker,
+        "nothing in this folder can be built and run as a service{}",
+        "name the folder that holds the application, or add a manifest with a start command (package.json, pyproject.toml, Procfile, …)",
+    ),
     row("lockfile_missing", Warning, "{} has no lockfile, so two builds may install different versions", "create one with the package manager and commit it"),
     row("lockfile_gitignored", Blocker, "{} is ignored by git: a fresh clone lacks it", "take it out of .gitignore and commit it"),
-    row("standalone_missing_in_config", Blocker, "the Dockerfile of {} copies .next/standalone, but next.config does not set output: \"standalone\"", "add output: \"standalone\" to next.config"),
-    row("next_standalone_off", Note, "{} does not set output: \"standalone\", so its image must carry all of node_modules", "add output: \"standalone\" to next.config for a much smaller image"),
-    row("export_with_server_start", Blocker, "{} is exported as static files, but its start command runs a server that refuses to serve them", "remove output: \"export\", or serve the folder out/ as static files"),
-    row("copies_missing_public", Blocker, "the Dockerfile of {} copies public/, which no fresh clone has", "commit the folder (a .gitkeep is enough) or remove the COPY"),
+    row(
+        "standalone_missing_in_config",
+        Blocker,
+        "the Dockerfile of {} copies .next/standalone, but next.config does not set output: \"standalone\"",
+        "add output: \"standalone\" to next.config",
+    ),
+    row(
+        "next_standalone_off",
+        Note,
+        "{} does not set output: \"standalone\", so its image must carry all of node_modules",
+        "add output: \"standalone\" to next.config for a much smaller image",
+    ),
+    row(
+        "export_with_server_start",
+        Blocker,
+        "{} is exported as static files, but its start command runs a server that refuses to serve them",
+        "remove output: \"export\", or serve the folder out/ as static files",
+    ),
+    row(
+        "copies_missing_public",
+        Blocker,
+        "the Dockerfile of {} copies public/, which no fresh clone has",
+        "commit the folder (a .gitkeep is enough) or remove the COPY",
+    ),
     row("copy_source_missing", Blocker, "the Dockerfile copies {}, which no fresh clone has", "commit the file, or take it out of the COPY"),
-    row("secret_in_tracked_file", Blocker, "{} shows the value of a secret in a file that git tracks", "revoke it, remove it from the history, and read it from the environment"),
-    row("secret_like_value_in_tracked_file", Warning, "{} holds what looks like the value of a secret", "if it is real, revoke it and read it from the environment; if not, use an obvious placeholder"),
+    row(
+        "secret_in_tracked_file",
+        Blocker,
+        "{} shows the value of a secret in a file that git tracks",
+        "revoke it, remove it from the history, and read it from the environment",
+    ),
+    row(
+        "secret_like_value_in_tracked_file",
+        Warning,
+        "{} holds what looks like the value of a secret",
+        "if it is real, revoke it and read it from the environment; if not, use an obvious placeholder",
+    ),
+    row(
+        "secret_default_in_code",
+        Warning,
+        "{} falls back to a value that is written in the code, where anybody can read it",
+        "remove the default, and stop when the variable is missing",
+    ),
     row("secret_value_in_values_yaml", Warning, "chart values hold a secret's value: {}", "leave it empty and reference an existing Secret"),
     row("listens_on_loopback", Blocker, "{} listens on loopback only: nothing outside its container can reach it", "listen on 0.0.0.0"),
-    row("localhost_baked", Warning, "{} is baked into what browsers load and points to localhost", "let the browser call its own origin and proxy on the server, or set the value at build time"),
-    row("cluster_dns_baked_for_browser", Blocker, "{} is baked into what browsers load and points to a name that only the cluster resolves", "let the browser call its own origin and proxy on the server"),
-    row("mcp_host_check_refuses_service_names", Blocker, "the MCP server of {} checks the Host header and accepts localhost only: a Service name gets 421", "pass host=\"0.0.0.0\" to the server object, or transport_security with the Service's name among allowed_hosts"),
+    row(
+        "localhost_baked",
+        Warning,
+        "{} is baked into what browsers load and points to localhost",
+        "let the browser call its own origin and proxy on the server, or set the value at build time",
+    ),
+    row(
+        "cluster_dns_baked_for_browser",
+        Blocker,
+        "{} is baked into what browsers load and points to a name that only the cluster resolves",
+        "let the browser call its own origin and proxy on the server",
+    ),
+    row(
+        "mcp_host_check_refuses_service_names",
+        Blocker,
+        "the MCP server of {} checks the Host header and accepts localhost only: a Service name gets 421",
+        "pass host=\"0.0.0.0\" to the server object, or transport_security with the Service's name among allowed_hosts",
+    ),
     row("entry_point_cannot_import", Blocker, "{} does not exist, so the start command fails", "correct the module in the start command"),
     row("latest_base", Warning, "the image {} is not pinned to a version", "name a version, better with its digest"),
     row("latest_tag", Warning, "an image is used by its mutable tag: {}", "name a version or a digest"),
-    row("mcp_name_only", Warning, "something is called MCP, but nothing speaks the protocol: {}", "serve it with an MCP SDK over streamable HTTP, or do not call it MCP"),
+    row(
+        "mcp_name_only",
+        Warning,
+        "something is called MCP, but nothing speaks the protocol: {}",
+        "serve it with an MCP SDK over streamable HTTP, or do not call it MCP",
+    ),
     row("mcp_package_name_shadowed", Blocker, "the package {} of this repository shadows the MCP SDK of the same name", "rename the package"),
-    row("no_dockerignore", Warning, "the build context of {} has no .dockerignore, so local files and secrets may get into the image", "add a .dockerignore with .git, .env*, node_modules and virtual environments"),
+    row(
+        "no_dockerignore",
+        Warning,
+        "the build context of {} has no .dockerignore, so local files and secrets may get into the image",
+        "add a .dockerignore with .git, .env*, node_modules and virtual environments",
+    ),
     row("root_user", Warning, "the image of {} runs as root", "add a numeric USER above 10000"),
     row("compiler_in_final", Warning, "the final image of {} carries a compiler", "install build tools in an earlier stage only"),
-    row("next_public_not_build_arg", Warning, "the Dockerfile of {} builds without the browser variables that the code reads", "declare an ARG for each before the build step"),
-    row("devdeps_omitted_before_build", Blocker, "the Dockerfile of {} builds without development dependencies that the build needs", "install everything for the build and prune afterwards"),
+    row(
+        "next_public_not_build_arg",
+        Warning,
+        "the Dockerfile of {} builds without the browser variables that the code reads",
+        "declare an ARG for each before the build step",
+    ),
+    row(
+        "devdeps_omitted_before_build",
+        Blocker,
+        "the Dockerfile of {} builds without development dependencies that the build needs",
+        "install everything for the build and prune afterwards",
+    ),
     row("healthcheck_path_missing", Warning, "the image's health check asks for {}, which no route serves", "ask for a route that exists"),
     row("healthcheck_needs_missing_module", Warning, "the image's health check needs {}, which is not installed", "use what the image has"),
     row("next_public_set_at_runtime", Warning, "a chart sets {} at run time, when it is already baked into the bundle", "pass it as a build argument instead"),
-    row("browser_var_points_to_cluster_dns", Blocker, "a chart gives browsers a name that only the cluster resolves: {}", "let the browser call its own origin and proxy on the server"),
-    row("pvc_with_rollingupdate", Warning, "{} keeps its data on a claim but is replaced by rolling update: two pods would share it", "set strategy type Recreate"),
+    row(
+        "browser_var_points_to_cluster_dns",
+        Blocker,
+        "a chart gives browsers a name that only the cluster resolves: {}",
+        "let the browser call its own origin and proxy on the server",
+    ),
+    row(
+        "pvc_with_rollingupdate",
+        Warning,
+        "{} keeps its data on a claim but is replaced by rolling update: two pods would share it",
+        "set strategy type Recreate",
+    ),
     row("no_resources", Warning, "{} declares no resource requests and limits", "declare both"),
     row("no_readiness", Warning, "{} has no readiness probe", "add one on a route that the service serves"),
 ];
@@ -73,6 +159,7 @@ pub(crate) fn judge(workspace: &Workspace, drafts: &[Draft], mcp: &WorkspaceMcp)
         judge.host_check(draft);
         judge.entry(draft);
         judge.shadow(draft);
+        judge.secret_defaults(draft);
         if let Some((path, file)) = draft.service.dockerfile.as_ref().and_then(|path| workspace.dockerfiles.get(path).map(|file| (path, file))) {
             judge.dockerfile(draft, path, file);
         }
@@ -149,7 +236,8 @@ impl Judge<'_> {
         let files = self.workspace.texts.iter().filter(|(path, _)| base_of(path) == ".gitignore" && within(dir, dir_of(path)));
         files.flat_map(|(path, text)| text.lines().enumerate().map(move |(number, line)| (path, number, line))).find_map(|(path, number, line)| {
             let pattern = line.trim().trim_start_matches("**/").trim_start_matches('/');
-            (pattern == name || (pattern == "*.lock" && name.ends_with(".lock"))).then(|| Place::new(path.clone(), u32::try_from(number).unwrap_or(0) + 1, line))
+            (pattern == name || (pattern == "*.lock" && name.ends_with(".lock")))
+                .then(|| Place::new(path.clone(), u32::try_from(number).unwrap_or(0) + 1, line))
         })
     }
 
@@ -223,11 +311,15 @@ impl Judge<'_> {
     }
 
     fn reached(&self, draft: &Draft) -> Vec<(String, Facts)> {
-        super::assemble::reachable(self.workspace, draft).into_iter().filter_map(|path| self.workspace.sources.get(&path).map(|facts| (path.clone(), facts.clone()))).collect()
+        super::assemble::reachable(self.workspace, draft)
+            .into_iter()
+            .filter_map(|path| self.workspace.sources.get(&path).map(|facts| (path.clone(), facts.clone())))
+            .collect()
     }
 
     fn browser(&mut self, draft: &Draft, drafts: &[Draft]) {
-        let names: BTreeSet<String> = drafts.iter().flat_map(|other| [Some(other.service.name.as_str().to_owned()), other.service.compose_service.clone()]).flatten().collect();
+        let names: BTreeSet<String> =
+            drafts.iter().flat_map(|other| [Some(other.service.name.as_str().to_owned()), other.service.compose_service.clone()]).flatten().collect();
         for (variable, url, place) in calls::browser_values(self.workspace, draft) {
             let Some((host, _, _)) = calls::split(&url) else { continue };
             let documented = base_of(&place.file).to_ascii_lowercase().starts_with("readme") || base_of(&place.file).contains("example");
@@ -247,9 +339,12 @@ impl Judge<'_> {
         let files = self.reached(draft);
         let guarded = files.iter().any(|(_, facts)| facts.mcp_servers.iter().any(|server| server.guarded) || facts.mcp_runs.iter().any(|run| run.guarded));
         let elsewhere = files.iter().any(|(_, facts)| facts.imports.iter().any(|import| import.module.contains("transport_security")));
-        let open = |host: &Option<Value>| host.as_ref().is_some_and(|host| !matches!(host.literal.as_deref(), Some("127.0.0.1" | "localhost")) || host.env.is_some());
-        let opened = files.iter().any(|(_, facts)| facts.mcp_servers.iter().any(|server| open(&server.host)) || facts.mcp_runs.iter().any(|run| open(&run.host)));
-        let sets_later = files.iter().any(|(_, facts)| facts.mcp_servers.is_empty() && facts.mcp_runs.is_empty() && facts.constants.contains_key("transport_security"));
+        let open =
+            |host: &Option<Value>| host.as_ref().is_some_and(|host| !matches!(host.literal.as_deref(), Some("127.0.0.1" | "localhost")) || host.env.is_some());
+        let opened =
+            files.iter().any(|(_, facts)| facts.mcp_servers.iter().any(|server| open(&server.host)) || facts.mcp_runs.iter().any(|run| open(&run.host)));
+        let sets_later =
+            files.iter().any(|(_, facts)| facts.mcp_servers.is_empty() && facts.mcp_runs.is_empty() && facts.constants.contains_key("transport_security"));
         if guarded || elsewhere || opened || sets_later {
             return;
         }
@@ -259,7 +354,8 @@ impl Judge<'_> {
 
     fn entry(&mut self, draft: &Draft) {
         let command = draft.service.start_command.clone().unwrap_or_default();
-        let parsed = start::parse(&command);
+        let script = draft.service.build_facts.get("start.script").filter(|_| command.ends_with("run start")).cloned();
+        let parsed = start::parse(&script.unwrap_or(command));
         let evidence = draft.service.evidence.get("start_command").cloned().unwrap_or_default();
         let dir = &draft.service.dir;
         let tree = &self.workspace.tree;
@@ -270,18 +366,33 @@ impl Judge<'_> {
                 return;
             }
             let path = module.replace('.', "/");
-            let homes = [dir.clone(), join(dir, "src"), dir_of(dir).to_owned(), parsed.folder.as_ref().map_or_else(|| dir.clone(), |folder| join(dir, folder)), ".".to_owned()];
-            let exists = homes.iter().any(|home| [format!("{path}.py"), format!("{path}/__init__.py"), format!("{path}/__main__.py"), path.clone()].iter().any(|file| tree.presence(&join(home, file)) == Presence::Tracked));
+            let homes = [
+                dir.clone(),
+                join(dir, "src"),
+                dir_of(dir).to_owned(),
+                parsed.folder.as_ref().map_or_else(|| dir.clone(), |folder| join(dir, folder)),
+                ".".to_owned(),
+            ];
+            let exists = homes.iter().any(|home| {
+                [format!("{path}.py"), format!("{path}/__init__.py"), format!("{path}/__main__.py"), path.clone()]
+                    .iter()
+                    .any(|file| tree.presence(&join(home, file)) == Presence::Tracked)
+            });
             let first = module.split('.').next().unwrap_or_default();
             let installed = parsed.program == "python" && draft.service.dependencies.keys().any(|name| name.replace('-', "_") == first);
             let standard = ["http", "flask", "uvicorn", "gunicorn"].contains(&first);
             let deeper = || tree.under(dir).any(|file| file.ends_with(&format!("/{path}.py")) || file.ends_with(&format!("/{path}/__init__.py")));
-            if !exists && !installed && !standard && !(dir == "." && deeper()) {
+            let known = exists || installed || standard || (dir == "." && deeper());
+            if !known {
                 self.add("entry_point_cannot_import", module, evidence);
             }
             return;
         }
-        let built = |script: &str| ["dist", "build", ".next", ".output", "out", "lib"].iter().any(|folder| script.starts_with(folder)) || script.starts_with('/') || script.contains('$');
+        let built = |script: &str| {
+            ["dist", "build", ".next", ".output", "out", "lib"].iter().any(|folder| script.starts_with(folder))
+                || script.starts_with('/')
+                || script.contains('$')
+        };
         let looks = draft.service.language == "python" || (draft.service.language == "node" && draft.service.build_command.is_none());
         if let Some(script) = parsed.script.as_ref().filter(|script| looks && !built(script) && script.contains('.')) {
             let from_docker = evidence.first().is_some_and(|place| base_of(&place.file).to_ascii_lowercase().contains("dockerfile"));
@@ -301,6 +412,17 @@ impl Judge<'_> {
             let path = join(&draft.service.dir, file);
             if self.workspace.tree.has(&path) {
                 self.add("mcp_package_name_shadowed", "mcp", vec![Place::file(path)]);
+            }
+        }
+    }
+
+    fn secret_defaults(&mut self, draft: &Draft) {
+        let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
+        for (path, read) in super::finish::reads(&files) {
+            // An address without a password is no secret, whatever its variable is called.
+            let known = read.default.as_deref().is_some_and(|default| default.len() >= 4 && !default.contains("://"));
+            if known && (read.secret || crate::secret::secret_name(&read.name)) {
+                self.add("secret_default_in_code", &read.name, vec![Place { file: path, line: read.line, text: String::new() }]);
             }
         }
     }
@@ -347,11 +469,14 @@ impl Judge<'_> {
 
     /// The folder that a Dockerfile is built from.
     fn context(&self, path: &str) -> String {
-        let from_compose = self.workspace.compose.iter().find_map(|service| service.build.as_ref().filter(|(_, file)| file == path).map(|(context, _)| context.clone()));
+        let from_compose =
+            self.workspace.compose.iter().find_map(|service| service.build.as_ref().filter(|(_, file)| file == path).map(|(context, _)| context.clone()));
         from_compose.unwrap_or_else(|| {
             let own = dir_of(path);
             let sources = self.workspace.dockerfiles.get(path).map(Dockerfile::copies).unwrap_or_default();
-            let fits = |dir: &str| sources.iter().filter(|(source, _)| self.workspace.tree.presence(&join(dir, source.trim_start_matches('/'))) == Presence::Tracked).count();
+            let fits = |dir: &str| {
+                sources.iter().filter(|(source, _)| self.workspace.tree.presence(&join(dir, source.trim_start_matches('/'))) == Presence::Tracked).count()
+            };
             // Where most sources are: the folder itself, or one of those above it.
             let mut best = (fits(own), own.to_owned());
             let mut dir = own.to_owned();
@@ -391,10 +516,14 @@ impl Judge<'_> {
         }
         // `COPY --from=builder /app/public` where the builder copied a tree without it.
         for copy in file.all("COPY").filter(|copy| copy.rest.contains("--from=")) {
-            let source = copy.rest.split_whitespace().filter(|word| !word.starts_with("--")).next().unwrap_or_default();
+            let source = copy.rest.split_whitespace().find(|word| !word.starts_with("--")).unwrap_or_default();
             let folder = source.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             let made = file.all("RUN").any(|run| run.rest.contains("mkdir") && run.rest.contains("public"));
-            if folder == "public" && !made && self.workspace.tree.presence(&join(context, "public")) != Presence::Tracked && self.workspace.tree.has(&join(context, "package.json")) {
+            if folder == "public"
+                && !made
+                && self.workspace.tree.presence(&join(context, "public")) != Presence::Tracked
+                && self.workspace.tree.has(&join(context, "package.json"))
+            {
                 self.add("copies_missing_public", name, vec![Place::new(path, copy.line, &copy.rest)]);
             }
         }
@@ -411,7 +540,8 @@ impl Judge<'_> {
         for run in last.instructions.iter().filter(|instruction| instruction.name == "RUN") {
             let words: BTreeSet<&str> = run.rest.split_whitespace().collect();
             let installs = run.rest.contains("apt-get install") || run.rest.contains("apk add") || run.rest.contains("apt install");
-            let removed = run.rest.contains("apt-get purge") || run.rest.contains("apk del") || run.rest.contains("apt-get remove") || run.rest.contains("--virtual");
+            let removed =
+                run.rest.contains("apt-get purge") || run.rest.contains("apk del") || run.rest.contains("apt-get remove") || run.rest.contains("--virtual");
             if installs && !removed && ["gcc", "g++", "build-essential", "make", "build-base", "clang"].iter().any(|tool| words.contains(tool)) {
                 self.add("compiler_in_final", name, vec![Place::new(path, run.line, &run.rest)]);
             }
@@ -422,26 +552,50 @@ impl Judge<'_> {
         if draft.service.language != "node" {
             return;
         }
-        let build = file.stages.iter().find_map(|stage| stage.instructions.iter().find(|run| run.name == "RUN" && ["run build", "next build", "yarn build", "vite build", "pnpm build"].iter().any(|word| run.rest.contains(word))).map(|run| (stage, run)));
+        let build = file.stages.iter().find_map(|stage| {
+            stage
+                .instructions
+                .iter()
+                .find(|run| {
+                    run.name == "RUN" && ["run build", "next build", "yarn build", "vite build", "pnpm build"].iter().any(|word| run.rest.contains(word))
+                })
+                .map(|run| (stage, run))
+        });
         let Some((stage, run)) = build else { return };
-        let browser: Vec<String> = draft.service.env.iter().filter(|read| read.phases.contains(&super::Phase::Browser)).map(|read| read.name.to_string()).collect();
+        let browser: Vec<String> =
+            draft.service.env.iter().filter(|read| read.phases.contains(&super::Phase::Browser)).map(|read| read.name.to_string()).collect();
         let missing: Vec<&String> = browser.iter().filter(|variable| !file.declares(variable)).collect();
-        let tracked_env = self.workspace.tree.under(&draft.service.dir).any(|path| matches!(base_of(path), ".env" | ".env.production" | ".env.production.local"));
+        let tracked_env =
+            self.workspace.tree.under(&draft.service.dir).any(|path| matches!(base_of(path), ".env" | ".env.production" | ".env.production.local"));
         if !missing.is_empty() && missing.len() == browser.len() && !tracked_env {
             let mut places = vec![Place::new(path, run.line, &run.rest)];
-            places.extend(draft.service.env.iter().filter(|read| missing.iter().any(|name| *name == read.name.as_str())).flat_map(|read| read.evidence.iter().take(1).cloned()).take(3));
+            places.extend(
+                draft
+                    .service
+                    .env
+                    .iter()
+                    .filter(|read| missing.iter().any(|name| *name == read.name.as_str()))
+                    .flat_map(|read| read.evidence.iter().take(1).cloned())
+                    .take(3),
+            );
             self.add("next_public_not_build_arg", name, places);
         }
         let omits = |text: &str| ["--omit=dev", "--omit dev", "--only=production", "--production", "--prod"].iter().any(|flag| text.contains(flag));
         let installs = |text: &str| ["npm ci", "npm install", "npm i ", "yarn install", "pnpm install", "pnpm i "].iter().any(|word| text.contains(word));
         let mut lineage = vec![stage];
-        while let Some(base) = lineage.last().and_then(|stage| file.stages.iter().find(|other| !other.name.is_empty() && other.name.eq_ignore_ascii_case(&stage.base))) {
+        while let Some(base) =
+            lineage.last().and_then(|stage| file.stages.iter().find(|other| !other.name.is_empty() && other.name.eq_ignore_ascii_case(&stage.base)))
+        {
             if lineage.len() > file.stages.len() {
                 break;
             }
             lineage.push(base);
         }
-        let copied = |from: &str| lineage.iter().any(|stage| stage.instructions.iter().any(|copy| copy.name == "COPY" && copy.rest.contains(&format!("--from={from}")) && copy.rest.contains("node_modules")));
+        let copied = |from: &str| {
+            lineage.iter().any(|stage| {
+                stage.instructions.iter().any(|copy| copy.name == "COPY" && copy.rest.contains(&format!("--from={from}")) && copy.rest.contains("node_modules"))
+            })
+        };
         let relevant: Vec<_> = file
             .stages
             .iter()
@@ -456,7 +610,9 @@ impl Judge<'_> {
     }
 
     fn health_check(&mut self, draft: &Draft, path: &str, file: &Dockerfile) {
-        let Some(check) = file.last().and_then(|stage| stage.instructions.iter().rfind(|instruction| instruction.name == "HEALTHCHECK" && !instruction.rest.eq_ignore_ascii_case("none"))) else {
+        let Some(check) = file.last().and_then(|stage| {
+            stage.instructions.iter().rfind(|instruction| instruction.name == "HEALTHCHECK" && !instruction.rest.eq_ignore_ascii_case("none"))
+        }) else {
             return;
         };
         let place = vec![Place::new(path, check.line, &check.rest)];
@@ -471,7 +627,9 @@ impl Judge<'_> {
         let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
         let routes = super::finish::full_routes(&files);
         let clean = asked.trim_end_matches(['\'', '"', ')', ']']).to_owned();
-        let served = routes.iter().any(|(_, route, full)| *full == clean || route.path == clean || full.contains(['{', '*', ':']) && full.matches('/').count() == clean.matches('/').count());
+        let served = routes.iter().any(|(_, route, full)| {
+            *full == clean || route.path == clean || full.contains(['{', '*', ':']) && full.matches('/').count() == clean.matches('/').count()
+        });
         let understood = matches!(draft.service.framework.as_deref(), Some("fastapi" | "flask" | "express")) && !routes.is_empty();
         let next = draft.service.framework.as_deref() == Some("nextjs") && clean.starts_with("/api/");
         if (understood || next) && !served && clean != "/" && clean != "/docs" && clean != "/openapi.json" {
@@ -490,7 +648,14 @@ impl Judge<'_> {
     }
 
     fn charts(&mut self, drafts: &[Draft]) {
-        let dirs: Vec<String> = self.workspace.tree.files.iter().filter(|path| base_of(path) == "Chart.yaml" && !path.split('/').any(|part| part.starts_with('.'))).map(|path| dir_of(path).to_owned()).collect();
+        let dirs: Vec<String> = self
+            .workspace
+            .tree
+            .files
+            .iter()
+            .filter(|path| base_of(path) == "Chart.yaml" && !path.split('/').any(|part| part.starts_with('.')))
+            .map(|path| dir_of(path).to_owned())
+            .collect();
         let services: BTreeSet<String> = drafts.iter().map(|draft| draft.service.name.as_str().to_owned()).collect();
         for (path, text) in &self.workspace.texts {
             let Some(dir) = dirs.iter().find(|dir| within(path, dir)) else { continue };
@@ -519,7 +684,12 @@ impl Judge<'_> {
             if (key == "tag" && value == "latest") || (key == "image" && value.ends_with(":latest")) {
                 self.add("latest_tag", path, vec![place()]);
             }
-            if values && crate::secret::secret_name(&super::leaks::snake(key)) && !value.is_empty() && !value.starts_with(['{', '[', '&', '$', '~']) && !matches!(value, "true" | "false" | "null") {
+            if values
+                && crate::secret::secret_name(&super::leaks::snake(key))
+                && !value.is_empty()
+                && !value.starts_with(['{', '[', '&', '$', '~'])
+                && !matches!(value, "true" | "false" | "null")
+            {
                 let shown = Place { file: path.to_owned(), line: u32::try_from(number).unwrap_or(0) + 1, text: String::new() };
                 self.add("secret_value_in_values_yaml", &format!("{key} in {path}"), vec![shown]);
             }
@@ -534,7 +704,11 @@ impl Judge<'_> {
             let target = if browser(&named) { Some(named) } else { pending.clone() };
             if let Some(variable) = target
                 && let Some(host) = super::python::urls(line).into_iter().find_map(|url| calls::split(&url).map(|(host, _, _)| host))
-                && (services.contains(&host) || host.ends_with(".svc.cluster.local") || (!host.contains('.') && host != "localhost") || host.ends_with("-service") || host.ends_with("-backend"))
+                && (services.contains(&host)
+                    || host.ends_with(".svc.cluster.local")
+                    || (!host.contains('.') && host != "localhost")
+                    || host.ends_with("-service")
+                    || host.ends_with("-backend"))
             {
                 self.add("browser_var_points_to_cluster_dns", &variable, vec![place()]);
             }
@@ -551,7 +725,8 @@ impl Judge<'_> {
         if !text.contains("resources:") {
             self.add("no_resources", path, place.clone());
         }
-        if !text.contains("readinessProbe") && !(delegated && text.contains("robe")) {
+        let probed = text.contains("readinessProbe") || (delegated && text.contains("robe"));
+        if !probed {
             self.add("no_readiness", path, place.clone());
         }
         if text.contains("persistentVolumeClaim") && !text.contains("Recreate") && !text.contains(".strategy") {
@@ -561,17 +736,24 @@ impl Judge<'_> {
 }
 
 /// Whether a service can be containerized, and why (not).
-pub(crate) fn ready(workspace: &Workspace, draft: &Draft, findings: &[Finding]) -> (bool, String) {
-    let _ = workspace;
+pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
     const KNOWN: &[&str] = &["node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno"];
     let service = &draft.service;
     let name = service.name.as_str();
     let blocking = findings.iter().find(|finding| {
-        matches!(finding.code.as_str(), "entry_point_cannot_import" | "export_with_server_start" | "copy_source_missing" | "copies_missing_public" | "standalone_missing_in_config" | "devdeps_omitted_before_build" | "lockfile_gitignored")
-            && finding.evidence.iter().any(|place| {
-                let own = service.dockerfile.as_deref() == Some(&place.file) || service.evidence.get("start_command").is_some_and(|places| places.contains(place));
-                own || (within(&place.file, &service.dir) && service.dir != ".") || finding.message.contains(&format!("of {name} "))
-            })
+        matches!(
+            finding.code.as_str(),
+            "entry_point_cannot_import"
+                | "export_with_server_start"
+                | "copy_source_missing"
+                | "copies_missing_public"
+                | "standalone_missing_in_config"
+                | "devdeps_omitted_before_build"
+                | "lockfile_gitignored"
+        ) && finding.evidence.iter().any(|place| {
+            let own = service.dockerfile.as_deref() == Some(&place.file) || service.evidence.get("start_command").is_some_and(|places| places.contains(place));
+            own || (within(&place.file, &service.dir) && service.dir != ".") || finding.message.contains(&format!("of {name} "))
+        })
     });
     if let Some(finding) = blocking {
         return (false, format!("{}: {}", finding.code, finding.message));

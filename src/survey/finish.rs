@@ -11,15 +11,35 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Set by platforms and shells; no setting of the application.
 const NOISE: &[&str] = &[
-    "NODE_ENV", "NEXT_RUNTIME", "NEXT_PHASE", "HOME", "PATH", "USER", "PWD", "CI", "SHELL", "TERM", "PYTHONPATH", "TMPDIR", "LANG", "VERCEL", "VERCEL_ENV", "VERCEL_URL", "ANALYZE", "npm_package_version",
+    "NODE_ENV",
+    "NEXT_RUNTIME",
+    "NEXT_PHASE",
+    "HOME",
+    "PATH",
+    "USER",
+    "PWD",
+    "CI",
+    "SHELL",
+    "TERM",
+    "PYTHONPATH",
+    "TMPDIR",
+    "LANG",
+    "VERCEL",
+    "VERCEL_ENV",
+    "VERCEL_URL",
+    "ANALYZE",
+    "npm_package_version",
 ];
 
 /// Fills what follows from code; `shared`: the folder holds several services, so only what the entry reaches counts.
 pub(crate) fn finish(workspace: &Workspace, draft: &mut Draft, shared: bool) {
-    let scope = if shared { reachable(workspace, draft) } else { draft.sources.clone() };
+    if shared {
+        draft.sources = reachable(workspace, draft);
+    }
+    let scope = draft.sources.clone();
     let files: Vec<(&str, &Facts)> = scope.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
     environment(workspace, draft, &files);
-    mcp(workspace, draft, &files, &scope);
+    mcp(workspace, draft, &files);
     if draft.service.health.is_none() {
         health(draft, &files);
     }
@@ -33,13 +53,24 @@ pub(crate) fn settings<'all>(files: &[(&'all str, &'all Facts)]) -> Vec<(&'all s
     loop {
         let before = known.len();
         for (_, facts) in files {
-            known.extend(facts.classes.iter().filter(|class| class.bases.iter().any(|base| known.contains(base.as_str()))).map(|class| class.name.as_str()).collect::<Vec<_>>());
+            known.extend(
+                facts
+                    .classes
+                    .iter()
+                    .filter(|class| class.bases.iter().any(|base| known.contains(base.as_str())))
+                    .map(|class| class.name.as_str())
+                    .collect::<Vec<_>>(),
+            );
         }
         if known.len() == before {
             break;
         }
     }
-    files.iter().flat_map(|(path, facts)| facts.classes.iter().map(move |class| (*path, class))).filter(|(_, class)| class.bases.iter().any(|base| known.contains(base.as_str()))).collect()
+    files
+        .iter()
+        .flat_map(|(path, facts)| facts.classes.iter().map(move |class| (*path, class)))
+        .filter(|(_, class)| class.bases.iter().any(|base| known.contains(base.as_str())))
+        .collect()
 }
 
 /// The reads that a settings class stands for.
@@ -48,11 +79,18 @@ fn settings_reads(files: &[(&str, &Facts)]) -> Vec<(String, Read)> {
     let nested: BTreeSet<&str> = classes.iter().map(|(_, class)| class.name.as_str()).collect();
     let mut out = Vec::new();
     for (path, class) in &classes {
+        // A prefix is inherited like a field.
+        let inherited = || classes.iter().find(|(_, other)| class.bases.contains(&other.name)).map(|(_, other)| other.prefix.clone()).unwrap_or_default();
+        let prefix = if class.prefix.is_empty() { inherited() } else { class.prefix.clone() };
         for field in &class.fields {
             if nested.contains(field.kind.as_str()) {
                 continue;
             }
-            let names = if field.aliases.is_empty() { vec![format!("{}{}", class.prefix, field.name).to_ascii_uppercase()] } else { field.aliases.iter().map(|alias| alias.to_ascii_uppercase()).take(1).collect() };
+            let names = if field.aliases.is_empty() {
+                vec![format!("{prefix}{}", field.name).to_ascii_uppercase()]
+            } else {
+                field.aliases.iter().map(|alias| alias.to_ascii_uppercase()).take(1).collect()
+            };
             for name in names {
                 let default = field.default.as_ref().and_then(|value| value.literal.clone());
                 // A default that is itself read by another call is that call's own read.
@@ -94,15 +132,34 @@ fn environment(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)
         by_name.entry(read.name.clone()).or_default().push((path, read));
     }
     for (path, line, name) in prisma_reads(workspace, &draft.service.dir) {
-        let read = Read { name: name.clone(), need: Need::Demanded, default: None, line, text: format!("env(\"{name}\")"), secret: false, bound: None, doc: String::new() };
+        let read = Read {
+            name: name.clone(),
+            need: Need::Demanded,
+            default: None,
+            line,
+            text: format!("env(\"{name}\")"),
+            secret: false,
+            bound: None,
+            doc: String::new(),
+        };
         by_name.entry(name).or_default().push((path, read));
     }
-    for (name, library, line, text, path) in files.iter().flat_map(|(path, facts)| facts.implied.iter().map(move |(name, library, line, text)| (*name, *library, *line, text, *path))) {
+    for (name, library, line, text, path) in
+        files.iter().flat_map(|(path, facts)| facts.implied.iter().map(move |(name, library, line, text)| (*name, *library, *line, text, *path)))
+    {
         if by_name.contains_key(name) {
             continue;
         }
         let Ok(parsed) = EnvName::parse(name) else { continue };
-        let read = EnvRead { name: parsed, required: Required::Unknown, secret: true, phases: vec![Phase::Run], default: None, consumers: vec![library.to_owned()], evidence: vec![Place::new(path, line, text)] };
+        let read = EnvRead {
+            name: parsed,
+            required: Required::Unknown,
+            secret: true,
+            phases: vec![Phase::Run],
+            default: None,
+            consumers: vec![library.to_owned()],
+            evidence: vec![Place::new(path, line, text)],
+        };
         if !draft.service.env.iter().any(|known| known.name.as_str() == name) {
             draft.service.env.push(read);
         }
@@ -130,19 +187,61 @@ fn merged(draft: &Draft, name: &str, reads: &[(String, Read)]) -> Option<EnvRead
         (false, true) => Required::No,
         (false, false) => Required::Unknown,
     };
-    let default = reads.iter().find_map(|(_, read)| read.default.clone()).filter(|_| !demanded).filter(|text| !secret && !crate::secret::looks_secret(text) && text.len() <= 200);
+    let default = reads
+        .iter()
+        .find_map(|(_, read)| read.default.clone())
+        .filter(|_| !demanded)
+        .filter(|text| !secret && !crate::secret::looks_secret(text) && text.len() <= 200);
     let consumers: BTreeSet<String> = reads.iter().map(|(path, _)| module_name(path, &draft.service.dir)).collect();
-    let evidence = reads.iter().take(3).map(|(path, read)| Place::new(path.clone(), read.line, &read.text)).collect();
-    Some(EnvRead { name: parsed, required, secret, phases: phases.into_iter().collect(), default, consumers: consumers.into_iter().take(5).collect(), evidence })
+    let shown = |read: &Read| if secret { without_literals(&read.text, name) } else { read.text.clone() };
+    let evidence = reads.iter().take(3).map(|(path, read)| Place::new(path.clone(), read.line, &shown(read))).collect();
+    Some(EnvRead {
+        name: parsed,
+        required,
+        secret,
+        phases: phases.into_iter().collect(),
+        default,
+        consumers: consumers.into_iter().take(5).collect(),
+        evidence,
+    })
+}
+
+/// A line of code with what stands in quotes masked, the variable's own name apart.
+fn without_literals(text: &str, name: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(['"', '\'', '`']) {
+        let (before, quoted) = rest.split_at(start);
+        out.push_str(before);
+        let mark = quoted.chars().next().unwrap_or('"');
+        let inner = quoted.get(1..).unwrap_or_default();
+        let end = inner.find(mark);
+        let content = end.and_then(|end| inner.get(..end)).unwrap_or(inner);
+        out.push(mark);
+        out.push_str(if content.is_empty() || content == name { content } else { "***" });
+        match end {
+            Some(end) => {
+                out.push(mark);
+                rest = inner.get(end + 1..).unwrap_or_default();
+            }
+            None => return out,
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// When a read happens: by the variable's prefix, and by the file.
 fn phases_of(draft: &Draft, path: &str, name: &str) -> Vec<Phase> {
-    let browser = ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "NUXT_PUBLIC_", "PUBLIC_", "EXPO_PUBLIC_", "GATSBY_", "VUE_APP_"].iter().any(|prefix| name.starts_with(prefix));
+    let browser =
+        ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "NUXT_PUBLIC_", "PUBLIC_", "EXPO_PUBLIC_", "GATSBY_", "VUE_APP_"].iter().any(|prefix| name.starts_with(prefix));
     if browser && draft.service.language == "node" {
         return if name.starts_with("NUXT_PUBLIC_") { vec![Phase::Run, Phase::Browser] } else { vec![Phase::Build, Phase::Browser] };
     }
-    let config = ["next.config.", "vite.config.", "nuxt.config.", "astro.config.", "svelte.config.", "tailwind.config.", "vitest.config.", "playwright.config."].iter().any(|head| base_of(path).starts_with(head));
+    let config =
+        ["next.config.", "vite.config.", "nuxt.config.", "astro.config.", "svelte.config.", "tailwind.config.", "vitest.config.", "playwright.config."]
+            .iter()
+            .any(|head| base_of(path).starts_with(head));
     if config || draft.service.kind == Kind::Static { vec![Phase::Build] } else { vec![Phase::Run] }
 }
 
@@ -255,7 +354,7 @@ fn live_rank(path: &str) -> Option<u8> {
     })
 }
 
-fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], scope: &[String]) {
+fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)]) {
     let Some((server_file, server)) = files.iter().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (*path, server))) else { return };
     let runs: Vec<_> = files.iter().flat_map(|(path, facts)| facts.mcp_runs.iter().map(move |run| (*path, run))).collect();
     let rank = |transport: Option<&str>| match transport {
@@ -282,9 +381,14 @@ fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], scope
         McpTransport::Sse => Some(written.or_else(|| script_path(files, "sse")).unwrap_or_else(|| "/sse".to_owned())),
     };
     // Mounted into another application: the mount's prefix comes before.
-    let mounted = files.iter().flat_map(|(_, facts)| facts.mounts.iter()).find(|mount| mount.what.contains("http_app") || mount.what.contains("mcp_app") || mount.what.contains("sse_app"));
+    let mounted = files
+        .iter()
+        .flat_map(|(_, facts)| facts.mounts.iter())
+        .find(|mount| mount.what.contains("http_app") || mount.what.contains("mcp_app") || mount.what.contains("sse_app"));
     let path = match (path, mounted.and_then(|mount| mount.prefix.literal.clone())) {
-        (Some(path), Some(prefix)) if draft.service.kind != Kind::McpServer && prefix != "/" => Some(format!("{prefix}{}", if path == "/" { "" } else { &path })),
+        (Some(path), Some(prefix)) if draft.service.kind != Kind::McpServer && prefix != "/" => {
+            Some(format!("{prefix}{}", if path == "/" { "" } else { &path }))
+        }
         (path, _) => path,
     };
     let mut tools = Vec::new();
@@ -307,7 +411,6 @@ fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], scope
             draft.port(8000, "http", Place::new(server_file, server.line, &server.text));
         }
     }
-    let _ = scope;
 }
 
 /// The route on which a script serves MCP: `app.post("/mcp", …)`.
@@ -317,10 +420,88 @@ fn script_path(files: &[(&str, &Facts)], word: &str) -> Option<String> {
 
 /// Packages that speak to a kind of backing service, and the words of variables that hold its address.
 const BACKING: &[(&str, &[&str], &[&str])] = &[
-    ("postgres", &["psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "asyncpg", "pg8000", "pg", "postgres", "postgresql", "@neondatabase/serverless", "@vercel/postgres", "pg-promise", "postgrex", "lib/pq", "github.com/lib/pq", "github.com/jackc/pgx/v5", "gorm.io/driver/postgres", "tokio-postgres", "npgsql", "npgsql.entityframeworkcore.postgresql"], &["DATABASE_URL", "POSTGRES", "PG", "DB_URL", "DB_HOST", "DATABASE"]),
-    ("mysql", &["pymysql", "mysqlclient", "aiomysql", "mysql-connector-python", "mysql", "mysql2", "mariadb", "mysql-connector", "mariadb-java-client", "github.com/go-sql-driver/mysql", "trilogy", "pomelo.entityframeworkcore.mysql"], &["DATABASE_URL", "MYSQL", "MARIADB", "DB_URL", "DB_HOST", "DATABASE"]),
-    ("redis", &["redis", "ioredis", "aioredis", "connect-redis", "bullmq", "bull", "github.com/redis/go-redis/v9", "github.com/go-redis/redis/v8", "sidekiq", "stackexchange.redis", "spring-boot-starter-data-redis", "microsoft.extensions.caching.stackexchangeredis", "flask-redis", "django-redis", "@upstash/redis", "rq"], &["REDIS", "CACHE_URL", "BROKER_URL", "VALKEY"]),
-    ("mongodb", &["pymongo", "motor", "beanie", "mongoengine", "mongoose", "mongodb", "go.mongodb.org/mongo-driver", "mongoid", "mongodb.driver", "spring-boot-starter-data-mongodb"], &["MONGO", "DATABASE_URL", "DB_URL"]),
+    (
+        "postgres",
+        &[
+            "psycopg",
+            "psycopg2",
+            "psycopg2-binary",
+            "psycopg-binary",
+            "asyncpg",
+            "pg8000",
+            "pg",
+            "postgres",
+            "postgresql",
+            "@neondatabase/serverless",
+            "@vercel/postgres",
+            "pg-promise",
+            "postgrex",
+            "lib/pq",
+            "github.com/lib/pq",
+            "github.com/jackc/pgx/v5",
+            "gorm.io/driver/postgres",
+            "tokio-postgres",
+            "npgsql",
+            "npgsql.entityframeworkcore.postgresql",
+        ],
+        &["DATABASE_URL", "POSTGRES", "PG", "DB_URL", "DB_HOST", "DATABASE"],
+    ),
+    (
+        "mysql",
+        &[
+            "pymysql",
+            "mysqlclient",
+            "aiomysql",
+            "mysql-connector-python",
+            "mysql",
+            "mysql2",
+            "mariadb",
+            "mysql-connector",
+            "mariadb-java-client",
+            "github.com/go-sql-driver/mysql",
+            "trilogy",
+            "pomelo.entityframeworkcore.mysql",
+        ],
+        &["DATABASE_URL", "MYSQL", "MARIADB", "DB_URL", "DB_HOST", "DATABASE"],
+    ),
+    (
+        "redis",
+        &[
+            "redis",
+            "ioredis",
+            "aioredis",
+            "connect-redis",
+            "bullmq",
+            "bull",
+            "github.com/redis/go-redis/v9",
+            "github.com/go-redis/redis/v8",
+            "sidekiq",
+            "stackexchange.redis",
+            "spring-boot-starter-data-redis",
+            "microsoft.extensions.caching.stackexchangeredis",
+            "flask-redis",
+            "django-redis",
+            "@upstash/redis",
+            "rq",
+        ],
+        &["REDIS", "CACHE_URL", "BROKER_URL", "VALKEY"],
+    ),
+    (
+        "mongodb",
+        &[
+            "pymongo",
+            "motor",
+            "beanie",
+            "mongoengine",
+            "mongoose",
+            "mongodb",
+            "go.mongodb.org/mongo-driver",
+            "mongoid",
+            "mongodb.driver",
+            "spring-boot-starter-data-mongodb",
+        ],
+        &["MONGO", "DATABASE_URL", "DB_URL"],
+    ),
     ("rabbitmq", &["pika", "aio-pika", "amqplib", "bunny", "spring-boot-starter-amqp", "rabbitmq.client", "lapin"], &["RABBIT", "AMQP", "BROKER_URL"]),
     ("kafka", &["kafka-python", "aiokafka", "confluent-kafka", "kafkajs", "spring-kafka", "github.com/segmentio/kafka-go", "rdkafka"], &["KAFKA", "BOOTSTRAP"]),
     ("s3", &["boto3", "aioboto3", "minio", "@aws-sdk/client-s3", "aws-sdk-s3"], &["S3", "MINIO", "AWS", "BUCKET"]),
@@ -328,7 +509,28 @@ const BACKING: &[(&str, &[&str], &[&str])] = &[
     ("nats", &["nats-py", "nats"], &["NATS"]),
     ("memcached", &["pymemcache", "pylibmc", "memjs", "dalli"], &["MEMCACHE"]),
     ("vector", &["qdrant-client", "chromadb", "weaviate-client", "@qdrant/js-client-rest", "pinecone"], &["QDRANT", "CHROMA", "WEAVIATE", "PINECONE"]),
-    ("llm", &["openai", "openai-agents", "anthropic", "google-generativeai", "google-genai", "groq", "cohere", "litellm", "mistralai", "langchain-openai", "@ai-sdk/openai", "@openai/agents", "@anthropic-ai/sdk", "@google/generative-ai", "ollama", "agents"], &["OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE_API", "GROQ", "COHERE", "MISTRAL", "LLM", "OLLAMA"]),
+    (
+        "llm",
+        &[
+            "openai",
+            "openai-agents",
+            "anthropic",
+            "google-generativeai",
+            "google-genai",
+            "groq",
+            "cohere",
+            "litellm",
+            "mistralai",
+            "langchain-openai",
+            "@ai-sdk/openai",
+            "@openai/agents",
+            "@anthropic-ai/sdk",
+            "@google/generative-ai",
+            "ollama",
+            "agents",
+        ],
+        &["OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE_API", "GROQ", "COHERE", "MISTRAL", "LLM", "OLLAMA"],
+    ),
 ];
 
 fn backing(workspace: &Workspace, draft: &mut Draft) {
@@ -336,8 +538,13 @@ fn backing(workspace: &Workspace, draft: &mut Draft) {
     let sql_word = |name: &str| ["DATABASE", "DB_", "SQL"].iter().any(|word| name.contains(word));
     for (kind, packages, words) in BACKING {
         let Some(package) = packages.iter().find(|package| draft.service.depends_on(package)) else { continue };
-        let imported = draft.sources.iter().filter_map(|path| workspace.sources.get(path)).any(|facts| facts.imports.iter().any(|import| import.module.starts_with(&package.replace('-', "_")) || import.module.starts_with(*package)));
-        let variable = words.iter().find_map(|word| draft.service.env.iter().find(|read| read.name.as_str().contains(word) && address_like(read.name.as_str(), kind)));
+        let imported = draft
+            .sources
+            .iter()
+            .filter_map(|path| workspace.sources.get(path))
+            .any(|facts| facts.imports.iter().any(|import| import.module.starts_with(&package.replace('-', "_")) || import.module.starts_with(*package)));
+        let variable =
+            words.iter().find_map(|word| draft.service.env.iter().find(|read| read.name.as_str().contains(word) && address_like(read.name.as_str(), kind)));
         // A driver that nothing imports and no variable points to came with another package.
         if variable.is_none() && !imported && !matches!(*kind, "postgres" | "mysql") {
             continue;
@@ -347,7 +554,10 @@ fn backing(workspace: &Workspace, draft: &mut Draft) {
         }
         let (via, evidence) = match variable {
             Some(read) => (read.name.to_string(), read.evidence.clone()),
-            None => ((*package).to_owned(), draft.service.evidence.get("dependencies").or_else(|| draft.service.evidence.get("language")).cloned().unwrap_or_default()),
+            None => (
+                (*package).to_owned(),
+                draft.service.evidence.get("dependencies").or_else(|| draft.service.evidence.get("language")).cloned().unwrap_or_default(),
+            ),
         };
         found.push(BackingNeed { kind: (*kind).to_owned(), via, evidence: evidence.into_iter().take(2).collect() });
     }
@@ -369,7 +579,11 @@ fn address_like(name: &str, kind: &str) -> bool {
     if kind == "llm" {
         return name.ends_with("KEY") || name.ends_with("URL") || name.ends_with("TOKEN");
     }
-    ["URL", "URI", "HOST", "DSN", "SERVER", "SERVERS", "ADDR", "CONNECTION", "STRING", "ENDPOINT", "BROKER", "BUCKET", "NAME"].iter().any(|tail| name.ends_with(tail)) || name.contains("_URL") || name.contains("CONNECTION")
+    ["URL", "URI", "HOST", "DSN", "SERVER", "SERVERS", "ADDR", "CONNECTION", "STRING", "ENDPOINT", "BROKER", "BUCKET", "NAME"]
+        .iter()
+        .any(|tail| name.ends_with(tail))
+        || name.contains("_URL")
+        || name.contains("CONNECTION")
 }
 
 /// What addresses say: `postgresql://` in a default, Prisma's provider.
@@ -382,7 +596,8 @@ fn by_scheme(workspace: &Workspace, draft: &Draft, found: &mut Vec<BackingNeed>)
     };
     for path in workspace.tree.under(&draft.service.dir).filter(|path| path.ends_with("schema.prisma")) {
         let text = workspace.text(path).unwrap_or_default();
-        let provider = text.split("datasource").nth(1).and_then(|rest| rest.split("provider").nth(1)).and_then(|rest| rest.split('"').nth(1)).unwrap_or_default();
+        let provider =
+            text.split("datasource").nth(1).and_then(|rest| rest.split("provider").nth(1)).and_then(|rest| rest.split('"').nth(1)).unwrap_or_default();
         let via = text.split("datasource").nth(1).and_then(|rest| rest.split("env(\"").nth(1)).and_then(|rest| rest.split('"').next()).unwrap_or("prisma");
         if let Some((_, kind)) = schemes.iter().find(|(scheme, _)| provider.starts_with(scheme)) {
             let (line, shown) = super::facts::find_line(text, "provider");
@@ -416,13 +631,18 @@ fn by_compose(workspace: &Workspace, name: &str, draft: &Draft, found: &mut Vec<
     let Some(service) = workspace.compose.iter().find(|service| service.name == name && service.build.is_some()) else { return };
     for other in workspace.compose.iter().filter(|other| other.file == service.file) {
         let Some(kind) = other.image.as_deref().and_then(super::docker::backing_image) else { continue };
-        let variable = service.environment.iter().find(|(_, value)| value.as_deref().is_some_and(|value| value.contains(&other.name))).map(|(key, _)| key.clone());
+        let variable =
+            service.environment.iter().find(|(_, value)| value.as_deref().is_some_and(|value| value.contains(&other.name))).map(|(key, _)| key.clone());
         if found.iter().any(|need| need.kind == kind) || (variable.is_none() && !service.depends_on.contains(&other.name)) {
             continue;
         }
         let read = variable.clone().filter(|variable| draft.service.env.iter().any(|read| read.name.as_str() == variable));
         let via = read.or(variable).unwrap_or_else(|| other.name.clone());
-        found.push(BackingNeed { kind: kind.to_owned(), via, evidence: vec![Place::new(other.file.clone(), other.line, other.image.as_deref().unwrap_or_default())] });
+        found.push(BackingNeed {
+            kind: kind.to_owned(),
+            via,
+            evidence: vec![Place::new(other.file.clone(), other.line, other.image.as_deref().unwrap_or_default())],
+        });
     }
 }
 

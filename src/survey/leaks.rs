@@ -63,8 +63,10 @@ static HINT: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static CREDENTIALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[a-z0-9]://([!-.0-9;-?A-~]{1,60}):([!-.0-?A-~]{6,80})@([!-.0-9;->@-~]+)").ok());
 
 /// `NAME=value` where the name says secret.
-static ASSIGNED: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^\s*(?:export\s+|-\s+)?["']?([A-Za-z][A-Za-z0-9_]{2,60})["']?\s*[=:]\s*["']?([A-Za-z0-9+/=_\-!@#$%^&*.~]{12,200})["']?\s*,?\s*(?:#.*)?$"#).ok());
+static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"^\s*(?:export\s+|-\s+)?["']?([A-Za-z][A-Za-z0-9_]{2,60})["']?\s*[=:]\s*["']?([A-Za-z0-9+/=_\-!@#$%^&*.~]{12,200})["']?\s*,?\s*(?:#.*)?$"#)
+        .ok()
+});
 
 /// Finds secrets in a text.
 pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
@@ -76,7 +78,9 @@ pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
     if !hint.is_match(text) {
         return Vec::new();
     }
-    let settings = name.starts_with(".env") || ["yaml", "yml", "env", "properties", "ini", "conf", "toml"].iter().any(|tail| name.ends_with(tail)) || name.contains("dockerfile");
+    let settings = name.starts_with(".env")
+        || ["yaml", "yml", "env", "properties", "ini", "conf", "toml"].iter().any(|tail| name.ends_with(tail))
+        || name.contains("dockerfile");
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
         if line.len() > 4000 || !hint.is_match(line) {
@@ -135,9 +139,48 @@ pub(crate) fn snake(name: &str) -> String {
 /// What people write where a value should go.
 pub(crate) fn placeholder(value: &str) -> bool {
     const WORDS: &[&str] = &[
-        "your", "example", "change", "placeholder", "xxx", "***", "...", "<", "${", "$(", "{{", "replace", "insert", "todo", "dummy", "sample", "fake", "redacted", "here", "secret-key", "secretkey", "-test-",
-        "development", "local", "default", "123456", "abcdef", "password", "process.env", "os.", "secretkeyref", "valuefrom", "generate", "minimum", "min-", "min_", "at-least", "supersecret", "super-secret",
-        "my-secret", "mysecret", "openssl",
+        "your",
+        "example",
+        "change",
+        "placeholder",
+        "xxx",
+        "***",
+        "...",
+        "<",
+        "${",
+        "$(",
+        "{{",
+        "replace",
+        "insert",
+        "todo",
+        "dummy",
+        "sample",
+        "fake",
+        "redacted",
+        "here",
+        "secret-key",
+        "secretkey",
+        "-test-",
+        "development",
+        "local",
+        "default",
+        "123456",
+        "abcdef",
+        "password",
+        "process.env",
+        "os.",
+        "secretkeyref",
+        "valuefrom",
+        "generate",
+        "minimum",
+        "min-",
+        "min_",
+        "at-least",
+        "supersecret",
+        "super-secret",
+        "my-secret",
+        "mysecret",
+        "openssl",
     ];
     let lower = value.to_ascii_lowercase();
     lower.starts_with("test") || WORDS.iter().any(|word| lower.contains(word)) || value.chars().collect::<std::collections::BTreeSet<_>>().len() < 6

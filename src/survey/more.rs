@@ -102,7 +102,9 @@ impl<'all> Project<'all> {
     fn sources(&self, tails: &[&str], manifest: fn(&str) -> bool) -> Vec<String> {
         let nested: Vec<&str> = self.workspace.tree.under(self.dir).filter(|path| manifest(base_of(path)) && dir_of(path) != self.dir).map(dir_of).collect();
         let files = self.workspace.tree.under(self.dir);
-        let own = |path: &str| tails.iter().any(|tail| path.ends_with(tail)) && !nested.iter().any(|dir| within(path, dir)) && self.workspace.sources.contains_key(path);
+        let own = |path: &str| {
+            tails.iter().any(|tail| path.ends_with(tail)) && !nested.iter().any(|dir| within(path, dir)) && self.workspace.sources.contains_key(path)
+        };
         files.filter(|path| own(path) && !super::assemble::beside(path, self.dir)).map(str::to_owned).collect()
     }
 
@@ -140,11 +142,20 @@ impl<'all> Project<'all> {
         mains.dedup();
         let listens = self.listens(&sources);
         let dirs: Vec<&str> = if mains.len() > 1 {
-            let named: Vec<&str> = mains.iter().copied().filter(|dir| !["cli", "ctl", "tool", "tools", "hack", "gen", "podcli"].iter().any(|word| base_of(dir) == *word)).collect();
+            let named: Vec<&str> = mains
+                .iter()
+                .copied()
+                .filter(|dir| !["cli", "ctl", "tool", "tools", "hack", "gen", "podcli"].iter().any(|word| base_of(dir) == *word))
+                .collect();
             let serving: Vec<&str> = named
                 .iter()
                 .copied()
-                .filter(|dir| sources.iter().filter(|path| dir_of(path) == *dir).any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.listens.iter().any(|listen| listen.by != "constant"))))
+                .filter(|dir| {
+                    sources
+                        .iter()
+                        .filter(|path| dir_of(path) == *dir)
+                        .any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.listens.iter().any(|listen| listen.by != "constant")))
+                })
                 .collect();
             if serving.is_empty() { named } else { serving }
         } else {
@@ -173,7 +184,16 @@ impl<'all> Project<'all> {
                 for (name, version) in module.lines().filter_map(|line| line.trim().trim_start_matches("require ").split_once(" v")) {
                     draft.service.dependencies.insert(name.to_ascii_lowercase(), version.split_whitespace().next().unwrap_or_default().to_owned());
                 }
-                let frameworks = [("github.com/gin-gonic/gin", "gin"), ("github.com/gofiber/fiber", "fiber"), ("github.com/labstack/echo", "echo"), ("github.com/go-chi/chi", "chi"), ("github.com/mark3labs/mcp-go", "mcp-go"), ("github.com/modelcontextprotocol/go-sdk", "mcp-go-sdk"), ("github.com/gorilla/mux", "gorilla/mux"), ("google.golang.org/grpc", "grpc")];
+                let frameworks = [
+                    ("github.com/gin-gonic/gin", "gin"),
+                    ("github.com/gofiber/fiber", "fiber"),
+                    ("github.com/labstack/echo", "echo"),
+                    ("github.com/go-chi/chi", "chi"),
+                    ("github.com/mark3labs/mcp-go", "mcp-go"),
+                    ("github.com/modelcontextprotocol/go-sdk", "mcp-go-sdk"),
+                    ("github.com/gorilla/mux", "gorilla/mux"),
+                    ("google.golang.org/grpc", "grpc"),
+                ];
                 let direct = |package: &str| module.lines().any(|line| line.contains(package) && !line.contains("// indirect"));
                 if let Some((package, name)) = frameworks.iter().find(|(package, _)| direct(package)) {
                     draft.service.framework = Some((*name).to_owned());
@@ -228,12 +248,23 @@ impl<'all> Project<'all> {
     }
 
     fn java(&self) -> Option<Draft> {
-        let (manifest, manager) = [("pom.xml", "maven"), ("build.gradle", "gradle"), ("build.gradle.kts", "gradle")].into_iter().find(|(name, _)| self.workspace.tree.has(&join(self.dir, name)))?;
+        let (manifest, manager) = [("pom.xml", "maven"), ("build.gradle", "gradle"), ("build.gradle.kts", "gradle")]
+            .into_iter()
+            .find(|(name, _)| self.workspace.tree.has(&join(self.dir, name)))?;
         let text = self.text(manifest);
         let sources = self.sources(&[".java", ".kt"], |name| matches!(name, "pom.xml" | "build.gradle" | "build.gradle.kts"));
         let program = self.facts(&sources).find(|(_, facts)| facts.program);
         let boot = ["spring-boot-starter", "org.springframework.boot", "spring-boot-maven-plugin"].iter().any(|word| text.contains(word));
-        let others = [("quarkus", "quarkus"), ("micronaut", "micronaut"), ("com.sparkjava", "sparkjava"), ("io.javalin", "javalin"), ("grpc-netty", "grpc"), ("io.grpc", "grpc"), ("vertx-web", "vertx"), ("ktor-server", "ktor")];
+        let others = [
+            ("quarkus", "quarkus"),
+            ("micronaut", "micronaut"),
+            ("com.sparkjava", "sparkjava"),
+            ("io.javalin", "javalin"),
+            ("grpc-netty", "grpc"),
+            ("io.grpc", "grpc"),
+            ("vertx-web", "vertx"),
+            ("ktor-server", "ktor"),
+        ];
         let framework = if boot { Some("spring-boot") } else { others.iter().find(|(word, _)| text.contains(word)).map(|(_, name)| *name) };
         let aggregator = text.contains("<packaging>pom</packaging>");
         if aggregator || sources.is_empty() || (program.is_none() && framework != Some("quarkus")) {
@@ -261,15 +292,30 @@ impl<'all> Project<'all> {
         draft.sources = sources.clone();
         for key in ["<java.version>", "<maven.compiler.release>", "<maven.compiler.source>", "sourceCompatibility", "languageVersion", "jvmToolchain"] {
             let (line, shown) = find_line(text, key);
-            let digits: String = shown.replace("1.8", "8").trim_start_matches(|letter: char| !letter.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
+            let digits: String =
+                shown.replace("1.8", "8").trim_start_matches(|letter: char| !letter.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
             if line > 0 && !digits.is_empty() {
                 draft.service.language_version = Some(digits);
                 draft.shows("language_version", Place::new(join(self.dir, manifest), line, shown));
                 break;
             }
         }
-        draft.manifest_name = text.split_once("</parent>").map_or(text, |(_, rest)| rest).split_once("<artifactId>").and_then(|(_, rest)| rest.split_once('<')).map(|(name, _)| name.to_owned());
-        for package in ["postgresql", "mysql-connector", "mariadb-java-client", "spring-boot-starter-data-redis", "spring-boot-starter-data-mongodb", "spring-boot-starter-amqp", "spring-kafka", "spring-boot-starter-actuator"] {
+        draft.manifest_name = text
+            .split_once("</parent>")
+            .map_or(text, |(_, rest)| rest)
+            .split_once("<artifactId>")
+            .and_then(|(_, rest)| rest.split_once('<'))
+            .map(|(name, _)| name.to_owned());
+        for package in [
+            "postgresql",
+            "mysql-connector",
+            "mariadb-java-client",
+            "spring-boot-starter-data-redis",
+            "spring-boot-starter-data-mongodb",
+            "spring-boot-starter-amqp",
+            "spring-kafka",
+            "spring-boot-starter-actuator",
+        ] {
             if text.contains(package) {
                 draft.service.dependencies.insert(package.to_owned(), String::new());
             }
@@ -315,8 +361,13 @@ impl<'all> Project<'all> {
     fn ruby(&self) -> Option<Draft> {
         let gemfile = self.text("Gemfile");
         let sources = self.sources(&[".rb"], |name| name == "Gemfile");
-        let gem = |name: &str| gemfile.lines().any(|line| line.trim_start().starts_with("gem") && (line.contains(&format!("\"{name}\"")) || line.contains(&format!("'{name}'"))));
-        let framework = [("rails", "rails"), ("sinatra", "sinatra"), ("hanami", "hanami"), ("roda", "roda"), ("grape", "grape")].into_iter().find(|(name, _)| gem(name)).map(|(_, name)| name);
+        let gem = |name: &str| {
+            gemfile.lines().any(|line| line.trim_start().starts_with("gem") && (line.contains(&format!("\"{name}\"")) || line.contains(&format!("'{name}'"))))
+        };
+        let framework = [("rails", "rails"), ("sinatra", "sinatra"), ("hanami", "hanami"), ("roda", "roda"), ("grape", "grape")]
+            .into_iter()
+            .find(|(name, _)| gem(name))
+            .map(|(_, name)| name);
         let rack = self.workspace.tree.has(&join(self.dir, "config.ru"));
         let script = self.workspace.first_in(self.dir, &["app.rb", "main.rb", "server.rb", "index.rb"]);
         let certain = framework.is_some() || rack || self.has_dockerfile();
@@ -339,7 +390,9 @@ impl<'all> Project<'all> {
         draft.service.language_version = super::versions::series("ruby", &declared);
         let (command, place, port) = match (framework, &script) {
             (Some("rails"), _) => ("bundle exec rails server -b 0.0.0.0 -p 3000".to_owned(), self.place("Gemfile", "rails"), Some(3000)),
-            (Some("sinatra"), Some(script)) if !rack => (format!("bundle exec ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), Some(4567)),
+            (Some("sinatra"), Some(script)) if !rack => {
+                (format!("bundle exec ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), Some(4567))
+            }
             _ if rack => ("bundle exec rackup --host 0.0.0.0 --port 9292".to_owned(), Place::file(join(self.dir, "config.ru")), Some(9292)),
             (_, Some(script)) => (format!("ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), None),
             (_, None) => return certain.then_some(draft),
@@ -372,7 +425,9 @@ impl<'all> Project<'all> {
         for (name, version) in require.into_iter().flatten() {
             draft.service.dependencies.insert(name.to_ascii_lowercase(), version.as_str().unwrap_or_default().to_owned());
         }
-        let framework = [("laravel/framework", "laravel"), ("symfony/framework-bundle", "symfony"), ("slim/slim", "slim")].into_iter().find(|(name, _)| draft.service.depends_on(name));
+        let framework = [("laravel/framework", "laravel"), ("symfony/framework-bundle", "symfony"), ("slim/slim", "slim")]
+            .into_iter()
+            .find(|(name, _)| draft.service.depends_on(name));
         if let Some((package, name)) = framework {
             draft.service.framework = Some(name.to_owned());
             draft.shows("framework", self.place("composer.json", package));
@@ -388,7 +443,8 @@ impl<'all> Project<'all> {
     }
 
     fn dotnet(&self) -> Option<Draft> {
-        let project = self.workspace.tree.under(self.dir).find(|path| dir_of(path) == self.dir && (path.ends_with(".csproj") || path.ends_with(".fsproj")))?.to_owned();
+        let project =
+            self.workspace.tree.under(self.dir).find(|path| dir_of(path) == self.dir && (path.ends_with(".csproj") || path.ends_with(".fsproj")))?.to_owned();
         let text = self.workspace.text(&project).unwrap_or_default();
         let web = text.contains("Microsoft.NET.Sdk.Web");
         let worker = text.contains("Microsoft.NET.Sdk.Worker");
@@ -409,7 +465,8 @@ impl<'all> Project<'all> {
             draft.service.framework = Some(if grpc { "aspnet-grpc" } else { "aspnetcore" }.to_owned());
         }
         let (line, shown) = find_line(text, "<TargetFramework");
-        draft.service.language_version = shown.split_once("net").and_then(|(_, rest)| rest.trim_start_matches("coreapp").split(['<', ';']).next()).map(str::to_owned).filter(|_| line > 0);
+        draft.service.language_version =
+            shown.split_once("net").and_then(|(_, rest)| rest.trim_start_matches("coreapp").split(['<', ';']).next()).map(str::to_owned).filter(|_| line > 0);
         draft.shows("language", Place::new(project.clone(), line, shown));
         draft.start(format!("dotnet {name}.dll"), Place::file(project));
         draft.fact("dotnet.project", name.clone());
@@ -495,7 +552,10 @@ impl<'all> Project<'all> {
             if self.workspace.tree.has(&join(self.dir, "index.html")) {
                 Some(".".to_owned())
             } else {
-                ["public", "dist", "html", "site"].into_iter().find(|name| self.workspace.tree.has(&join(self.dir, &format!("{name}/index.html")))).map(str::to_owned)
+                ["public", "dist", "html", "site"]
+                    .into_iter()
+                    .find(|name| self.workspace.tree.has(&join(self.dir, &format!("{name}/index.html"))))
+                    .map(str::to_owned)
             }
         })?;
         let mut draft = Draft::new(self.dir, "static", Kind::Static);

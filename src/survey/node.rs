@@ -87,9 +87,12 @@ impl Package<'_> {
         let declared = self.dependencies();
         let sources = self.sources();
         let vite_app = self.workspace.first_in(self.dir, &["index.html"]).is_some() || self.workspace.tree.has(&join(self.dir, "src/index.html"));
-        let found = FRAMEWORKS.iter().find(|framework| declared.contains_key(framework.package) && (framework.name != "vite" || vite_app || self.script("start").is_some()));
+        let found = FRAMEWORKS
+            .iter()
+            .find(|framework| declared.contains_key(framework.package) && (framework.name != "vite" || vite_app || self.script("start").is_some()));
         let listens = sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| !facts.listens.is_empty()));
-        let mcp_http = sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))));
+        let mcp_http =
+            sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))));
         let members = self.is_workspace_root();
         let server_library = found.is_some_and(|framework| framework.kind == Kind::Api);
         let app = match found {
@@ -121,10 +124,17 @@ impl Package<'_> {
 
     /// Script files of this package, without those of packages below it.
     fn sources(&self) -> Vec<String> {
-        let nested: Vec<&str> = self.workspace.tree.under(self.dir).filter(|path| base_of(path) == "package.json" && dir_of(path) != self.dir).map(dir_of).collect();
+        let nested: Vec<&str> =
+            self.workspace.tree.under(self.dir).filter(|path| base_of(path) == "package.json" && dir_of(path) != self.dir).map(dir_of).collect();
         let inside = |path: &str| !nested.iter().any(|dir| within(path, dir));
-        let scripts = |path: &str| [".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte", ".astro"].iter().any(|tail| path.ends_with(tail));
-        self.workspace.tree.under(self.dir).filter(|path| scripts(path) && inside(path) && self.workspace.sources.contains_key(*path) && !super::assemble::beside(path, self.dir)).map(str::to_owned).collect()
+        let scripts =
+            |path: &str| [".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte", ".astro"].iter().any(|tail| path.ends_with(tail));
+        self.workspace
+            .tree
+            .under(self.dir)
+            .filter(|path| scripts(path) && inside(path) && self.workspace.sources.contains_key(*path) && !super::assemble::beside(path, self.dir))
+            .map(str::to_owned)
+            .collect()
     }
 
     fn is_workspace_root(&self) -> bool {
@@ -147,7 +157,9 @@ impl Package<'_> {
                 let package = self.workspace.json(&join(&dir, "package.json"));
                 package.is_some_and(|package| package.get("workspaces").is_some()) || self.workspace.tree.has(&join(&dir, "pnpm-workspace.yaml"))
             };
-            if root && let Some((file, manager)) = LOCKS.iter().map(|(file, manager)| (join(&dir, file), *manager)).find(|(file, _)| self.workspace.tree.has(file)) {
+            if root
+                && let Some((file, manager)) = LOCKS.iter().map(|(file, manager)| (join(&dir, file), *manager)).find(|(file, _)| self.workspace.tree.has(file))
+            {
                 return Some((file, manager));
             }
             if dir == "." {
@@ -160,7 +172,8 @@ impl Package<'_> {
     fn package_manager(&self, draft: &mut Draft) {
         let lock = self.lock_home();
         let declared = self.json.get("packageManager").and_then(Json::as_str).and_then(|text| text.split('@').next()).map(str::to_owned);
-        let engine = self.json.get("engines").and_then(Json::as_object).and_then(|engines| ["bun", "pnpm", "yarn"].into_iter().find(|name| engines.contains_key(*name)));
+        let engine =
+            self.json.get("engines").and_then(Json::as_object).and_then(|engines| ["bun", "pnpm", "yarn"].into_iter().find(|name| engines.contains_key(*name)));
         let manager = match (&declared, &lock, engine) {
             (Some(name), _, _) => name.clone(),
             (None, Some((_, manager)), _) => (*manager).to_owned(),
@@ -225,7 +238,15 @@ impl Package<'_> {
         let Some(framework) = found else { return };
         let mut name = framework.name.to_owned();
         if name == "vite" {
-            let flavour = [("@vitejs/plugin-react", "react"), ("@vitejs/plugin-react-swc", "react"), ("@vitejs/plugin-vue", "vue"), ("@sveltejs/vite-plugin-svelte", "svelte"), ("@preact/preset-vite", "preact"), ("@builder.io/qwik", "qwik"), ("vite-plugin-solid", "solid")];
+            let flavour = [
+                ("@vitejs/plugin-react", "react"),
+                ("@vitejs/plugin-react-swc", "react"),
+                ("@vitejs/plugin-vue", "vue"),
+                ("@sveltejs/vite-plugin-svelte", "svelte"),
+                ("@preact/preset-vite", "preact"),
+                ("@builder.io/qwik", "qwik"),
+                ("vite-plugin-solid", "solid"),
+            ];
             if let Some((_, flavour)) = flavour.iter().find(|(package, _)| declared.contains_key(*package)) {
                 name = format!("vite-{flavour}");
             }
@@ -259,7 +280,9 @@ impl Package<'_> {
         self.kind_of_build(draft, found);
         if let Some(script) = self.script("start") {
             let development = found.is_some_and(|framework| framework.kind == Kind::Static)
-                && ["react-scripts start", "vue-cli-service serve", "ng serve", "vite", "astro dev", "gatsby develop", "parcel"].iter().any(|dev| script.trim().starts_with(dev));
+                && ["react-scripts start", "vue-cli-service serve", "ng serve", "vite", "astro dev", "gatsby develop", "parcel"]
+                    .iter()
+                    .any(|dev| script.trim().starts_with(dev));
             if !development && draft.service.kind != Kind::Static {
                 draft.fact("start.script", script);
                 draft.start(format!("{manager} run start"), self.place("\"start\""));
@@ -288,7 +311,21 @@ impl Package<'_> {
         let runner = if manager == "bun" { "bun" } else { "node" };
         let main = self.json.get("main").and_then(Json::as_str).map(str::to_owned);
         let candidates = main.into_iter().chain(
-            ["index.js", "server.js", "app.js", "main.js", "src/index.js", "src/server.js", "index.mjs", "server.mjs", "index.ts", "server.ts", "src/index.ts", "src/server.ts"].map(str::to_owned),
+            [
+                "index.js",
+                "server.js",
+                "app.js",
+                "main.js",
+                "src/index.js",
+                "src/server.js",
+                "index.mjs",
+                "server.mjs",
+                "index.ts",
+                "server.ts",
+                "src/index.ts",
+                "src/server.ts",
+            ]
+            .map(str::to_owned),
         );
         for file in candidates {
             let path = join(self.dir, &file);
@@ -302,8 +339,15 @@ impl Package<'_> {
     /// Static or served: what the configuration of the framework says.
     fn kind_of_build(&self, draft: &mut Draft, found: Option<&Framework>) {
         let Some(framework) = found else { return };
-        let config = |heads: &[&str]| heads.iter().flat_map(|head| ["ts", "js", "mjs", "cjs", "mts"].map(|tail| format!("{head}.{tail}"))).map(|name| join(self.dir, &name)).find(|path| self.workspace.tree.has(path));
-        let served_by_code = draft.sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.listens.iter().any(|listen| listen.by != "constant")));
+        let config = |heads: &[&str]| {
+            heads
+                .iter()
+                .flat_map(|head| ["ts", "js", "mjs", "cjs", "mts"].map(|tail| format!("{head}.{tail}")))
+                .map(|name| join(self.dir, &name))
+                .find(|path| self.workspace.tree.has(path))
+        };
+        let served_by_code =
+            draft.sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.listens.iter().any(|listen| listen.by != "constant")));
         let mut out = framework.out.map(str::to_owned);
         match framework.name {
             "astro" => {
@@ -313,11 +357,9 @@ impl Package<'_> {
                     out = None;
                 }
             }
-            "sveltekit" => {
-                if self.dependencies().contains_key("@sveltejs/adapter-static") {
-                    draft.service.kind = Kind::Static;
-                    out = Some("build".to_owned());
-                }
+            "sveltekit" if self.dependencies().contains_key("@sveltejs/adapter-static") => {
+                draft.service.kind = Kind::Static;
+                out = Some("build".to_owned());
             }
             "react-router" => {
                 let text = config(&["react-router.config"]).and_then(|path| self.workspace.text(&path).map(str::to_owned)).unwrap_or_default();
@@ -369,11 +411,13 @@ impl Package<'_> {
         if draft.service.framework.as_deref() != Some("nextjs") {
             return;
         }
-        let config = ["next.config.ts", "next.config.js", "next.config.mjs", "next.config.cjs"].iter().map(|name| join(self.dir, name)).find(|path| self.workspace.tree.has(path));
-        let text = config.as_deref().and_then(|path| self.workspace.text(path)).unwrap_or_default();
+        let config = ["next.config.ts", "next.config.js", "next.config.mjs", "next.config.cjs"]
+            .iter()
+            .map(|name| join(self.dir, name))
+            .find(|path| self.workspace.tree.has(path));
+        let text = without_comments(config.as_deref().and_then(|path| self.workspace.text(path)).unwrap_or_default());
         let says = |word: &str| {
             text.lines().enumerate().find_map(|(number, line)| {
-                let line = line.split("//").next().unwrap_or(line);
                 let (_, rest) = line.split_once("output")?;
                 (rest.trim_start().starts_with([':', '=']) && rest.contains(word)).then(|| (u32::try_from(number).unwrap_or(0) + 1, line.trim().to_owned()))
             })
@@ -411,6 +455,38 @@ impl Package<'_> {
             draft.port(port, "http", self.place(&format!("\"{}\"", framework.package)));
         }
     }
+}
+
+/// A script without its comments; lines stay where they are.
+fn without_comments(text: &str) -> String {
+    let mut out = String::new();
+    let mut block = false;
+    for line in text.lines() {
+        let mut rest = line;
+        loop {
+            if block {
+                let Some((_, after)) = rest.split_once("*/") else { break };
+                (block, rest) = (false, after);
+            }
+            match (rest.find("//"), rest.find("/*")) {
+                (slashes, Some(star)) if slashes.is_none_or(|slashes| star < slashes) => {
+                    out.push_str(rest.get(..star).unwrap_or_default());
+                    (block, rest) = (true, rest.get(star + 2..).unwrap_or_default());
+                }
+                // An address holds two slashes as well.
+                (Some(slashes), _) if !rest.get(..slashes).is_some_and(|before| before.ends_with(':')) => {
+                    out.push_str(rest.get(..slashes).unwrap_or_default());
+                    break;
+                }
+                _ => {
+                    out.push_str(rest);
+                    break;
+                }
+            }
+        }
+        out.push('\n');
+    }
+    out
 }
 
 #[derive(serde::Deserialize)]

@@ -65,7 +65,8 @@ fn patterns(language: Language) -> &'static Patterns {
     }
 }
 
-type Rows = (&'static [(&'static str, Need)], &'static [(&'static str, &'static str, &'static str)], &'static [&'static str], &'static [&'static str], &'static str);
+type Rows =
+    (&'static [(&'static str, Need)], &'static [(&'static str, &'static str, &'static str)], &'static [&'static str], &'static [&'static str], &'static str);
 
 fn build(language: Language) -> Patterns {
     use Need::{Demanded, Optional, Unclear};
@@ -90,7 +91,11 @@ fn build(language: Language) -> Patterns {
             r"(?m)^package main\b",
         ),
         Language::Jvm => (
-            &[(r#"System\.getenv\("(?P<name>\w+)"\)"#, Unclear), (r#"System\.getenv\(\)\.getOrDefault\("(?P<name>\w+)",\s*"(?P<default>[^"]*)"\)"#, Optional), (r#"@Value\("\$\{(?P<name>[A-Z][A-Z0-9_]+)(?::(?P<default>[^}]*))?\}"\)"#, Unclear)],
+            &[
+                (r#"System\.getenv\("(?P<name>\w+)"\)"#, Unclear),
+                (r#"System\.getenv\(\)\.getOrDefault\("(?P<name>\w+)",\s*"(?P<default>[^"]*)"\)"#, Optional),
+                (r#"@Value\("\$\{(?P<name>[A-Z][A-Z0-9_]+)(?::(?P<default>[^}]*))?\}"\)"#, Unclear),
+            ],
             &[(r"(?:\.port\(|ServerBuilder\.forPort\(|new ServerSocket\(|listen\()\s*(?P<port>\d{2,5})", "http", "http")],
             &[r#"@(?:GetMapping|RequestMapping|Path|Get)\(\s*(?:value\s*=\s*|path\s*=\s*)?"(?P<path>/[^"]*)""#, r#"\bget\(\s*"(?P<path>/[^"]*)""#],
             &[r"(?m)^import\s+(?P<module>[\w.]+)"],
@@ -124,7 +129,10 @@ fn build(language: Language) -> Patterns {
             "",
         ),
         Language::Php => (
-            &[(r#"\benv\(\s*['"](?P<name>\w+)['"]\s*(?:,\s*['"]?(?P<default>[^'")]*))?"#, Optional), (r#"(?:getenv\(\s*|\$_ENV\[\s*|\$_SERVER\[\s*)['"](?P<name>[A-Z][A-Z0-9_]+)['"]"#, Unclear)],
+            &[
+                (r#"\benv\(\s*['"](?P<name>\w+)['"]\s*(?:,\s*['"]?(?P<default>[^'")]*))?"#, Optional),
+                (r#"(?:getenv\(\s*|\$_ENV\[\s*|\$_SERVER\[\s*)['"](?P<name>[A-Z][A-Z0-9_]+)['"]"#, Unclear),
+            ],
             &[],
             &[r#"Route::get\(\s*['"](?P<path>/[^'"]*)['"]"#],
             &[],
@@ -181,7 +189,16 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
             }
             let default = hit.name("default").or_else(|| hit.name("other")).map(|value| value.as_str().to_owned()).filter(|value| !value.is_empty());
             let need = if default.is_some() { Need::Optional } else { *need };
-            let read = Read { name: name.as_str().to_owned(), need, default, line, text: line_text(text, line).to_owned(), secret: false, bound: None, doc: String::new() };
+            let read = Read {
+                name: name.as_str().to_owned(),
+                need,
+                default,
+                line,
+                text: line_text(text, line).to_owned(),
+                secret: false,
+                bound: None,
+                doc: String::new(),
+            };
             facts.reads.push(read);
         }
     }
@@ -194,7 +211,15 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
             let line = line_at(text, all.start());
             let host = hit.name("host").map(|host| host.as_str().trim().to_owned()).filter(|host| !host.is_empty()).map(Value::literal);
             let protocol = if *protocol == "tcp" && text.contains("grpc") { "grpc" } else { protocol };
-            facts.listens.push(Listen { port: Value::literal(port.as_str()), host, protocol, by, target: String::new(), line, text: line_text(text, line).to_owned() });
+            facts.listens.push(Listen {
+                port: Value::literal(port.as_str()),
+                host,
+                protocol,
+                by,
+                target: String::new(),
+                line,
+                text: line_text(text, line).to_owned(),
+            });
         }
     }
     for shape in &table.route {
@@ -204,9 +229,17 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
                 continue;
             }
             let line = line_at(text, all.start());
-            let near = text.get(all.end()..).map(|rest| rest.chars().take(300).collect::<String>()).unwrap_or_default();
+            let near = handler_text(text.get(all.end()..).unwrap_or_default());
             let path = format!("/{}", path.as_str().trim_start_matches('/'));
-            facts.routes.push(Route { method: "get".to_owned(), path, owner: String::new(), handler: String::new(), touches: touches_others(&near), line, text: line_text(text, line).to_owned() });
+            facts.routes.push(Route {
+                method: "get".to_owned(),
+                path,
+                owner: String::new(),
+                handler: String::new(),
+                touches: touches_others(near),
+                line,
+                text: line_text(text, line).to_owned(),
+            });
         }
     }
     for shape in &table.import {
@@ -219,6 +252,23 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
     facts.program = table.program.as_ref().is_some_and(|program| program.is_match(text));
     // `package main` alone is also in tools that are run by hand; what listens tells them apart later.
     facts
+}
+
+/// The handler behind a route: the rest of its line, and the block that the line opens.
+fn handler_text(rest: &str) -> &str {
+    let line = rest.find('\n').unwrap_or(rest.len());
+    let head = rest.get(..line).unwrap_or_default().trim_end();
+    let opens = ["{", " do", "=>", "->", ","].iter().any(|tail| head.ends_with(tail))
+        || head.ends_with(')') && rest.get(line..).is_some_and(|next| next.trim_start().starts_with("public"));
+    if !opens {
+        return head;
+    }
+    let end = ["\n}", "\n  }", "\n    }", "\nend", "\n  end", "\n});"].iter().filter_map(|mark| rest.get(line..)?.find(mark)).min().unwrap_or(300);
+    let mut until = line.saturating_add(end).min(rest.len());
+    while !rest.is_char_boundary(until) {
+        until -= 1;
+    }
+    rest.get(..until).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -8,8 +8,19 @@ use super::{Kind, Place, start};
 use std::collections::BTreeMap;
 
 /// Files that make a folder a Python project.
-pub(crate) const MANIFESTS: &[&str] =
-    &["pyproject.toml", "requirements.txt", "requirements.in", "Pipfile", "setup.py", "uv.lock", "poetry.lock", "manage.py", "requirements-prod.txt", "requirements/base.txt", "requirements/prod.txt"];
+pub(crate) const MANIFESTS: &[&str] = &[
+    "pyproject.toml",
+    "requirements.txt",
+    "requirements.in",
+    "Pipfile",
+    "setup.py",
+    "uv.lock",
+    "poetry.lock",
+    "manage.py",
+    "requirements-prod.txt",
+    "requirements/base.txt",
+    "requirements/prod.txt",
+];
 
 /// The services of a Python project.
 pub(crate) fn drafts(workspace: &Workspace, dir: &str, lenient: bool) -> Vec<Draft> {
@@ -32,7 +43,12 @@ pub(crate) fn restart(workspace: &Workspace, draft: &mut Draft, command: &str, p
 
 /// Python files of a project, without those of projects below it and of scripts run by hand.
 pub(crate) fn sources(workspace: &Workspace, dir: &str) -> Vec<String> {
-    let nested: std::collections::BTreeSet<&str> = workspace.tree.under(dir).filter(|path| MANIFESTS.contains(&base_of(path)) && dir_of(path) != dir && base_of(path) != "manage.py").map(dir_of).collect();
+    let nested: std::collections::BTreeSet<&str> = workspace
+        .tree
+        .under(dir)
+        .filter(|path| MANIFESTS.contains(&base_of(path)) && dir_of(path) != dir && base_of(path) != "manage.py")
+        .map(dir_of)
+        .collect();
     workspace
         .tree
         .under(dir)
@@ -89,8 +105,8 @@ impl Project<'_> {
                     draft.service.framework = Some(framework.to_owned());
                     draft.shows("framework", entry.place.clone());
                 }
+                draft.start(entry.command.clone(), entry.place);
                 self.listen(&mut draft, &entry.command);
-                draft.start(entry.command, entry.place);
                 out.push(draft);
             }
         }
@@ -144,11 +160,8 @@ impl Project<'_> {
                 None => return,
             },
         };
-        let install = if manager == "pip" && install.contains("-r") {
-            format!("pip install -r {}", super::walk::below(&file, self.dir))
-        } else {
-            install.to_owned()
-        };
+        let install =
+            if manager == "pip" && install.contains("-r") { format!("pip install -r {}", super::walk::below(&file, self.dir)) } else { install.to_owned() };
         draft.service.install_command = Some(install);
         draft.service.package_manager = Some(manager.to_owned());
         draft.shows("package_manager", Place::file(file.clone()));
@@ -164,7 +177,10 @@ impl Project<'_> {
     }
 
     fn requirements(&self) -> Option<String> {
-        self.workspace.first_in(self.dir, &["requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements/base.txt", "requirements-prod.txt", "requirements.in"])
+        self.workspace.first_in(
+            self.dir,
+            &["requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements/base.txt", "requirements-prod.txt", "requirements.in"],
+        )
     }
 
     fn version(&self, draft: &mut Draft) {
@@ -182,7 +198,9 @@ impl Project<'_> {
         for file in [join(self.dir, ".tool-versions"), ".tool-versions".to_owned()] {
             if let Some(text) = self.workspace.text(&file).filter(|_| found.is_none()) {
                 let (line, shown) = find_line(text, "python ");
-                found = super::versions::series("python", shown.trim_start_matches("python ")).filter(|_| line > 0).map(|series| (series, Place::new(file, line, shown)));
+                found = super::versions::series("python", shown.trim_start_matches("python "))
+                    .filter(|_| line > 0)
+                    .map(|series| (series, Place::new(file, line, shown)));
             }
         }
         let pyproject = join(self.dir, "pyproject.toml");
@@ -200,7 +218,8 @@ impl Project<'_> {
         let pipfile = join(self.dir, "Pipfile");
         if let Some(text) = self.workspace.text(&pipfile).filter(|_| found.is_none()) {
             let (line, shown) = find_line(text, "python_version");
-            found = super::versions::series("python", shown.split('=').nth(1).unwrap_or_default().trim_matches([' ', '"'])).map(|series| (series, Place::new(pipfile, line, shown)));
+            found = super::versions::series("python", shown.split('=').nth(1).unwrap_or_default().trim_matches([' ', '"']))
+                .map(|series| (series, Place::new(pipfile, line, shown)));
         }
         if let Some((series, place)) = found {
             draft.service.language_version = Some(series);
@@ -241,7 +260,14 @@ impl Project<'_> {
             all.entry(name).or_insert(version);
         };
         if let Some(table) = self.pyproject() {
-            for item in table.get("project").and_then(|project| project.get("dependencies")).and_then(|list| list.as_array()).into_iter().flatten().filter_map(|item| item.as_str()) {
+            for item in table
+                .get("project")
+                .and_then(|project| project.get("dependencies"))
+                .and_then(|list| list.as_array())
+                .into_iter()
+                .flatten()
+                .filter_map(|item| item.as_str())
+            {
                 if let Some((name, version)) = requirement(item) {
                     add(name, version, item);
                 }
@@ -322,7 +348,8 @@ impl Project<'_> {
         let reach = super::assemble::reachable(self.workspace, draft);
         let all = || reach.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path, facts)));
         // Starlette is also what carries an MCP server.
-        let serves_mcp = all().any(|(_, facts)| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))) && all().any(|(_, facts)| !facts.mcp_servers.is_empty());
+        let serves_mcp =
+            all().any(|(_, facts)| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))) && all().any(|(_, facts)| !facts.mcp_servers.is_empty());
         let counts = |framework: &str| framework != "celery" && !(framework == "starlette" && serves_mcp);
         if let Some((path, app)) = all().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, app))).find(|(_, app)| counts(app.framework)) {
             draft.service.framework = Some(app.framework.to_owned());
@@ -378,7 +405,11 @@ impl Project<'_> {
 
     /// The program of the project, found in its code.
     fn entry(&self, dependencies: &BTreeMap<String, String>, lenient: bool) -> Option<Entry> {
-        self.django(dependencies).or_else(|| self.web_app(dependencies)).or_else(|| self.streamlit(dependencies)).or_else(|| self.mcp_program()).or_else(|| self.program(lenient))
+        self.django(dependencies)
+            .or_else(|| self.web_app(dependencies))
+            .or_else(|| self.streamlit(dependencies))
+            .or_else(|| self.mcp_program())
+            .or_else(|| self.program(lenient))
     }
 
     fn django(&self, dependencies: &BTreeMap<String, String>) -> Option<Entry> {
@@ -390,7 +421,9 @@ impl Project<'_> {
         let module = wsgi.map(|path| super::walk::below(path, self.dir).trim_end_matches(".py").replace('/', "."));
         let command = match module {
             Some(module) if dependencies.contains_key("gunicorn") => format!("gunicorn --bind 0.0.0.0:8000 {module}:application"),
-            Some(module) if dependencies.contains_key("uvicorn") => format!("uvicorn {}:application --host 0.0.0.0 --port 8000", module.replace("wsgi", "asgi")),
+            Some(module) if dependencies.contains_key("uvicorn") => {
+                format!("uvicorn {}:application --host 0.0.0.0 --port 8000", module.replace("wsgi", "asgi"))
+            }
             Some(_) | None => "python manage.py runserver 0.0.0.0:8000".to_owned(),
         };
         Some(Entry { file: wsgi.cloned().unwrap_or_else(|| manage.clone()), kind: Kind::Web, framework: Some("django"), command, place: Place::file(manage) })
@@ -452,7 +485,10 @@ impl Project<'_> {
         if !dependencies.contains_key("streamlit") {
             return None;
         }
-        let found = self.facts().filter(|(_, facts)| facts.imports("streamlit")).min_by_key(|(path, _)| (super::walk::below(path, self.dir).matches('/').count(), path.len()))?;
+        let found = self
+            .facts()
+            .filter(|(_, facts)| facts.imports("streamlit"))
+            .min_by_key(|(path, _)| (super::walk::below(path, self.dir).matches('/').count(), path.len()))?;
         let script = super::walk::below(found.0, self.dir);
         let command = format!("streamlit run {script} --server.port 8501 --server.address 0.0.0.0");
         Some(Entry { file: found.0.to_owned(), kind: Kind::Web, framework: Some("streamlit"), command, place: self.manifest_place("streamlit") })
@@ -470,12 +506,20 @@ impl Project<'_> {
             None => format!("python {}", super::walk::below(path, self.dir)),
         };
         let framework = if server.sdk == "fastmcp" { "fastmcp" } else { "mcp" };
-        Some(Entry { file: main.cloned().unwrap_or_else(|| path.to_owned()), kind: Kind::McpServer, framework: Some(framework), command, place: Place::new(path, run.line, &run.text) })
+        Some(Entry {
+            file: main.cloned().unwrap_or_else(|| path.to_owned()),
+            kind: Kind::McpServer,
+            framework: Some(framework),
+            command,
+            place: Place::new(path, run.line, &run.text),
+        })
     }
 
     /// Something that runs by itself: a worker, or any program where nothing better is in the workspace.
     fn program(&self, lenient: bool) -> Option<Entry> {
-        if let Some((path, app)) = self.facts().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, app))).find(|(_, app)| app.framework == "celery") {
+        if let Some((path, app)) =
+            self.facts().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, app))).find(|(_, app)| app.framework == "celery")
+        {
             let command = format!("celery -A {} worker --loglevel=info", self.module_of(path));
             return Some(Entry { file: path.to_owned(), kind: Kind::Worker, framework: Some("celery"), command, place: Place::new(path, app.line, &app.text) });
         }
@@ -588,7 +632,9 @@ mod tests {
 
     #[test]
     fn requirements_are_read_leniently() {
-        let check = |line: &str, expect: Option<(&str, &str)>| assert_eq!(requirement(line), expect.map(|(name, version)| (name.to_owned(), version.to_owned())), "{line}");
+        let check = |line: &str, expect: Option<(&str, &str)>| {
+            assert_eq!(requirement(line), expect.map(|(name, version)| (name.to_owned(), version.to_owned())), "{line}")
+        };
         check("fastapi==0.115.0", Some(("fastapi", "0.115.0")));
         check("psycopg[binary] >= 3.2 ; python_version > '3'", Some(("psycopg", ">=3.2")));
         check("PyJWT==2.15.1 \\", Some(("pyjwt", "2.15.1")));
@@ -601,6 +647,9 @@ mod tests {
     #[test]
     fn a_procfile_has_processes() {
         let lines = procfile("Procfile", "web: uvicorn main:app\n# no\nworker: python worker.py\n");
-        assert_eq!(lines.iter().map(|(process, command, _)| (process.as_str(), command.as_str())).collect::<Vec<_>>(), vec![("web", "uvicorn main:app"), ("worker", "python worker.py")]);
+        assert_eq!(
+            lines.iter().map(|(process, command, _)| (process.as_str(), command.as_str())).collect::<Vec<_>>(),
+            vec![("web", "uvicorn main:app"), ("worker", "python worker.py")]
+        );
     }
 }

@@ -7,9 +7,41 @@ use tree_sitter::Node;
 
 /// A file without any of these words says nothing that a survey asks for.
 const WORDS: &[&str] = &[
-    "environ", "getenv", "Settings", "FastAPI", "Flask", "APIRouter", "Blueprint", "uvicorn", ".run(", "mcp", "MCP", "config(", "env(", "Env(", "route", ".get(",
-    ".serve(", "path(", "Starlette", "Sanic", "aiohttp", "streamlit", "Celery", "add_insecure_port", "makedirs", "mkdir", "HTTPServer", "OpenAI", "Anthropic",
-    "Quart", "Litestar", "gradio", "__main__", "import ", "envvar",
+    "environ",
+    "getenv",
+    "Settings",
+    "FastAPI",
+    "Flask",
+    "APIRouter",
+    "Blueprint",
+    "uvicorn",
+    ".run(",
+    "mcp",
+    "MCP",
+    "config(",
+    "env(",
+    "Env(",
+    "route",
+    ".get(",
+    ".serve(",
+    "path(",
+    "Starlette",
+    "Sanic",
+    "aiohttp",
+    "streamlit",
+    "Celery",
+    "add_insecure_port",
+    "makedirs",
+    "mkdir",
+    "HTTPServer",
+    "OpenAI",
+    "Anthropic",
+    "Quart",
+    "Litestar",
+    "gradio",
+    "__main__",
+    "import ",
+    "envvar",
 ];
 
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "head", "options", "route", "api_route", "custom_route", "websocket"];
@@ -175,7 +207,8 @@ impl<'text> File<'text, '_> {
 
     /// Inside a function that is not one of those that run at start: what it misses stops a request, not the program.
     fn on_request(&self, node: Node<'_>) -> bool {
-        const AT_START: &[&str] = &["valid", "load", "config", "setting", "env", "start", "lifespan", "main", "create_app", "init", "engine", "connect", "database", "__post"];
+        const AT_START: &[&str] =
+            &["valid", "load", "config", "setting", "env", "start", "lifespan", "main", "create_app", "init", "engine", "connect", "database", "__post"];
         ancestor(node, &["function_definition"], 40).is_some_and(|function| {
             let name = self.field(function, "name").to_ascii_lowercase();
             !AT_START.iter().any(|word| name.contains(word))
@@ -205,10 +238,8 @@ impl<'text> File<'text, '_> {
             "class_definition" => self.class(node),
             "decorated_definition" => self.decorated(node),
             "assignment" => self.assignment(node),
-            "if_statement" => {
-                if node.child_by_field_name("condition").is_some_and(|condition| self.src(condition).contains("__name__")) {
-                    self.facts.program = true;
-                }
+            "if_statement" if node.child_by_field_name("condition").is_some_and(|condition| self.src(condition).contains("__name__")) => {
+                self.facts.program = true;
             }
             "comparison_operator" if self.src(node).contains("os.environ") => {
                 let parts = children(node);
@@ -268,7 +299,15 @@ impl<'text> File<'text, '_> {
             "add_insecure_port" | "add_secure_port" => {
                 if let Some(port) = self.first(node).map(|address| self.value(address, 0)).and_then(|value| value.literal).and_then(|text| port_of(&text)) {
                     let host = None;
-                    self.facts.listens.push(Listen { port: Value::literal(port), host, protocol: "grpc", by: "grpc", target: String::new(), line: line(node), text });
+                    self.facts.listens.push(Listen {
+                        port: Value::literal(port),
+                        host,
+                        protocol: "grpc",
+                        by: "grpc",
+                        target: String::new(),
+                        line: line(node),
+                        text,
+                    });
                 }
             }
             "FastMCP" | "MCPServer" => self.mcp_server(node, &called),
@@ -312,7 +351,8 @@ impl<'text> File<'text, '_> {
     fn reader(&mut self, node: Node<'_>, called: &str, short: &str) {
         let owner = called.split('.').next().unwrap_or_default();
         let known = self.env_objects.contains(called)
-            || (self.env_objects.contains(owner) && matches!(short, "str" | "int" | "bool" | "float" | "list" | "dict" | "url" | "db" | "db_url" | "json" | "get_value" | "path"));
+            || (self.env_objects.contains(owner)
+                && matches!(short, "str" | "int" | "bool" | "float" | "list" | "dict" | "url" | "db" | "db_url" | "json" | "get_value" | "path"));
         let helper = self.helpers.get(short).copied();
         if !known && helper.is_none() {
             return;
@@ -359,7 +399,8 @@ impl<'text> File<'text, '_> {
     /// `for name in REQUIRED: os.environ[name]`.
     fn read_each(&mut self, node: Node<'_>, argument: Node<'_>) {
         let variable = self.src(argument);
-        let Some(around) = ancestor(node, &["for_statement", "list_comprehension", "generator_expression", "set_comprehension", "dictionary_comprehension"], 8) else {
+        let Some(around) = ancestor(node, &["for_statement", "list_comprehension", "generator_expression", "set_comprehension", "dictionary_comprehension"], 8)
+        else {
             return;
         };
         let clause = if around.kind() == "for_statement" { Some(around) } else { children(around).into_iter().find(|part| part.kind() == "for_in_clause") };
@@ -446,7 +487,7 @@ impl<'text> File<'text, '_> {
             };
             self.facts.mcp_clients.push(McpClient { transport, line: line(node), text: line_of(node, self.text).to_owned() });
         }
-        if bases.iter().all(|base| matches!(base.as_str(), "BaseModel" | "SQLModel" | "Enum" | "str" | "Exception" | "Base" | "TypedDict" | "Protocol" | "ABC")) {
+        if bases.iter().all(|base| matches!(base.as_str(), "BaseModel" | "SQLModel" | "Enum" | "str" | "Exception" | "TypedDict" | "Protocol" | "ABC")) {
             return;
         }
         let Some(body) = node.child_by_field_name("body") else { return };
@@ -510,7 +551,15 @@ impl<'text> File<'text, '_> {
         if name.starts_with('_') || kind.starts_with("ClassVar") {
             return;
         }
-        let mut field = Field { name, aliases: Vec::new(), kind, default: None, line: line(node), text: line_of(node, self.text).to_owned(), doc: self.doc_around(line(node)) };
+        let mut field = Field {
+            name,
+            aliases: Vec::new(),
+            kind,
+            default: None,
+            line: line(node),
+            text: line_of(node, self.text).to_owned(),
+            doc: self.doc_around(line(node)),
+        };
         if let Some(right) = right {
             self.field_value(right, &mut field);
         }
@@ -520,7 +569,9 @@ impl<'text> File<'text, '_> {
                 self.field_call(call, &mut field);
             }
         }
-        if let Some(doc) = next.filter(|next| next.kind() == "expression_statement").and_then(|next| children(next).first().copied()).filter(|doc| doc.kind() == "string") {
+        if let Some(doc) =
+            next.filter(|next| next.kind() == "expression_statement").and_then(|next| children(next).first().copied()).filter(|doc| doc.kind() == "string")
+        {
             field.doc.push('\n');
             field.doc.push_str(self.src(doc));
         }
@@ -574,7 +625,8 @@ impl<'text> File<'text, '_> {
             if !METHODS.contains(&method) || what.kind() != "call" {
                 continue;
             }
-            let Some(path) = self.first(what).or_else(|| self.keyword(what, "path")).or_else(|| self.keyword(what, "rule")).and_then(|path| self.string(path)) else {
+            let Some(path) = self.first(what).or_else(|| self.keyword(what, "path")).or_else(|| self.keyword(what, "rule")).and_then(|path| self.string(path))
+            else {
                 continue;
             };
             let verb = match method {
@@ -764,7 +816,11 @@ impl<'text> File<'text, '_> {
             _ => node
                 .child_by_field_name("function")
                 .and_then(|function| function.child_by_field_name("object"))
-                .map(|object| if object.kind() == "call" { self.first(object).map(|path| self.value(path, 0)).unwrap_or_default() } else { self.value(object, 0) })
+                .map(
+                    |object| {
+                        if object.kind() == "call" { self.first(object).map(|path| self.value(path, 0)).unwrap_or_default() } else { self.value(object, 0) }
+                    },
+                )
                 .and_then(|value| value.literal),
         };
         if let Some(path) = path.filter(|path| !path.is_empty() && path.len() < 200 && !path.contains(['{', '\n'])) {
@@ -796,7 +852,10 @@ impl<'text> File<'text, '_> {
 
     fn positional<'tree>(&self, node: Node<'tree>, index: usize) -> Option<Node<'tree>> {
         let arguments = node.child_by_field_name("arguments")?;
-        children(arguments).into_iter().filter(|argument| !matches!(argument.kind(), "keyword_argument" | "comment" | "dictionary_splat" | "list_splat")).nth(index)
+        children(arguments)
+            .into_iter()
+            .filter(|argument| !matches!(argument.kind(), "keyword_argument" | "comment" | "dictionary_splat" | "list_splat"))
+            .nth(index)
     }
 
     fn first<'tree>(&self, node: Node<'tree>) -> Option<Node<'tree>> {
@@ -835,7 +894,9 @@ impl<'text> File<'text, '_> {
         match node.kind() {
             "string" => self.string(node).map(Value::literal).unwrap_or_default(),
             "integer" | "float" | "true" | "false" => Value::literal(self.src(node).replace('_', "")),
-            "identifier" => self.facts.constants.get(self.src(node)).cloned().unwrap_or_else(|| Value { field: Some(self.src(node).to_owned()), ..Value::default() }),
+            "identifier" => {
+                self.facts.constants.get(self.src(node)).cloned().unwrap_or_else(|| Value { field: Some(self.src(node).to_owned()), ..Value::default() })
+            }
             "attribute" => Value { field: Some(self.field(node, "attribute")), ..Value::default() },
             "parenthesized_expression" => children(node).first().map(|inner| self.value(*inner, depth + 1)).unwrap_or_default(),
             "boolean_operator" => {
@@ -856,7 +917,10 @@ impl<'text> File<'text, '_> {
     fn call_value(&self, node: Node<'_>, depth: u8) -> Value {
         let called = self.called(node);
         let short = called.rsplit('.').next().unwrap_or_default();
-        let reads = short == "getenv" || called.ends_with("environ.get") || self.helpers.contains_key(short) || self.env_objects.contains(called.split('.').next().unwrap_or_default());
+        let reads = short == "getenv"
+            || called.ends_with("environ.get")
+            || self.helpers.contains_key(short)
+            || self.env_objects.contains(called.split('.').next().unwrap_or_default());
         if reads {
             let env = self.first(node).and_then(|name| self.string(name)).filter(|name| env_like(name));
             let default = self.second(node).or_else(|| self.keyword(node, "default"));
@@ -894,7 +958,8 @@ fn framework_of(short: &str, called: &str) -> Option<&'static str> {
 
 /// The addresses in a text, up to white space, a quote or a bracket.
 pub(crate) fn urls(text: &str) -> Vec<String> {
-    static URL: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| regex::Regex::new(r#"https?://[A-Za-z0-9_.\-\[\]:]+(?:/[!#%&*+\-./0-9:=?@A-Z\\^_a-z~]*)?"#).ok());
+    static URL: std::sync::LazyLock<Option<regex::Regex>> =
+        std::sync::LazyLock::new(|| regex::Regex::new(r#"https?://[A-Za-z0-9_.\-\[\]:]+(?:/[!#%&*+\-./0-9:=?@A-Z\\^_a-z~]*)?"#).ok());
     let Some(shape) = URL.as_ref() else { return Vec::new() };
     shape.find_iter(text).map(|found| found.as_str().trim_end_matches(['.', ':', '*']).to_owned()).collect()
 }
@@ -903,4 +968,84 @@ pub(crate) fn urls(text: &str) -> Vec<String> {
 fn port_of(address: &str) -> Option<String> {
     let port = address.rsplit(':').next()?;
     port.parse::<u16>().ok().map(|port| port.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(text: &str, expect: &[(&str, Need, Option<&str>)]) {
+        let found = extract(text).reads;
+        let found: Vec<(&str, Need, Option<&str>)> = found.iter().map(|read| (read.name.as_str(), read.need, read.default.as_deref())).collect();
+        assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn environment_reads_in_every_form() {
+        reads("import os\nos.environ['A']", &[("A", Need::Demanded, None)]);
+        reads("import os\nos.environ.get('A')", &[("A", Need::Unclear, None)]);
+        reads("from os import getenv\ngetenv('A', 'b')", &[("A", Need::Optional, Some("b"))]);
+        reads("import os\nx = int(os.getenv('A') or 5)", &[("A", Need::Optional, Some("5"))]);
+        reads("import os\nif 'A' in os.environ: pass", &[("A", Need::Unclear, None)]);
+        reads("from decouple import config\nconfig('A')\nconfig('B', default='c')", &[("A", Need::Demanded, None), ("B", Need::Optional, Some("c"))]);
+        reads("def need(name):\n    return os.environ[name]\nneed('A')", &[("A", Need::Demanded, None)]);
+        reads(
+            "import os\nNAMES = ['A', 'B']\nmissing = [n for n in NAMES if not os.getenv(n)]\nif missing:\n    raise SystemExit(missing)",
+            &[("A", Need::Demanded, None), ("B", Need::Demanded, None)],
+        );
+    }
+
+    #[test]
+    fn what_is_written_or_only_looks_alike_is_no_read() {
+        reads("import os\nos.environ['A'] = 'x'", &[]);
+        reads("import os\nos.environ.setdefault('A', 'x')", &[]);
+        reads("settings = {}\nsettings.get('A')", &[]);
+        reads("# os.environ['A']\nTEXT = \"os.environ['A']\"  # env", &[]);
+    }
+
+    #[test]
+    fn only_what_stops_the_program_is_demanded() {
+        reads("import os\nK = os.getenv('A')\nif not K:\n    raise RuntimeError()", &[("A", Need::Demanded, None)]);
+        reads("import os\nK = os.getenv('A')\nif not K:\n    print('off')", &[("A", Need::Unclear, None)]);
+        reads("import os\nK = os.getenv('A')\ndef chat():\n    if not K:\n        raise HTTPException(503)", &[("A", Need::Unclear, None)]);
+        reads("import os\nK = os.getenv('A')\ndef answer():\n    if not K:\n        raise RuntimeError()", &[("A", Need::Unclear, None)]);
+    }
+
+    #[test]
+    fn settings_have_names_defaults_and_words_beside_them() {
+        let facts = extract(
+            "class S(BaseSettings):\n    model_config = SettingsConfigDict(env_prefix='X_')\n    a: SecretStr\n    b: int = Field(default=5, alias='BEE')\n    c: str = 'd'\n    \"\"\"such as http://tools:1/mcp\"\"\"\n    k: ClassVar[int] = 1\n",
+        );
+        let class = facts.classes.first().unwrap();
+        assert_eq!(class.prefix, "X_");
+        let fields: Vec<(&str, bool, Vec<&str>)> =
+            class.fields.iter().map(|field| (field.name.as_str(), field.default.is_some(), field.aliases.iter().map(String::as_str).collect())).collect();
+        assert_eq!(fields, vec![("a", false, vec![]), ("b", true, vec!["BEE"]), ("c", true, vec![])]);
+        assert!(class.fields.last().is_some_and(|field| field.doc.contains("http://tools:1/mcp")));
+    }
+
+    #[test]
+    fn servers_say_where_they_listen() {
+        let port = |text: &str| extract(text).listens.first().map(|listen| (listen.port.number(), listen.port.field.clone(), listen.protocol));
+        assert_eq!(port("import uvicorn\nuvicorn.run('a:b', host='0.0.0.0', port=8001)"), Some((Some(8001), None, "http")));
+        assert_eq!(port("import uvicorn\nuvicorn.run(app, port=settings.port)"), Some((None, Some("port".to_owned()), "http")));
+        assert_eq!(port("P = int(os.getenv('PORT', '7000'))\nimport uvicorn\nuvicorn.run(app, port=P)"), Some((Some(7000), None, "http")));
+        assert_eq!(port("import grpc\nserver.add_insecure_port('[::]:50051')  # env"), Some((Some(50051), None, "grpc")));
+        assert_eq!(port("import subprocess\nsubprocess.run(['ls'])"), None);
+    }
+
+    #[test]
+    fn mcp_servers_tools_and_clients() {
+        let facts = extract(
+            "from mcp.server.fastmcp import FastMCP\nm = FastMCP('x', host='0.0.0.0', port=9)\n@m.tool()\ndef a(): ...\n@m.tool(name='b')\ndef other(): ...\nm.run(transport='streamable-http')",
+        );
+        assert_eq!(facts.tools.iter().map(|(name, _, _)| name.as_str()).collect::<Vec<_>>(), vec!["a", "b"]);
+        assert_eq!((facts.mcp_servers.first().map(|server| server.sdk), facts.mcp_runs.first().and_then(|run| run.transport)), (Some("mcp"), Some("http")));
+        assert_eq!(extract("from fastmcp import FastMCP\nm = FastMCP('x')\nm.run()").mcp_runs.first().and_then(|run| run.transport), Some("stdio"));
+        // A class of one's own that is called so speaks no protocol.
+        assert!(extract("class MCPServer: ...\nserver = MCPServer()").mcp_servers.is_empty());
+        let client = |text: &str| extract(text).mcp_clients.first().map(|client| client.transport);
+        assert_eq!(client("from agents.mcp import MCPServerStdio\ns = MCPServerStdio(params={})"), Some("stdio"));
+        assert_eq!(client("class T(MCPServerStreamableHttp):\n    def x(self): ...  # mcp"), Some("http"));
+    }
 }

@@ -7,7 +7,25 @@ use std::collections::BTreeSet;
 use tree_sitter::Node;
 
 const WORDS: &[&str] = &[
-    "env", "listen", "express", "fastify", "Hono", "hono", "koa", "http", "route", "Router", "serve", "mcp", "Mcp", "MCP", "Controller", "NestFactory", "Elysia", "mkdir", "writeFile",
+    "env",
+    "listen",
+    "express",
+    "fastify",
+    "Hono",
+    "hono",
+    "koa",
+    "http",
+    "route",
+    "Router",
+    "serve",
+    "mcp",
+    "Mcp",
+    "MCP",
+    "Controller",
+    "NestFactory",
+    "Elysia",
+    "mkdir",
+    "writeFile",
     "OpenAI",
 ];
 
@@ -59,7 +77,8 @@ impl<'text> File<'text, '_> {
                     (name, alias)
                 });
                 let mut names: Vec<(String, String)> = names.collect();
-                if let Some(default) = children(node).into_iter().find(|part| part.kind() == "import_clause").and_then(|clause| children(clause).first().copied())
+                if let Some(default) =
+                    children(node).into_iter().find(|part| part.kind() == "import_clause").and_then(|clause| children(clause).first().copied())
                     && default.kind() == "identifier"
                 {
                     names.push(("default".to_owned(), self.src(default).to_owned()));
@@ -120,7 +139,11 @@ impl<'text> File<'text, '_> {
         let function = ancestor(node, &["function_declaration", "method_definition", "arrow_function", "function_expression"], 40);
         function.is_some_and(|function| {
             let own = self.field(function, "name");
-            let name = if own.is_empty() { function.parent().filter(|parent| parent.kind() == "variable_declarator").map(|parent| self.field(parent, "name")).unwrap_or_default() } else { own };
+            let name = if own.is_empty() {
+                function.parent().filter(|parent| parent.kind() == "variable_declarator").map(|parent| self.field(parent, "name")).unwrap_or_default()
+            } else {
+                own
+            };
             let name = name.to_ascii_lowercase();
             !AT_START.iter().any(|word| name.contains(word))
         })
@@ -158,7 +181,8 @@ impl<'text> File<'text, '_> {
     /// `process.env`, `import.meta.env`, `Bun.env` or another name for one of them.
     fn is_env(&self, node: Node<'_>) -> bool {
         let text = self.src(node);
-        matches!(text, "process.env" | "import.meta.env" | "Bun.env" | "globalThis.process.env") || (node.kind() == "identifier" && self.env_aliases.contains(text))
+        matches!(text, "process.env" | "import.meta.env" | "Bun.env" | "globalThis.process.env")
+            || (node.kind() == "identifier" && self.env_aliases.contains(text))
     }
 
     fn member(&mut self, node: Node<'_>) {
@@ -170,9 +194,9 @@ impl<'text> File<'text, '_> {
         if matches!(name, "MODE" | "DEV" | "PROD" | "SSR" | "BASE_URL") && self.src(node).starts_with("import.meta") {
             return;
         }
-        let set = node.parent().is_some_and(|parent| {
-            parent.kind() == "assignment_expression" && parent.child_by_field_name("left").is_some_and(|left| left.id() == node.id())
-        });
+        let set = node
+            .parent()
+            .is_some_and(|parent| parent.kind() == "assignment_expression" && parent.child_by_field_name("left").is_some_and(|left| left.id() == node.id()));
         if !set {
             self.read(node, name);
         }
@@ -284,7 +308,13 @@ impl<'text> File<'text, '_> {
             "create" if called.contains("NestFactory") => "nestjs",
             _ => return,
         };
-        self.facts.apps.push(App { framework, variable: self.src(name).to_owned(), factory: None, line: line(node), text: line_of(node, self.text).to_owned() });
+        self.facts.apps.push(App {
+            framework,
+            variable: self.src(name).to_owned(),
+            factory: None,
+            line: line(node),
+            text: line_of(node, self.text).to_owned(),
+        });
     }
 
     fn call(&mut self, node: Node<'_>) {
@@ -302,11 +332,13 @@ impl<'text> File<'text, '_> {
                     self.read(node, &name);
                 }
             }
-            "tool" | "registerTool" | "addTool" if self.facts.imports.iter().any(|import| import.module.contains("modelcontextprotocol") || import.module == "fastmcp") => {
+            "tool" | "registerTool" | "addTool"
+                if self.facts.imports.iter().any(|import| import.module.contains("modelcontextprotocol") || import.module == "fastmcp") =>
+            {
                 let first = self.argument(node, 0);
-                let name = first.and_then(|first| self.string(first)).or_else(|| {
-                    first.filter(|first| first.kind() == "object").and_then(|object| self.pair(object, "name")).and_then(|name| self.string(name))
-                });
+                let name = first
+                    .and_then(|first| self.string(first))
+                    .or_else(|| first.filter(|first| first.kind() == "object").and_then(|object| self.pair(object, "name")).and_then(|name| self.string(name)));
                 if let Some(name) = name {
                     self.facts.tools.push((name, line(node), text));
                 }
@@ -418,7 +450,16 @@ impl<'text> File<'text, '_> {
         let short = called.rsplit('.').next().unwrap_or(called);
         let text = line_of(node, self.text).to_owned();
         let sdk = self.facts.imports.iter().any(|import| import.module.starts_with("@modelcontextprotocol/"));
-        let run = |transport: &'static str| McpRun { transport: Some(transport), host: None, port: None, path: None, guarded: true, serves: true, line: line(node), text: text.clone() };
+        let run = |transport: &'static str| McpRun {
+            transport: Some(transport),
+            host: None,
+            port: None,
+            path: None,
+            guarded: true,
+            serves: true,
+            line: line(node),
+            text: text.clone(),
+        };
         match short {
             "McpServer" | "Server" if sdk => self.facts.mcp_servers.push(McpServer {
                 sdk: "@modelcontextprotocol/sdk",
@@ -440,7 +481,9 @@ impl<'text> File<'text, '_> {
                 line: line(node),
                 text,
             }),
-            "StreamableHTTPServerTransport" | "NodeStreamableHTTPServerTransport" | "WebStandardStreamableHTTPServerTransport" => self.facts.mcp_runs.push(run("http")),
+            "StreamableHTTPServerTransport" | "NodeStreamableHTTPServerTransport" | "WebStandardStreamableHTTPServerTransport" => {
+                self.facts.mcp_runs.push(run("http"))
+            }
             "SSEServerTransport" => self.facts.mcp_runs.push(run("sse")),
             "StdioServerTransport" => self.facts.mcp_runs.push(run("stdio")),
             "StreamableHTTPClientTransport" | "MCPServerStreamableHttp" => self.facts.mcp_clients.push(McpClient { transport: "http", line: line(node), text }),
@@ -481,7 +524,8 @@ impl<'text> File<'text, '_> {
             if !env_like(key) || key.chars().any(|letter| letter.is_ascii_lowercase()) || !shape.starts_with("z.") {
                 continue;
             }
-            let default = shape.split_once(".default(").and_then(|(_, rest)| rest.split_once(')')).map(|(value, _)| value.trim_matches(['"', '\'', '`']).to_owned());
+            let default =
+                shape.split_once(".default(").and_then(|(_, rest)| rest.split_once(')')).map(|(value, _)| value.trim_matches(['"', '\'', '`']).to_owned());
             let need = if default.is_some() || shape.contains(".optional()") || shape.contains(".nullish()") { Need::Optional } else { Need::Demanded };
             let key = key.to_owned();
             self.push(pair, &key, need, default, None);
@@ -635,4 +679,60 @@ impl<'text> File<'text, '_> {
 /// Where the whole file is the handler: an `app/**/route.ts` of Next.
 pub(crate) fn whole_file_touches(text: &str) -> bool {
     touches_others(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(text: &str, expect: &[(&str, Need, Option<&str>)]) {
+        let found = extract(text).reads;
+        let found: Vec<(&str, Need, Option<&str>)> = found.iter().map(|read| (read.name.as_str(), read.need, read.default.as_deref())).collect();
+        assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn environment_reads_in_every_form() {
+        reads("const a = process.env.A;", &[("A", Need::Unclear, None)]);
+        reads("const a = process.env['A'] || 'b';", &[("A", Need::Optional, Some("b"))]);
+        reads("const a = process.env.A! as string;", &[("A", Need::Unclear, None)]);
+        reads("const { A, B = 'c', D: d } = process.env;", &[("A", Need::Unclear, None), ("B", Need::Optional, Some("c")), ("D", Need::Unclear, None)]);
+        reads("const a = import.meta.env.VITE_A ?? 'b'; const m = import.meta.env.MODE;", &[("VITE_A", Need::Optional, Some("b"))]);
+        reads("const port = Number(process.env.PORT) || 3000;", &[("PORT", Need::Optional, Some("3000"))]);
+        reads(
+            "const env = z.object({ A: z.string(), B: z.string().default('c'), D: z.string().optional() }).parse(process.env);",
+            &[("A", Need::Demanded, None), ("B", Need::Optional, Some("c")), ("D", Need::Optional, None)],
+        );
+        reads("const e = process.env; e.A;", &[("A", Need::Unclear, None)]);
+    }
+
+    #[test]
+    fn only_what_stops_the_program_is_demanded() {
+        reads("const a = process.env.A; if (!a) throw new Error('A');", &[("A", Need::Demanded, None)]);
+        reads("const a = process.env.A; if (!a) { process.exit(1); }", &[("A", Need::Demanded, None)]);
+        reads("const a = process.env.A; if (!a) console.warn('A');", &[("A", Need::Unclear, None)]);
+        reads("function ask() { const a = process.env.A; if (!a) throw new Error('A'); }", &[("A", Need::Unclear, None)]);
+        reads("process.env.A = 'set';", &[]);
+    }
+
+    #[test]
+    fn servers_say_where_they_listen() {
+        let port = |text: &str| extract(text).listens.first().map(|listen| (listen.port.number(), listen.by));
+        assert_eq!(port("import express from 'express'; const app = express(); app.listen(process.env.PORT || 3000);"), Some((Some(3000), "express")));
+        assert_eq!(
+            port("const fastify = require('fastify')(); const PORT = 4000; fastify.listen({ port: PORT, host: '0.0.0.0' });"),
+            Some((Some(4000), "http"))
+        );
+        assert_eq!(port("Bun.serve({ port: 8080, fetch() {} }); // http"), Some((Some(8080), "bun")));
+        assert_eq!(port("emitter.listen(handler); // http"), Some((None, "http")));
+        assert_eq!(port("const env = 1;"), None);
+    }
+
+    #[test]
+    fn routes_need_a_server_to_hang_on() {
+        let paths = |text: &str| extract(text).routes.into_iter().map(|route| route.path).collect::<Vec<_>>();
+        assert_eq!(paths("import express from 'express'; const web = express(); web.get('/health', (q, s) => s.send('ok'));"), vec!["/health"]);
+        assert_eq!(paths("const api = axios; axios.get('/health'); // http route"), Vec::<String>::new());
+        assert_eq!(paths("@Controller('status')\nexport class C { @Get('live') live() { return 1; } }"), vec!["/status/live"]);
+    }
 }

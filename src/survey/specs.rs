@@ -11,30 +11,110 @@ use std::sync::LazyLock;
 static REQUIREMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^\s*(?:[-*+]\s+|#{2,6}\s+|\|\s*|[0-9]+\.\s+)?(?:\[[ xX]\]\s*)?(?:\*\*|__)?(?P<id>(?:FR|SC|NFR)-(?:[A-Z0-9]{1,8}-)?[0-9]{1,4}[a-z]?)(?P<rest>(?:[^A-Za-z0-9].*)?)$").ok()
 });
-static STORY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^#{2,4}\s*(?:[Uu]ser\s+[Ss]tory|[Ss]tory|US)[\s-]*(?P<number>[0-9]+)[\s:–—-]+(?P<rest>.*)$").ok());
-static TASK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\s*[-*+]\s+\[(?P<tick>[ xX])\]\s+(?:\*\*)?(?P<id>T[0-9]{1,5}[a-z]?)?(?:\*\*)?:?\s*(?P<rest>.+)$").ok());
+static STORY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^#{2,4}\s*(?:[Uu]ser\s+[Ss]tory|[Ss]tory|US)[\s-]*(?P<number>[0-9]+)[\s:–—-]+(?P<rest>.*)$").ok());
+static TASK: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^\s*[-*+]\s+\[(?P<tick>[ xX])\]\s+(?:\*\*)?(?P<id>T[0-9]{1,5}[a-z]?)?(?:\*\*)?:?\s*(?P<rest>.+)$").ok());
 
 /// What a requirement says → the check that can prove it. Of every group one word must be there (lower case); the first row that fits holds.
 const CHECKS: &[(&str, &[&[&str]])] = &[
     ("docker.scan", &[&["vulnerabilit"]]),
-    ("docker.no_secrets", &[&["secret", "credential", "password", "api key"], &["commit", "tracked", "repository", "hard-coded", "hardcoded", "plaintext", "plain text", "in the image", "in images", "in any image", "layer", " scan", "in git", "in code"]]),
+    (
+        "docker.no_secrets",
+        &[
+            &["secret", "credential", "password", "api key"],
+            &[
+                "commit",
+                "tracked",
+                "repository",
+                "hard-coded",
+                "hardcoded",
+                "plaintext",
+                "plain text",
+                "in the image",
+                "in images",
+                "in any image",
+                "layer",
+                " scan",
+                "in git",
+                "in code",
+            ],
+        ],
+    ),
     ("docker.non_root", &[&["non-root", "nonroot", "user id 0", "uid 0", "as root", "root user"]]),
     ("docker.size", &[&["image"], &[" mb", "0mb", " gb", "smaller", "image size", "size of"]]),
     (
         "helm.policy",
         &[&[
-            "read-only root", "readonly root", "privilege escalation", "capabilities", "resource requests", "resource limits", "requests and limits", "`latest`", "latest tag", ":latest", "liveness probe",
-            "readiness probe", "and readiness probe", "a readiness probe", "startup probe", "health probe", "probes on", "pod security", "security context", "securitycontext",
+            "read-only root",
+            "readonly root",
+            "privilege escalation",
+            "capabilities",
+            "resource requests",
+            "resource limits",
+            "requests and limits",
+            "`latest`",
+            "latest tag",
+            ":latest",
+            "liveness probe",
+            "readiness probe",
+            "and readiness probe",
+            "a readiness probe",
+            "startup probe",
+            "health probe",
+            "probes on",
+            "pod security",
+            "security context",
+            "securitycontext",
         ]],
     ),
     ("helm.schema", &[&["values.schema", "values schema"]]),
     ("helm.lint", &[&["helm lint", "helm chart", "lint clean", "charts lint", "chart lints"]]),
-    ("kubernetes.pods_ready", &[&["all pods", "pods are", "pod is", "pods must", "ready within", "become ready", "pods become", "pods reach"], &["ready", "running"]]),
+    (
+        "kubernetes.pods_ready",
+        &[&["all pods", "pods are", "pod is", "pods must", "ready within", "become ready", "pods become", "pods reach"], &["ready", "running"]],
+    ),
     ("validation.http", &[&["/health", "/ready", "/livez"]]),
-    ("validation.mcp", &[&["tools/list", "tools/call", "over mcp", "mcp tool", "tools over", "mcp handshake", "an mcp", "tools in mcp", "lists the tools", "mcp server responds", "mcp server answers", "mcp server is reachable"]]),
+    (
+        "validation.mcp",
+        &[&[
+            "tools/list",
+            "tools/call",
+            "over mcp",
+            "mcp tool",
+            "tools over",
+            "mcp handshake",
+            "an mcp",
+            "tools in mcp",
+            "lists the tools",
+            "mcp server responds",
+            "mcp server answers",
+            "mcp server is reachable",
+        ]],
+    ),
     ("kubernetes.endpoints", &[&["services that exist", "service name", "ready endpoints", "by its service"]]),
     ("validation.environment", &[&["reference to a secret", "kubernetes secret", "secretkeyref", "configmap", "environment variable", "from the environment"]]),
-    ("validation.http", &[&["get /", "post /", "put /", "delete /", "get `/", "post `/", "`/api", "under `/", "http ", "answers 2", "answer 2", "answer 4", "answers 4", "in a browser", "in the browser", "smoke"]]),
+    (
+        "validation.http",
+        &[&[
+            "get /",
+            "post /",
+            "put /",
+            "delete /",
+            "get `/",
+            "post `/",
+            "`/api",
+            "under `/",
+            "http ",
+            "answers 2",
+            "answer 2",
+            "answer 4",
+            "answers 4",
+            "in a browser",
+            "in the browser",
+            "smoke",
+        ]],
+    ),
     ("kubernetes.pods_ready", &[&["minikube"], &["deploy"]]),
 ];
 
@@ -71,7 +151,10 @@ fn feature(dir: &str, files: &[(&str, &str)]) -> Option<Feature> {
     for (path, text) in ordered {
         let tasks = base_of(path).to_ascii_lowercase().contains("task");
         if title.is_none() {
-            title = text.lines().find_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("# ")).map(|line| line.trim().trim_start_matches("Feature Specification:").trim().to_owned());
+            title = text
+                .lines()
+                .find_map(|line| line.trim_start_matches('\u{feff}').strip_prefix("# "))
+                .map(|line| line.trim().trim_start_matches("Feature Specification:").trim().to_owned());
         }
         for (number, line) in text.lines().enumerate() {
             let number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
@@ -144,7 +227,8 @@ fn check_of(text: &str) -> Option<String> {
 }
 
 fn constitution(workspace: &Workspace, specs: &mut Specs) {
-    let mut candidates: Vec<&String> = workspace.texts.keys().filter(|path| base_of(path).eq_ignore_ascii_case("constitution.md") && !path.contains("templates/")).collect();
+    let mut candidates: Vec<&String> =
+        workspace.texts.keys().filter(|path| base_of(path).eq_ignore_ascii_case("constitution.md") && !path.contains("templates/")).collect();
     candidates.sort_by_key(|path| (!path.starts_with(".specify/memory/"), path.matches('/').count(), (*path).clone()));
     for path in candidates {
         let text = workspace.text(path).unwrap_or_default();
@@ -227,7 +311,11 @@ mod tests {
     fn the_unfilled_constitution_is_recognised() {
         assert!(unfilled("# [PROJECT_NAME] Constitution\n### [PRINCIPLE_1_NAME]\n"));
         assert!(!unfilled("# Todo Constitution\n### I. Small\n"));
-        let found = principles("c.md", "<!--\nSync\n### no\n-->\n# X\n## Core Principles\n### I. Small\nThree services.\nNo more.\n## Governance\n### not this\n");
-        assert_eq!(found.iter().map(|principle| (principle.title.as_str(), principle.text.as_str())).collect::<Vec<_>>(), vec![("I. Small", "Three services. No more.")]);
+        let found =
+            principles("c.md", "<!--\nSync\n### no\n-->\n# X\n## Core Principles\n### I. Small\nThree services.\nNo more.\n## Governance\n### not this\n");
+        assert_eq!(
+            found.iter().map(|principle| (principle.title.as_str(), principle.text.as_str())).collect::<Vec<_>>(),
+            vec![("I. Small", "Three services. No more.")]
+        );
     }
 }

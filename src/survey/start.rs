@@ -31,7 +31,11 @@ pub(crate) fn parse(command: &str) -> Start {
             ["uv" | "poetry" | "pdm" | "pipenv" | "rye", "run", tail @ ..] => skip_options(tail),
             ["bundle", "exec", tail @ ..] => tail,
             ["pnpm" | "yarn" | "npm", "exec", tail @ ..] => tail,
-            [assignment, tail @ ..] if assignment.contains('=') && !assignment.starts_with('-') && assignment.chars().next().is_some_and(|letter| letter.is_ascii_uppercase()) => tail,
+            [assignment, tail @ ..]
+                if assignment.contains('=') && !assignment.starts_with('-') && assignment.chars().next().is_some_and(|letter| letter.is_ascii_uppercase()) =>
+            {
+                tail
+            }
             _ => break,
         };
     }
@@ -111,7 +115,8 @@ fn positional(start: &mut Start, word: &str) {
         start.object = object.map(|object| object.trim_end_matches("()").to_owned());
         return;
     }
-    let script = [".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".php"].iter().any(|tail| word.ends_with(tail)) || (start.program == "node" && start.script.is_none());
+    let script =
+        [".py", ".js", ".mjs", ".cjs", ".ts", ".rb", ".php"].iter().any(|tail| word.ends_with(tail)) || (start.program == "node" && start.script.is_none());
     if script && start.script.is_none() && start.module.is_none() {
         start.script = Some(word.trim_start_matches("./").to_owned());
     }

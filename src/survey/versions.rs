@@ -59,7 +59,9 @@ pub(crate) fn of_image(image: &str) -> Option<(&'static str, String)> {
         "sdk" | "aspnet" => "csharp",
         "bun" => "bun",
         "deno" => "deno",
-        _ if image.contains("astral-sh/uv") => return Some(("python", tag.strip_prefix("python").unwrap_or_default().split('-').next().unwrap_or_default().to_owned())),
+        _ if image.contains("astral-sh/uv") => {
+            return Some(("python", tag.strip_prefix("python").unwrap_or_default().split('-').next().unwrap_or_default().to_owned()));
+        }
         _ => return None,
     };
     let version: String = tag.chars().take_while(|letter| letter.is_ascii_digit() || *letter == '.').collect();

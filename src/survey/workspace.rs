@@ -1,8 +1,8 @@
 //! The workspace in memory: texts of manifests and facts of sources, read once and in parallel; it decides nothing.
 
 use super::Options;
-use super::facts::Facts;
 use super::docker::{self, ComposeService, Dockerfile};
+use super::facts::Facts;
 use super::leaks::{self, Leak};
 use super::walk::{Tree, base_of, dir_of};
 use super::{other, python, script};
@@ -68,7 +68,11 @@ impl Workspace {
         }
         leaks.sort();
         let folder = tree.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let dockerfiles = texts.iter().filter(|(path, _)| is_dockerfile(path)).map(|(path, text)| (path.clone(), Dockerfile::parse(text))).filter(|(_, file)| !file.stages.is_empty());
+        let dockerfiles = texts
+            .iter()
+            .filter(|(path, _)| is_dockerfile(path))
+            .map(|(path, text)| (path.clone(), Dockerfile::parse(text)))
+            .filter(|(_, file)| !file.stages.is_empty());
         let dockerfiles = dockerfiles.collect();
         let compose = texts.iter().filter(|(path, _)| is_compose(path)).flat_map(|(path, text)| docker::compose(path, text)).collect();
         Self { tree, texts, sources, leaks, dockerfiles, compose, folder }
@@ -177,9 +181,24 @@ pub(crate) fn is_test(path: &str) -> bool {
     let name = base_of(path);
     name.starts_with("test_")
         || name == "conftest.py"
-        || ["_test.py", "_test.go", ".test.ts", ".test.tsx", ".test.js", ".test.jsx", ".spec.ts", ".spec.tsx", ".spec.js", ".spec.jsx", ".test.mjs", "_spec.rb", ".d.ts", ".stories.tsx"]
-            .iter()
-            .any(|tail| name.ends_with(tail))
+        || [
+            "_test.py",
+            "_test.go",
+            ".test.ts",
+            ".test.tsx",
+            ".test.js",
+            ".test.jsx",
+            ".spec.ts",
+            ".spec.tsx",
+            ".spec.js",
+            ".spec.jsx",
+            ".test.mjs",
+            "_spec.rb",
+            ".d.ts",
+            ".stories.tsx",
+        ]
+        .iter()
+        .any(|tail| name.ends_with(tail))
 }
 
 fn role(path: &str) -> Role {
@@ -224,11 +243,63 @@ fn is_compose(path: &str) -> bool {
 
 fn manifest(lower: &str) -> bool {
     const NAMES: &[&str] = &[
-        "package.json", "package.json5", "pnpm-workspace.yaml", "pnpm-lock.yaml", "package-lock.json", "yarn.lock", "angular.json", "turbo.json", "nx.json", "deno.json", "deno.jsonc",
-        ".nvmrc", ".node-version", ".python-version", ".ruby-version", ".tool-versions", ".dockerignore", ".gitignore", "runtime.txt", "pyproject.toml", "pipfile", "setup.py",
-        "uv.lock", "poetry.lock", "procfile", "go.mod", "go.work", "cargo.toml", "rust-toolchain", "rust-toolchain.toml", "pom.xml", "build.gradle", "build.gradle.kts", "settings.gradle",
-        "settings.gradle.kts", "gemfile", "gemfile.lock", "config.ru", "composer.json", "mix.exs", "build.sbt", "pubspec.yaml", "gleam.toml", "shard.yml", "package.swift", "manage.py",
-        "staticfile", "nginx.conf", "caddyfile", "schema.prisma", "global.json", "mise.toml", "system.properties", "chart.yaml", "start.sh", "entrypoint.sh", "docker-entrypoint.sh",
+        "package.json",
+        "package.json5",
+        "pnpm-workspace.yaml",
+        "pnpm-lock.yaml",
+        "package-lock.json",
+        "yarn.lock",
+        "angular.json",
+        "turbo.json",
+        "nx.json",
+        "deno.json",
+        "deno.jsonc",
+        ".nvmrc",
+        ".node-version",
+        ".python-version",
+        ".ruby-version",
+        ".tool-versions",
+        ".dockerignore",
+        ".gitignore",
+        "runtime.txt",
+        "pyproject.toml",
+        "pipfile",
+        "setup.py",
+        "uv.lock",
+        "poetry.lock",
+        "procfile",
+        "go.mod",
+        "go.work",
+        "cargo.toml",
+        "rust-toolchain",
+        "rust-toolchain.toml",
+        "pom.xml",
+        "build.gradle",
+        "build.gradle.kts",
+        "settings.gradle",
+        "settings.gradle.kts",
+        "gemfile",
+        "gemfile.lock",
+        "config.ru",
+        "composer.json",
+        "mix.exs",
+        "build.sbt",
+        "pubspec.yaml",
+        "gleam.toml",
+        "shard.yml",
+        "package.swift",
+        "manage.py",
+        "staticfile",
+        "nginx.conf",
+        "caddyfile",
+        "schema.prisma",
+        "global.json",
+        "mise.toml",
+        "system.properties",
+        "chart.yaml",
+        "start.sh",
+        "entrypoint.sh",
+        "docker-entrypoint.sh",
     ];
     NAMES.contains(&lower)
         || (lower.starts_with("requirements") && (lower.ends_with(".txt") || lower.ends_with(".in")))
