@@ -22,9 +22,12 @@ const WORDS: &[&str] = &[
     "env(",
     "Env(",
     "route",
-    ".get(",
+    ".get(\"/",
+    ".get('/",
+    ".post(\"/",
+    ".post('/",
     ".serve(",
-    "path(",
+    "urlpatterns",
     "Starlette",
     "Sanic",
     "aiohttp",
@@ -40,8 +43,9 @@ const WORDS: &[&str] = &[
     "Litestar",
     "gradio",
     "__main__",
-    "import ",
     "envvar",
+    "http://",
+    "https://",
 ];
 
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "head", "options", "route", "api_route", "custom_route", "websocket"];
@@ -50,6 +54,7 @@ const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "head", "opt
 pub(crate) fn extract(text: &str) -> Facts {
     let mut facts = Facts::default();
     if !WORDS.iter().any(|word| text.contains(word)) {
+        facts.imports = imports_alone(text);
         return facts;
     }
     let Some(tree) = parse(Grammar::Python, text) else { return facts };
@@ -60,6 +65,37 @@ pub(crate) fn extract(text: &str) -> Facts {
     }
     file.settle();
     facts
+}
+
+/// The imports of a file of which nothing else matters: enough to follow them, without a syntax tree.
+fn imports_alone(text: &str) -> Vec<Import> {
+    let mut out = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let line = line.trim();
+        let at = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+        if let Some(modules) = line.strip_prefix("import ") {
+            let names = |part: &str| part.split_whitespace().next().unwrap_or_default().to_owned();
+            out.extend(modules.split(',').map(|part| Import { module: names(part), names: vec![(String::new(), String::new())], line: at }));
+        } else if let Some((module, names)) = line.strip_prefix("from ").and_then(|rest| rest.split_once(" import ")) {
+            let mut names = names.to_owned();
+            if names.contains('(') {
+                while !names.contains(')') {
+                    let Some((_, next)) = lines.next() else { break };
+                    names.push(' ');
+                    names.push_str(next.split('#').next().unwrap_or_default());
+                }
+            }
+            let pairs = names.split(',').filter_map(|part| {
+                let mut words = part.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).filter(|word| !word.is_empty());
+                let name = words.next()?.to_owned();
+                let alias = words.nth(1).map_or_else(|| name.clone(), str::to_owned);
+                Some((name, alias))
+            });
+            out.push(Import { module: module.trim().to_owned(), names: pairs.collect(), line: at });
+        }
+    }
+    out
 }
 
 struct File<'text, 'facts> {
@@ -993,6 +1029,14 @@ mod tests {
             "import os\nNAMES = ['A', 'B']\nmissing = [n for n in NAMES if not os.getenv(n)]\nif missing:\n    raise SystemExit(missing)",
             &[("A", Need::Demanded, None), ("B", Need::Demanded, None)],
         );
+    }
+
+    #[test]
+    fn imports_are_followed_without_a_tree() {
+        let found = extract("import os, json as j\nfrom .a import (\n    b,\n    c as d,  # why\n)\nfrom app import x\n");
+        let found: Vec<(&str, Vec<&str>)> =
+            found.imports.iter().map(|import| (import.module.as_str(), import.names.iter().map(|(name, _)| name.as_str()).collect())).collect();
+        assert_eq!(found, vec![("os", vec![""]), ("json", vec![""]), (".a", vec!["b", "c"]), ("app", vec!["x"])]);
     }
 
     #[test]

@@ -6,18 +6,21 @@ use super::syntax::{Grammar, ancestor, children, line, line_of, parse, preorder,
 use std::collections::BTreeSet;
 use tree_sitter::Node;
 
+/// A file without any of these words says nothing that a survey asks for.
 const WORDS: &[&str] = &[
-    "env",
-    "listen",
+    ".env",
+    "listen(",
     "express",
     "fastify",
     "Hono",
     "hono",
     "koa",
-    "http",
+    "http://",
+    "https://",
+    "node:http",
     "route",
     "Router",
-    "serve",
+    "serve(",
     "mcp",
     "Mcp",
     "MCP",
@@ -26,15 +29,21 @@ const WORDS: &[&str] = &[
     "Elysia",
     "mkdir",
     "writeFile",
+    "createWriteStream",
     "OpenAI",
+    "bindAsync",
+    ".get(\"/",
+    ".get('/",
+    "use client",
 ];
 
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "all", "route"];
 
-/// Extracts; `next_route` is the URL path where the file's place makes it a route.
+/// Extracts; an unparsable file gives what its readable parts say.
 pub(crate) fn extract(text: &str) -> Facts {
     let mut facts = Facts::default();
     if !WORDS.iter().any(|word| text.contains(word)) {
+        facts.imports = imports_alone(text);
         return facts;
     }
     facts.browser = text.trim_start().starts_with("\"use client\"") || text.trim_start().starts_with("'use client'");
@@ -48,6 +57,24 @@ pub(crate) fn extract(text: &str) -> Facts {
     }
     file.settle();
     facts
+}
+
+/// The imports of a file of which nothing else matters: enough to follow them, without a syntax tree.
+fn imports_alone(text: &str) -> Vec<Import> {
+    let mut out = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let after = ["from ", "import ", "require(", "import("]
+            .iter()
+            .filter_map(|word| line.rsplit_once(word))
+            .map(|(_, rest)| rest.trim_start())
+            .find(|rest| rest.starts_with(['"', '\'']));
+        let Some(quoted) = after else { continue };
+        let mark = quoted.chars().next().unwrap_or('"');
+        if let Some(module) = quoted.get(1..).and_then(|rest| rest.split(mark).next()) {
+            out.push(Import { module: module.to_owned(), names: Vec::new(), line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1) });
+        }
+    }
+    out
 }
 
 struct File<'text, 'facts> {
@@ -723,8 +750,8 @@ mod tests {
             port("const fastify = require('fastify')(); const PORT = 4000; fastify.listen({ port: PORT, host: '0.0.0.0' });"),
             Some((Some(4000), "http"))
         );
-        assert_eq!(port("Bun.serve({ port: 8080, fetch() {} }); // http"), Some((Some(8080), "bun")));
-        assert_eq!(port("emitter.listen(handler); // http"), Some((None, "http")));
+        assert_eq!(port("Bun.serve({ port: 8080, fetch() {} });"), Some((Some(8080), "bun")));
+        assert_eq!(port("emitter.listen(handler);"), Some((None, "http")));
         assert_eq!(port("const env = 1;"), None);
     }
 
@@ -732,7 +759,7 @@ mod tests {
     fn routes_need_a_server_to_hang_on() {
         let paths = |text: &str| extract(text).routes.into_iter().map(|route| route.path).collect::<Vec<_>>();
         assert_eq!(paths("import express from 'express'; const web = express(); web.get('/health', (q, s) => s.send('ok'));"), vec!["/health"]);
-        assert_eq!(paths("const api = axios; axios.get('/health'); // http route"), Vec::<String>::new());
+        assert_eq!(paths("const api = axios; axios.get('/health');"), Vec::<String>::new());
         assert_eq!(paths("@Controller('status')\nexport class C { @Get('live') live() { return 1; } }"), vec!["/status/live"]);
     }
 }
