@@ -674,8 +674,11 @@ fn urls(blueprint: &Blueprint) -> Vec<reply::UrlView> {
         .collect()
 }
 
+/// A tool and its arguments.
+type ToolCall = (String, Map<String, Value>);
+
 /// `tool {json}`.
-fn parse_calls(calls: &[String]) -> Result<Vec<(String, Map<String, Value>)>, Failure> {
+fn parse_calls(calls: &[String]) -> Result<Vec<ToolCall>, Failure> {
     calls
         .iter()
         .map(|text| {
