@@ -183,21 +183,28 @@ impl App {
         }
     }
 
-    /// `helm list`, every release with its revision and status; the whole history of a release counts.
-    fn releases(&self) -> Vec<(String, u32, String)> {
-        let text = output("helm", &["list", "--all", "-n", &self.name, "-o", "json"]);
-        let listed: Vec<Value> = serde_json::from_str(&text).unwrap();
-        let one = |release: &Value| {
-            let word = |name: &str| release[name].as_str().unwrap().to_owned();
-            (word("name"), word("revision").parse().unwrap(), word("status"))
+    /// helm's own records of this namespace: release, revision, status; oldest first.
+    fn records(&self) -> Vec<(String, u32, String)> {
+        let listed: Value = serde_json::from_str(&self.kubectl(&["get", "secrets", "-l", "owner=helm", "-o", "json"])).unwrap();
+        let one = |record: &Value| {
+            let word = |name: &str| record["metadata"]["labels"][name].as_str().unwrap().to_owned();
+            (word("name"), word("version").parse().unwrap(), word("status"))
         };
-        listed.iter().map(one).collect()
+        let mut records: Vec<_> = listed["items"].as_array().unwrap().iter().map(one).collect();
+        records.sort();
+        records
     }
 
+    /// Every release as its newest record has it.
+    fn releases(&self) -> Vec<(String, u32, String)> {
+        let mut newest: std::collections::BTreeMap<String, (u32, String)> = std::collections::BTreeMap::new();
+        newest.extend(self.records().into_iter().map(|(name, revision, status)| (name, (revision, status))));
+        newest.into_iter().map(|(name, (revision, status))| (name, revision, status)).collect()
+    }
+
+    /// All revisions of a release.
     fn revisions(&self, release: &str) -> Vec<String> {
-        let text = output("helm", &["history", release, "-n", &self.name, "-o", "json"]);
-        let listed: Vec<Value> = serde_json::from_str(&text).unwrap();
-        listed.iter().map(|record| format!("{} {}", record["revision"], record["status"].as_str().unwrap())).collect()
+        self.records().into_iter().filter(|(name, ..)| name == release).map(|(_, revision, status)| format!("{revision} {status}")).collect()
     }
 
     fn kubectl(&self, words: &[&str]) -> String {
@@ -317,7 +324,15 @@ fn an_app_lives_through_its_revisions() {
     let standing = app.releases();
     let operations = std::fs::read_dir(app.path(".landfall/operations")).unwrap().count();
     let again = app.deploy_with(&[], None);
-    assert_eq!((again.code, again.reply["verdict"].as_str()), (0, Some("pass")), "{again:?}");
+    let what_differs = || {
+        let plans = files(&app.path(".landfall/plans"));
+        let text = |path: &Path, text: &[u8]| match path.extension().and_then(|name| name.to_str()) {
+            Some("json") => serde_json::from_slice::<Value>(text).map(|plan| plan["images"].to_string()).unwrap_or_default(),
+            _ => String::from_utf8_lossy(text).lines().filter(|line| line.starts_with(['+', '-'])).take(20).collect::<Vec<_>>().join("\n"),
+        };
+        plans.iter().map(|(path, bytes)| format!("{}: {}", path.display(), text(path, bytes))).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!((again.code, again.reply["verdict"].as_str()), (0, Some("pass")), "{} · {}", again.reply["summary"], what_differs());
     assert!(again.reply["summary"].as_str().unwrap().contains("nothing was touched"), "{}", again.reply["summary"]);
     assert_eq!(again.reply["unchanged"].as_array().unwrap().len(), 2, "{again:?}");
     assert_eq!(app.releases(), standing);
@@ -426,6 +441,7 @@ fn what_was_begun_is_taken_back_or_finished() {
     assert_eq!(app.releases(), vec![]);
     let kept = app.secret().expect("the Secret outlives its first install");
     app.without("WAIT_FOR = \"no-such-database\"");
+    eprintln!("{}", broken.words.lines().filter(|line| !line.contains("deploy/")).collect::<Vec<_>>().join("\n"));
     app.step("a first install that the application breaks is uninstalled, and its Secret is kept");
 
     let killed = app.deploy_with(&["--approval", &app.token()], Some("intended:helm/stock"));
@@ -500,7 +516,9 @@ fn what_is_not_ours_is_left_alone() {
     assert!(refused.reply["help"].as_str().unwrap().contains(&app.name), "{refused:?}");
     app.step("a namespace that was not made for this app is refused");
 
-    output("kubectl", &["label", "namespace", &app.name, &format!("landfall.dev/app={}", app.name)]);
+    let help = refused.reply["help"].as_str().unwrap();
+    let (_, command) = help.split_once("kubectl ").unwrap_or_else(|| panic!("the help names a command: {help}"));
+    output("kubectl", &command.split_whitespace().collect::<Vec<_>>());
     let chart = tempfile::tempdir().unwrap();
     std::fs::create_dir(chart.path().join("templates")).unwrap();
     std::fs::write(chart.path().join("Chart.yaml"), "apiVersion: v2\nname: theirs\nversion: 0.1.0\n").unwrap();
