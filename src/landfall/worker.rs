@@ -113,6 +113,7 @@ impl Landfall {
             };
             stuck = run.unwind(at.as_ref(), wanted).await?;
         }
+        self.let_go(run, request).await;
         let left: Vec<_> = run.state().standing().map(|effect| effect.effect.clone()).collect();
         let result = json!({ "undone": run.state().undone, "left": left, "failure": failure });
         if !stuck.is_empty() {
@@ -120,6 +121,18 @@ impl Landfall {
         }
         let state = if cancelled { OperationState::Cancelled } else { OperationState::Failed };
         Ok(End::new(state, if cancelled { "cancelled; what was changed was taken back or is listed".to_owned() } else { failure.to_string() }, &result))
+    }
+
+    /// Releases the Lease of an operation that ended early, so that the next one need not wait until it runs out.
+    async fn let_go(&self, run: &Run, request: &Request) {
+        let (Some(profile), Some(namespace)) = (&request.profile, &request.namespace) else { return };
+        if !matches!(request.tool.as_str(), "deploy" | "rollback") {
+            return;
+        }
+        // One that cannot be released runs out by itself.
+        if let Ok(at) = self.world.local.prove(profile).await {
+            let _ = self.world.cluster.release_lease(&at, namespace, &request.app, &run.id).await;
+        }
     }
 
     /// containerize, generate_chart and deploy: stages behind gates, up to the one that was asked for.
