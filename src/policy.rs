@@ -80,7 +80,8 @@ const RULES: &[Rule] = &[
         let (ready, live) = (container.spec.get("readinessProbe")?, container.spec.get("livenessProbe")?);
         // An open port depends on nothing else: where a service has no health route, both may ask for it.
         let asks = |probe: &Value| ["httpGet", "exec", "grpc"].into_iter().find_map(|kind| probe.get(kind).cloned());
-        (asks(ready).is_some() && asks(ready) == asks(live)).then(|| "liveness and readiness ask the same question: a slow dependency would restart the pod".into())
+        (asks(ready).is_some() && asks(ready) == asks(live))
+            .then(|| "liveness and readiness ask the same question: a slow dependency would restart the pod".into())
     }),
     ("mutable_tag", |container, _| {
         let image = container.spec["image"].as_str().unwrap_or_default();
