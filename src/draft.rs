@@ -21,6 +21,8 @@ pub mod labels {
     pub const APP_REVISION: &str = "landfall.dev/app-revision";
     /// The app.
     pub const APP: &str = "landfall.dev/app";
+    /// Who made an object; `landfall` on ours.
+    pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// First twelve digits of the rendered manifest's SHA-256.
     pub const MANIFEST: &str = "landfall.dev/manifest";
     /// The operation that made this record.
@@ -321,8 +323,14 @@ impl Landfall {
             let mut bases = BTreeMap::new();
             if let Some(proof) = proof {
                 for base in base_images(&source.dockerfile) {
-                    if let Ok(Some(facts)) = self.world.images.inspect(proof, &base).await {
-                        bases.insert(base.to_string(), facts.id);
+                    match self.world.images.inspect(proof, &base).await {
+                        Ok(Some(facts)) => {
+                            bases.insert(base.to_string(), facts.id);
+                        }
+                        Ok(None) => {}
+                        // An engine that is busy this moment must not make the same sources look like other ones.
+                        Err(failure) if failure.retryable => return Err(failure),
+                        Err(_) => {}
                     }
                 }
             }
@@ -349,9 +357,12 @@ impl Landfall {
         if facts.terminating {
             return Err(Failure::new(Code::ClusterRefused, format!("namespace {namespace} is being deleted")).help("wait until it is gone, then call again"));
         }
-        if !facts.ours {
-            return Err(Failure::new(Code::NamespaceNotOurs, format!("namespace {namespace} exists and was not made for this app")).help(format!(
-                "name another with \"namespace\", or label it yourself: kubectl label namespace {namespace} {}={}",
+        let owner = facts.labels.get(labels::APP);
+        if !facts.ours || owner.is_some_and(|owner| *owner != blueprint.app.as_str()) {
+            let whose = owner.map_or_else(|| "was not made for this app".to_owned(), |owner| format!("belongs to the app {}", crate::secret::plain(owner, 63)));
+            return Err(Failure::new(Code::NamespaceNotOurs, format!("namespace {namespace} exists and {whose}")).help(format!(
+                "name another with \"namespace\", or label it yourself: kubectl label --overwrite namespace {namespace} {}=landfall {}={}",
+                labels::MANAGED_BY,
                 labels::APP,
                 blueprint.app
             )));

@@ -261,15 +261,26 @@ impl Run {
 
     fn restore_file(&self, path: &str, backup: Option<&str>) -> Result<String, Failure> {
         let target = self.folders.workspace.join(path);
+        // The copy that a merge starts from follows the file, where that is as we wrote it.
+        let copy = self.folders.generated().join(path);
+        let ours = std::fs::read(&copy).is_ok_and(|copy| std::fs::read(&target).is_ok_and(|text| text == copy));
         match backup {
             Some(backup) => {
                 let kept = self.folders.operation(&self.id).join(backup);
                 let text = std::fs::read(&kept).map_err(|error| Failure::file("read", &kept, &error))?;
+                if ours {
+                    crate::files::write_private(&copy, &text)?;
+                }
                 crate::files::write_shared(&target, &text)?;
                 Ok(format!("{path} restored"))
             }
             None => match std::fs::remove_file(&target) {
-                Ok(()) => Ok(format!("{path} removed")),
+                Ok(()) => {
+                    if ours {
+                        let _ = std::fs::remove_file(&copy);
+                    }
+                    Ok(format!("{path} removed"))
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(format!("{path} was not there")),
                 Err(error) => Err(Failure::file("remove", &target, &error)),
             },

@@ -78,8 +78,10 @@ const RULES: &[Rule] = &[
     }),
     ("same_probe", |container, _| {
         let (ready, live) = (container.spec.get("readinessProbe")?, container.spec.get("livenessProbe")?);
-        let asks = |probe: &Value| ["httpGet", "tcpSocket", "exec", "grpc"].into_iter().find_map(|kind| probe.get(kind).cloned());
-        (asks(ready) == asks(live)).then(|| "liveness and readiness ask the same question: a slow dependency would restart the pod".into())
+        // An open port depends on nothing else: where a service has no health route, both may ask for it.
+        let asks = |probe: &Value| ["httpGet", "exec", "grpc"].into_iter().find_map(|kind| probe.get(kind).cloned());
+        (asks(ready).is_some() && asks(ready) == asks(live))
+            .then(|| "liveness and readiness ask the same question: a slow dependency would restart the pod".into())
     }),
     ("mutable_tag", |container, _| {
         let image = container.spec["image"].as_str().unwrap_or_default();
@@ -261,9 +263,17 @@ spec:
         check("limits: {memory: 128Mi}", "limits: {}", "resources");
         check("          livenessProbe: {httpGet: {path: /health, port: 8000}}\n", "", "probes");
         check("path: /health", "path: /ready", "same_probe");
+        check("httpGet: {path: /ready, port: 8000}", "tcpSocket: {port: 8000}", "");
         check(":0123456789ab", ":latest", "mutable_tag");
         check(":0123456789ab", "", "mutable_tag");
         check("name: LOG_LEVEL, value: info", "name: DB_PASSWORD, value: hunter2", "literal_secret");
+    }
+
+    #[test]
+    fn a_service_without_a_health_route_may_be_asked_for_its_open_port_twice() {
+        let open = "tcpSocket: {port: 8000}";
+        let text = GOOD.replace("httpGet: {path: /ready, port: 8000}", open).replace("httpGet: {path: /health, port: 8000}", open);
+        assert_eq!(judge(&documents(&text).unwrap(), Strictness::Local), vec![], "an open port depends on nothing else");
     }
 
     #[test]

@@ -55,8 +55,38 @@ pub async fn write(run: &Run, plan: &Plan, files: &[RenderedFile], stage: StageN
     }
     let persons = |path: &str| plan.files.get(path).is_some_and(|step| step.persons);
     let ours: Vec<_> = written.iter().filter(|file| !persons(&file.path)).map(|file| (*file).clone()).collect();
-    remember(&run.folders, &ours)?;
+    note(run, stage, &ours).await?;
     Ok(written.len())
+}
+
+/// Notes what was written, with the way back: where the files are taken back, the lock that knows them goes back with them.
+async fn note(run: &Run, stage: StageName, ours: &[RenderedFile]) -> Result<(), Failure> {
+    let path = run.folders.workspace.join(Lock::FILE);
+    let now = match std::fs::read(&path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Failure::file("read", &path, &error)),
+    };
+    let mut lock = Lock::load(&run.folders.workspace)?;
+    ours.iter().for_each(|file| lock.wrote(file));
+    if now.as_deref() == Some(lock.text()?.as_bytes()) || ours.is_empty() {
+        return remember(&run.folders, ours);
+    }
+    let backup = match &now {
+        Some(bytes) => {
+            let name = format!("backup/files/{}.{}", Lock::FILE, stage.as_str());
+            crate::files::write_private(&run.folders.operation(&run.id).join(&name), bytes)?;
+            Some(name)
+        }
+        None => None,
+    };
+    let effect = Effect {
+        key: format!("lock/{}", stage.as_str()),
+        text: format!("note in {} what was written", Lock::FILE),
+        undo: Undo::File { path: Lock::FILE.to_owned(), backup },
+        before: json!({ "sha256": now.as_ref().map(Digest::of) }),
+    };
+    run.effect(stage, Lock::FILE, effect, async { remember(&run.folders, ours).map(|()| true) }).await.map(|_| ())
 }
 
 /// Notes what was written: the lock that goes into version control, and the copies that a three-way merge starts from.
