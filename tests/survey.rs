@@ -443,3 +443,26 @@ mod findings {
         pair(&[], "nothing_to_deploy", &[("README.md", "# notes\n")], FASTAPI);
     }
 }
+
+#[test]
+fn what_we_wrote_says_nothing_new_about_a_service() {
+    let app = [
+        ("requirements.txt", "fastapi==0.120.0\nuvicorn==0.38.0\n"),
+        ("main.py", "from fastapi import FastAPI\napp = FastAPI()\n\n@app.get('/health')\ndef health():\n    return {}\n"),
+        ("Procfile", "web: uvicorn main:app --host 0.0.0.0 --port 8000\n"),
+    ];
+    let ours = [
+        ("Dockerfile", "# Written by Landfall for app.\nFROM python:3.13-slim\nUSER 10001:10001\nEXPOSE 9999\nCMD [\"python\", \"other.py\"]\n"),
+        ("deploy/charts/app/Chart.yaml", "# Written by Landfall.\napiVersion: v2\nname: app\nversion: 0.1.0\n"),
+        ("deploy/charts/app/templates/deployment.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: x\n"),
+    ];
+    let facts = |files: &[(&str, &str)]| {
+        let folder = made(files);
+        let survey = look(folder.path());
+        assert_eq!(survey.services.len(), 1, "{:?}", survey.services);
+        let service = survey.services.into_iter().next().expect("a service");
+        let codes: Vec<String> = survey.findings.into_iter().map(|finding| finding.code).collect();
+        (service.start_command, service.ports.into_iter().map(|port| port.port).collect::<Vec<_>>(), codes)
+    };
+    assert_eq!(facts(&app), facts(&[&app[..], &ours[..]].concat()));
+}

@@ -31,7 +31,10 @@ pub(super) async fn report(landfall: &Landfall, screen: &Screen, ask: ask::Deplo
     if let Some(path) = output {
         let whole = reply.reply.resources.iter().find(|link| link.uri.starts_with("landfall://report/"));
         let text = match (whole, &reply.more.report) {
-            (Some(link), _) => landfall.resource(&link.uri).await?.0,
+            (Some(link), _) => {
+                let workspace = ask.workspace.as_deref().unwrap_or_default();
+                landfall.resource(&format!("{}?workspace={workspace}", link.uri)).await?.0
+            }
             (None, Some(report)) => report.markdown.clone(),
             (None, None) => return Err(Failure::new(Code::OperationNotFound, "there is no report to write").help("landfall deploy first")),
         };
