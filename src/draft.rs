@@ -496,6 +496,7 @@ fn settle(folders: &Folders, mut rendered: Vec<RenderedFile>, on_conflict: OnCon
             let theirs = std::fs::read_to_string(&path).map_err(|error| Failure::file("read", &path, &error))?;
             match on_conflict {
                 // The person's file stands; where it differs from ours the difference is shown.
+                OnConflict::Replace => action = FileAction::Update,
                 _ if action == FileAction::Unchanged => file.text = theirs,
                 OnConflict::Stop => file.text = theirs,
                 OnConflict::Keep => {
@@ -511,7 +512,6 @@ fn settle(folders: &Folders, mut rendered: Vec<RenderedFile>, on_conflict: OnCon
                     })?;
                     action = if file.text == theirs { FileAction::Unchanged } else { FileAction::Update };
                 }
-                OnConflict::Replace => action = FileAction::Update,
             }
         }
         changes.push(FileChange { path: compared.path, action, by, diff_uri: None });

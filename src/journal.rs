@@ -316,6 +316,28 @@ impl State {
         self
     }
 
+    /// The gates as they stand at the end: what was judged of one subject in several steps is one gate, each check by its newest outcome.
+    /// What was judged after going back stands beside what was refused, never over it.
+    pub fn standing_gates(&self) -> Vec<(StageName, Gate)> {
+        let mut merged: Vec<(StageName, Gate)> = Vec::new();
+        for (stage, gate) in &self.gates {
+            let back = *stage == StageName::Rollback;
+            let same =
+                merged.iter_mut().find(|(known, other)| other.gate == gate.gate && other.subject == gate.subject && (*known == StageName::Rollback) == back);
+            match same {
+                None => merged.push((*stage, gate.clone())),
+                Some((known, other)) => {
+                    let fresh = |id: &str| gate.checks.iter().any(|check| check.id == id);
+                    let mut checks: Vec<_> = other.checks.iter().filter(|check| !fresh(&check.id)).cloned().collect();
+                    checks.extend(gate.checks.iter().cloned());
+                    *known = *stage;
+                    *other = Gate::judge(gate.gate, gate.subject.clone(), checks);
+                }
+            }
+        }
+        merged
+    }
+
     fn settle(&mut self, key: &str, state: EffectState) {
         if let Some(effect) = self.effects.iter_mut().rev().find(|effect| effect.key == key) {
             effect.state = state;
@@ -342,7 +364,7 @@ impl State {
 impl Record {
     /// The event as one line for people.
     pub fn sentence(&self) -> String {
-        let subject = self.subject.as_deref().map(|subject| format!("{subject}: ")).unwrap_or_default();
+        let subject = self.subject.as_deref().map(|subject| format!("{subject} · ")).unwrap_or_default();
         let text = match &self.event {
             Event::OperationStarted { tool, .. } => format!("{tool} started"),
             Event::OperationResumed { attempt, .. } => format!("resumed, attempt {attempt}"),

@@ -67,7 +67,7 @@ const RULES: &[Rule] = &[
     ("resources", |container, _| {
         let missing = ["requests.cpu", "requests.memory", "limits.memory"].into_iter().find(|path| {
             let (half, name) = path.split_once('.').unwrap_or(("", ""));
-            container.spec["resources"][half].get(name).is_none()
+            at(container.spec, &format!("/resources/{half}/{name}")).is_null()
         })?;
         Some(format!("resources.{missing} is not set"))
     }),
@@ -80,7 +80,8 @@ const RULES: &[Rule] = &[
         let (ready, live) = (container.spec.get("readinessProbe")?, container.spec.get("livenessProbe")?);
         // An open port depends on nothing else: where a service has no health route, both may ask for it.
         let asks = |probe: &Value| ["httpGet", "exec", "grpc"].into_iter().find_map(|kind| probe.get(kind).cloned());
-        (asks(ready).is_some() && asks(ready) == asks(live)).then(|| "liveness and readiness ask the same question: a slow dependency would restart the pod".into())
+        (asks(ready).is_some() && asks(ready) == asks(live))
+            .then(|| "liveness and readiness ask the same question: a slow dependency would restart the pod".into())
     }),
     ("mutable_tag", |container, _| {
         let image = container.spec["image"].as_str().unwrap_or_default();
@@ -111,13 +112,13 @@ const RULES: &[Rule] = &[
 
 impl<'a> Container<'a> {
     fn security(&self, name: &str) -> &'a Value {
-        &self.spec["securityContext"][name]
+        at(self.spec, &format!("/securityContext/{name}"))
     }
 
     /// The container's own setting, else the pod's.
     fn either(&self, name: &str) -> &'a Value {
         let own = self.security(name);
-        if own.is_null() { &self.pod["securityContext"][name] } else { own }
+        if own.is_null() { at(self.pod, &format!("/securityContext/{name}")) } else { own }
     }
 }
 
@@ -154,7 +155,7 @@ fn split(manifest: &str) -> Vec<String> {
 
 /// `Kind/name` of an object.
 pub fn object_name(object: &Value) -> String {
-    format!("{}/{}", object["kind"].as_str().unwrap_or("?"), object["metadata"]["name"].as_str().unwrap_or("?"))
+    format!("{}/{}", at(object, "/kind").as_str().unwrap_or("?"), at(object, "/metadata/name").as_str().unwrap_or("?"))
 }
 
 /// Every broken rule of every object.
@@ -171,12 +172,12 @@ pub fn judge(objects: &[Value], strictness: Strictness) -> Vec<Broken> {
                 .as_object()
                 .into_iter()
                 .flatten()
-                .find(|(key, value)| value.as_str().is_some_and(|value| crate::secret::looks_secret(value)) || crate::secret::secret_name(key));
+                .find(|(key, value)| value.as_str().is_some_and(crate::secret::looks_secret) || crate::secret::secret_name(key));
             if let Some((key, _)) = secret {
                 broken.push(Broken { rule: "secret_in_config_map", at: name.clone(), message: format!("key {key} looks secret") });
             }
         }
-        if kind == "Service" && object["spec"]["type"].as_str() == Some("LoadBalancer") {
+        if kind == "Service" && at(object, "/spec/type").as_str() == Some("LoadBalancer") {
             broken.push(Broken { rule: "load_balancer", at: name.clone(), message: "a LoadBalancer stays pending without minikube tunnel".into() });
         }
         let Some((pod, path)) = pod_of(object, kind) else { continue };
@@ -192,6 +193,11 @@ pub fn judge(objects: &[Value], strictness: Strictness) -> Vec<Broken> {
         }
     }
     broken
+}
+
+/// What stands at a JSON pointer, or null.
+fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
 }
 
 /// The pod spec of an object and its path.

@@ -89,11 +89,11 @@ pub fn tell(kind: ReportKind, material: &Material<'_>) -> Told {
 }
 
 /// The newest judgement of a gate over every subject, over all operations: what the app's present claim rests on.
-fn newest_gates<'a>(material: &'a Material<'_>, name: GateName) -> Vec<(&'a Story, &'a crate::evidence::Gate)> {
+fn newest_gates<'a>(material: &'a Material<'_>, name: GateName) -> Vec<(&'a Story, crate::evidence::Gate)> {
     let mut seen = std::collections::BTreeSet::new();
     let mut gates = Vec::new();
     for story in material.stories {
-        for (_, gate) in story.state.gates.iter().rev().filter(|(_, gate)| gate.gate == name) {
+        for (_, gate) in story.state.standing_gates().into_iter().rev().filter(|(_, gate)| gate.gate == name) {
             if seen.insert(gate.subject.clone()) {
                 gates.push((story, gate));
             }
@@ -253,7 +253,7 @@ fn verdict(material: &Material<'_>) -> Told {
     let mut details = String::new();
     for name in [GateName::Docker, GateName::Helm, GateName::Kubernetes, GateName::Validation] {
         let gates = newest_gates(material, name);
-        let verdict = crate::evidence::overall(gates.iter().map(|(_, gate)| *gate));
+        let verdict = crate::evidence::overall(gates.iter().map(|(_, gate)| gate));
         let word = if gates.is_empty() { "never run".to_owned() } else { journal::verdict_word(verdict).to_owned() };
         let (verdict, counts) = if gates.is_empty() {
             (Verdict::Incomplete, String::new())
@@ -371,10 +371,11 @@ fn artifacts(material: &Material<'_>) -> Vec<String> {
 /// requirement → check → evidence; what has no check says so, and ticked tasks are compared with what was seen.
 fn traceability(material: &Material<'_>) -> Told {
     let outcome = |id: &str| {
-        let mut seen: Vec<(&Story, &crate::evidence::Gate, &Check)> = Vec::new();
+        let mut seen: Vec<(&Story, crate::evidence::Gate, Check)> = Vec::new();
         for name in [GateName::Docker, GateName::Helm, GateName::Kubernetes, GateName::Validation] {
             for (story, gate) in newest_gates(material, name) {
-                seen.extend(gate.checks.iter().filter(|check| check.id == id || check.id.starts_with(&format!("{id}_"))).map(|check| (story, gate, check)));
+                let checks = gate.checks.iter().filter(|check| check.id == id || check.id.starts_with(&format!("{id}_")));
+                seen.extend(checks.map(|check| (story, gate.clone(), check.clone())));
             }
         }
         seen

@@ -85,7 +85,7 @@ pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
     let mcp = calls::shape(&workspace, &drafts);
     let findings = findings::judge(&workspace, &drafts, &mcp);
     let ready = drafts.iter().map(|draft| {
-        let (containerizable, why) = findings::ready(&workspace, draft, &findings);
+        let (containerizable, why) = findings::ready(draft, &findings);
         Ready { service: draft.service.name.clone(), containerizable, why }
     });
     let ready = ready.collect();
@@ -148,7 +148,7 @@ fn unknowns(draft: &draft::Draft) -> Vec<Unknown> {
     if listens && service.ports.is_empty() {
         out.push(fact("ports", shown("start_command")));
     }
-    if service.start_command.is_none() && service.kind != Kind::Static && service.dockerfile.is_none() {
+    if service.start_command.is_none() && service.kind != Kind::Static && service.dockerfile.is_none() && !matches!(service.language.as_str(), "go" | "php") {
         out.push(fact("start_command", shown("language")));
     }
     if service.language_version.is_none() && service.kind != Kind::Static {

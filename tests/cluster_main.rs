@@ -367,7 +367,12 @@ fn an_app_lives_through_its_revisions() {
     assert_eq!((broken.code, broken.reply["verdict"].as_str()), (3, Some("refused")), "{} · {}", broken.reply["summary"], broken.words);
     let diagnosis = &broken.reply["diagnoses"][0];
     assert_eq!(diagnosis["subject"].as_str().map(|subject| subject.contains("stock")), Some(true), "{diagnosis}");
-    assert!(diagnosis["why"].to_string().contains("no-such-database") || diagnosis["cause"].to_string().contains("no-such-database") || diagnosis["why"].to_string().contains("Name or service not known"), "the evidence is shown: {diagnosis}");
+    assert!(
+        diagnosis["why"].to_string().contains("no-such-database")
+            || diagnosis["cause"].to_string().contains("no-such-database")
+            || diagnosis["why"].to_string().contains("Name or service not known"),
+        "the evidence is shown: {diagnosis}"
+    );
     assert!(broken.reply["summary"].as_str().unwrap().contains("rolled back to verified r2"), "{}", broken.reply["summary"]);
     assert_eq!(app.revisions("stock").last().unwrap(), "4 deployed", "{:?}", app.revisions("stock"));
     assert_eq!(app.running_env("WAIT_FOR"), "");
@@ -475,7 +480,12 @@ fn what_was_begun_is_taken_back_or_finished() {
     assert_eq!(state, "cancelled");
     assert!(took < Duration::from_secs(5), "cancelled after {took:?}");
     assert_eq!(app.running_env("CLOSED"), "");
-    assert_eq!(app.releases().first().map(|(_, revision, status)| (*revision, status.clone())), Some((4, "deployed".to_owned())), "{:?}", app.revisions("stock"));
+    assert_eq!(
+        app.releases().first().map(|(_, revision, status)| (*revision, status.clone())),
+        Some((4, "deployed".to_owned())),
+        "{:?}",
+        app.revisions("stock")
+    );
     app.step("while one deploy runs the same call joins it, another is refused; cancelled in its rollout, it is rolled back");
 
     app.without("CLOSED = \"yes\"");
@@ -487,7 +497,8 @@ fn what_was_begun_is_taken_back_or_finished() {
 
 /// The newest operation's id.
 fn newest(app: &App) -> String {
-    let mut ids: Vec<_> = std::fs::read_dir(app.path(".landfall/operations")).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let mut ids: Vec<_> =
+        std::fs::read_dir(app.path(".landfall/operations")).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap()).collect();
     ids.sort();
     ids.pop().unwrap()
 }

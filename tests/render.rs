@@ -9,34 +9,14 @@
     reason = "tests may stop at the first surprise"
 )]
 
-use landfall::blueprint::{Blueprint, Wishes, draw};
-use landfall::config::Config;
+#[path = "render/application.rs"]
+mod application;
+
+use application::{HOSTILE, blueprint, environments, service, survey, tags};
 use landfall::failure::Code;
-use landfall::names::{AppName, EnvName, EnvironmentName, ServiceName};
-use landfall::render::{ChartOptions, RenderedFile, bases, charts, dockerfiles};
-use landfall::survey::{EnvRead, Kind, Phase, Required, Service, Survey};
-use std::collections::BTreeMap;
-
-fn survey() -> Survey {
-    serde_json::from_str(include_str!("render/survey.json")).unwrap()
-}
-
-fn blueprint(survey: &Survey, toml: &str) -> Blueprint {
-    let wishes = Wishes { backing: BTreeMap::from([("postgres".to_owned(), "in_cluster".to_owned())]), ..Wishes::default() };
-    draw(survey, &Config::parse(&format!("schema = 1\n{toml}")).unwrap(), &AppName::parse("notes").unwrap(), &wishes).unwrap()
-}
-
-fn environments() -> ChartOptions {
-    ChartOptions { environments: ["minikube", "prod"].map(|name| EnvironmentName::parse(name).unwrap()).to_vec() }
-}
-
-fn tags(blueprint: &Blueprint) -> BTreeMap<ServiceName, String> {
-    blueprint.workloads.iter().map(|workload| (workload.name.clone(), "0123456789ab".to_owned())).collect()
-}
-
-fn service<'s>(survey: &'s mut Survey, name: &str) -> &'s mut Service {
-    survey.services.iter_mut().find(|service| service.name.as_str() == name).unwrap()
-}
+use landfall::names::EnvName;
+use landfall::render::{RenderedFile, bases, charts, dockerfiles};
+use landfall::survey::{EnvRead, Kind, Phase, Required, Service};
 
 fn text<'f>(files: &'f [RenderedFile], path: &str) -> &'f str {
     files.iter().find(|file| file.path == path).map(|file| file.text.as_str()).unwrap_or_else(|| panic!("no {path}"))
@@ -198,25 +178,6 @@ fn the_images_that_a_build_starts_from_are_known() {
 }
 
 /// Texts that try to become something else.
-const HOSTILE: &[&str] = &[
-    "{{ .Release.Name }}",
-    "}}{{ fail \"x\" }}",
-    "a\nevil: true",
-    "\"; rm -rf /; \"",
-    "$(cat /etc/passwd)",
-    "$$(HOME) ${HOME} `id`",
-    "yes",
-    "0755",
-    "1e3",
-    "null",
-    "# not a comment",
-    "a: b\t- c",
-    "\u{2028}\u{feff}\u{0}x",
-    "'''",
-    "*anchor &x !tag",
-    "",
-];
-
 #[test]
 fn no_value_becomes_anything_but_itself() {
     for hostile in HOSTILE {
@@ -300,59 +261,4 @@ fn the_same_content_has_the_same_version() {
     assert_eq!(version("a"), version("a"));
     assert_ne!(version("a").0, version("b").0);
     assert_eq!(version("a").1, version("b").1, "a public image has its own tag");
-}
-
-/// Every chart through the real program: lint, and rendering with each values file.
-#[test]
-#[ignore = "needs helm: LANDFALL_HELM=/path/to/helm cargo test --test render -- --ignored"]
-fn helm_takes_every_chart() {
-    let helm = std::env::var_os("LANDFALL_HELM").unwrap_or_else(|| "helm".into());
-    let run = |arguments: &[&str]| {
-        let output = std::process::Command::new(&helm).args(arguments).output().expect("helm runs");
-        assert!(output.status.success(), "helm {arguments:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let toml = HOSTILE
-        .iter()
-        .enumerate()
-        .map(|(at, hostile)| format!("ODD_{at} = {}\n", serde_json::to_string(&hostile.replace(['\0', '\u{feff}', '\u{2028}'], "")).unwrap()))
-        .collect::<String>();
-    let mut survey = survey();
-    service(&mut survey, "docs").kind = Kind::Job;
-    let blueprint = blueprint(&survey, &format!("[service.docs]\nstart = \"node job.js\"\n[service.mcp.env]\n{toml}"));
-    for file in charts(&blueprint, &environments(), &tags(&blueprint)) {
-        let path = folder.path().join(&file.path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, &file.text).unwrap();
-    }
-    for workload in &blueprint.workloads {
-        let name = workload.name.as_str();
-        let chart = folder.path().join(landfall::render::chart_folder(&workload.name)).display().to_string();
-        run(&["lint", "--strict", &chart]);
-        for environment in ["minikube", "prod"] {
-            let values = format!("{chart}/values-{environment}.yaml");
-            run(&["lint", "--strict", &chart, "--values", &values]);
-            for kubernetes in ["1.25.0", "1.34.0"] {
-                let base = ["template", name, &chart, "--namespace", "notes", "--kube-version", kubernetes, "--values", &values];
-                let text = run(&base);
-                for document in text.split("\n---\n").filter(|document| document.contains("kind:")) {
-                    let object: serde_json::Value =
-                        serde_saphyr::from_str(document.trim_start_matches("---\n")).unwrap_or_else(|error| panic!("{error}: {document}"));
-                    assert_eq!(object.pointer("/metadata/namespace").and_then(|value| value.as_str()), Some("notes"), "{document}");
-                    if object.pointer("/kind").is_some_and(|kind| kind == "ConfigMap") && name == "mcp" {
-                        for (at, hostile) in HOSTILE.iter().enumerate() {
-                            let expect = hostile.replace(['\0', '\u{feff}', '\u{2028}'], "");
-                            assert_eq!(object.pointer(&format!("/data/ODD_{at}")).and_then(|value| value.as_str()), Some(expect.as_str()));
-                        }
-                    }
-                }
-                // Everything switched on at once.
-                run(&[&base[..], &["--set", "autoscaling.enabled=true,podDisruptionBudget.enabled=true,ingress.enabled=true,networkPolicy.anybody=true,service.type=NodePort,service.nodePort=30080,persistence.enabled=true"]].concat());
-            }
-        }
-        // The schema refuses what it does not know.
-        let refused = std::process::Command::new(&helm).args(["template", name, &chart, "--kube-version", "1.34.0", "--set", "replicaz=2"]).output().unwrap();
-        assert!(!refused.status.success());
-    }
 }

@@ -69,14 +69,14 @@ impl Landfall {
             }
         }
         let digest = draft.plan.store(&folders.plans(), &diff)?;
-        let view = plan_view(&draft, &digest.to_string(), changes.into_iter().map(|(change, _)| change).collect());
+        let view = plan_view(&draft, digest.as_str(), changes.into_iter().map(|(change, _)| change).collect());
         let mut reply = Reply::new(Status::Done, plan_sentence(&draft, &view));
         if !draft.blueprint.values_needed.is_empty() {
             reply.status = Status::ValueNeeded;
             reply.values_needed.clone_from(&draft.blueprint.values_needed);
         }
         reply.target = Some(target_of(&draft));
-        reply.files = shown_files(&draft, &digest.short().to_owned());
+        reply.files = shown_files(&draft, digest.short());
         reply.seen_at = draft.target.is_ok().then(|| self.world.clock.now());
         reply.resources.push(ResourceLink {
             uri: format!("landfall://plan/{}/diff", digest.short()),
@@ -84,7 +84,7 @@ impl Landfall {
             mime: "text/x-diff".to_owned(),
             bytes: u64::try_from(diff.len()).ok(),
         });
-        next_after_plan(&mut reply, &draft, ask, &digest.to_string());
+        next_after_plan(&mut reply, &draft, ask, digest.as_str());
         let findings = draft.findings.iter().filter(|finding| finding.severity != Severity::Note).take(20).cloned().collect();
         Ok(With::new(reply, reply::Planned { plan: Some(view), findings }))
     }

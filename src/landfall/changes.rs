@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// When a call that began an operation is answered at the latest, whatever the operation does: well under the 3 s of every tool.
+pub(super) const ANSWER: Duration = Duration::from_millis(2_200);
 
 /// A rollback, decided: what each release goes back to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +141,7 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
         if let Some(view) = self.join(&folders, "containerize", &bare)? {
-            return Ok(With::new(running(view, "containerize"), reply::Containerized::default()));
+            return Ok(With::new(running(view, "containerize", &workspace), reply::Containerized::default()));
         }
         let mut wished = wishes(ask.namespace.as_ref(), ask.environment.as_ref(), &ask.services, &[], &[])?;
         wished.build_values = build_values(&ask.build_values)?;
@@ -195,7 +198,7 @@ impl Landfall {
             ask.deadline_s.unwrap_or(900),
         );
         let view = self.begin(&folders, request, Some(&draft), None).await?;
-        let mut reply = running(view, "containerize");
+        let mut reply = running(view, "containerize", &workspace);
         reply.target = Some(target_of(&draft));
         reply.files = shown_files(&draft, digest.short());
         Ok(With::new(reply, reply::Containerized::default()))
@@ -203,12 +206,13 @@ impl Landfall {
 
     /// generate_chart: writes and judges charts.
     pub async fn generate_chart(&self, ask: &ask::GenerateChart) -> Result<With<reply::Charted>, Failure> {
+        let began = Instant::now();
         let workspace = self.workspace(ask.workspace.as_deref())?;
         let config = Config::load(&workspace)?;
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
         if let Some(view) = self.join(&folders, "generate_chart", &bare)? {
-            return Ok(With::new(running(view, "generate_chart"), reply::Charted::default()));
+            return Ok(With::new(running(view, "generate_chart", &workspace), reply::Charted::default()));
         }
         let mut wished = wishes(ask.namespace.as_ref(), ask.environment.as_ref(), &ask.services, &[], &ask.backing)?;
         wished.expose = Some(ask.expose);
@@ -254,10 +258,10 @@ impl Landfall {
             ask.deadline_s.unwrap_or(300),
         );
         let view = self.begin(&folders, request.clone(), Some(&draft), None).await?;
-        let (view, result) = self.short_wait(&folders, &request, view, Duration::from_millis(1_500)).await;
+        let (view, result) = self.short_wait(&folders, &request, view, began + ANSWER).await;
         let mut reply = match result {
             Some((reply, _)) => reply,
-            None => running(view, "generate_chart"),
+            None => running(view, "generate_chart", &workspace),
         };
         reply.target = Some(target_of(&draft));
         reply.files = shown_files(&draft, digest.short());
@@ -272,7 +276,7 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
         if let Some(view) = self.join(&folders, "deploy", &bare)? {
-            return Ok(With::new(running(view, "deploy"), reply::Deployed::default()));
+            return Ok(With::new(running(view, "deploy", &workspace), reply::Deployed::default()));
         }
         if ask.pause.or(config.approval.pause) == Some(Pause::EachStage) {
             return self.one_stage(ask, &workspace, &config).await;
@@ -370,7 +374,7 @@ impl Landfall {
             ask.deadline_s.unwrap_or(900),
         );
         let view = self.begin(&folders, request, Some(&draft), None).await?;
-        let mut reply = running(view, &format!("deploy through {}", through_word(through)));
+        let mut reply = running(view, &format!("deploy through {}", through_word(through)), workspace);
         reply.target = Some(target);
         Ok(With::new(reply, reply::Deployed::default()))
     }
@@ -467,7 +471,7 @@ impl Landfall {
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
         if let Some(view) = self.join(&folders, "rollback", &bare)? {
-            return Ok(With::new(running(view, "rollback"), reply::RolledBack::default()));
+            return Ok(With::new(running(view, "rollback", &workspace), reply::RolledBack::default()));
         }
         let app = app_name(&config, &workspace);
         let namespace = namespace_of(ask.namespace.as_ref(), &config, &app)?;
@@ -520,7 +524,7 @@ impl Landfall {
         let value = serde_json::to_value(&plan).map_err(|error| Failure::internal("write a rollback").cause(error))?;
         let request = self.request("rollback", bare, app, &workspace, Some(profile), Some(namespace), Some(&digest), approved_by, 900);
         let view = self.begin(&folders, request, None, Some(("rollback.json", value))).await?;
-        let mut reply = running(view, &format!("rollback to {}", plan.to));
+        let mut reply = running(view, &format!("rollback to {}", plan.to), &workspace);
         reply.target = Some(target);
         Ok(With::new(reply, more))
     }
@@ -547,16 +551,15 @@ impl Landfall {
         Ok(impact)
     }
 
-    /// Waits a little for an operation that is usually quick.
+    /// Waits for an operation that is usually quick, until the call must be answered.
     pub(super) async fn short_wait(
         &self,
         folders: &Folders,
         request: &Request,
         mut view: OperationView,
-        patience: Duration,
+        until: Instant,
     ) -> (OperationView, Option<(Reply, Map<String, Value>)>) {
-        let until = std::time::Instant::now() + patience;
-        while std::time::Instant::now() < until && !view.state.settled() {
+        while Instant::now() < until && !view.state.settled() {
             tokio::time::sleep(Duration::from_millis(40)).await;
             if let Ok((now, _)) = operation::look(folders, request) {
                 view = now;
@@ -649,9 +652,9 @@ pub(super) fn shown(ask: &Map<String, Value>) -> Map<String, Value> {
 }
 
 /// The reply while an operation runs.
-pub(super) fn running(view: OperationView, what: &str) -> Reply {
+pub(super) fn running(view: OperationView, what: &str, workspace: &Path) -> Reply {
     let mut reply = Reply::new(Status::Running, format!("{what} runs as {}", view.id));
-    reply.then("operation_status", json!({ "operation": view.id }), "wait for news");
+    reply.then("operation_status", json!({ "workspace": workspace.display().to_string(), "operation": view.id }), "wait for news");
     reply.operation = Some(view);
     reply
 }

@@ -15,7 +15,7 @@ use crate::reply::{self, AppState, LogView, Reply, Status, Target, UrlView, With
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
 /// A proven place to look at.
 struct Place {
@@ -56,6 +56,7 @@ impl Landfall {
 
     /// validate_env.
     pub async fn validate(&self, ask: &ask::ValidateEnv) -> Result<With<reply::Validated>, Failure> {
+        let began = Instant::now();
         let workspace = self.workspace(ask.workspace.as_deref())?;
         let before_only = ask.when == When::Before
             || ask.checks.iter().any(|group| matches!(group, CheckGroup::Tools | CheckGroup::Cluster | CheckGroup::Resources | CheckGroup::Values));
@@ -66,7 +67,8 @@ impl Landfall {
         let bare = operation::bare(ask);
         if let Some(running_now) = operation::running(&folders) {
             if running_now.same("validate_env", &bare) {
-                return operation::look(&folders, &running_now).map(|(view, _)| With::new(running(view, "validate_env"), reply::Validated::default()));
+                return operation::look(&folders, &running_now)
+                    .map(|(view, _)| With::new(running(view, "validate_env", &workspace), reply::Validated::default()));
             }
             return Err(busy(&running_now));
         }
@@ -95,12 +97,13 @@ impl Landfall {
             }
         }
         let request = self.look_request("validate_env", bare, &place, 300);
-        let (reply, more) = self.begin_look(&place, request).await?;
+        let (reply, more) = self.begin_look(&place, request, began).await?;
         Ok(With::new(reply, more.and_then(|more| serde_json::from_value(Value::Object(more)).ok()).unwrap_or_default()))
     }
 
     /// verify_mcp.
     pub async fn verify_mcp(&self, ask: &ask::VerifyMcp) -> Result<With<reply::Verified>, Failure> {
+        let began = Instant::now();
         let workspace = self.workspace(ask.workspace.as_deref())?;
         if ask.chat_path == ask::ChatPath::Prove {
             return Err(Failure::new(Code::NotSupported, "proving the way from a chat message to a changed row is not possible yet")
@@ -110,7 +113,7 @@ impl Landfall {
         let bare = operation::bare(ask);
         if let Some(running_now) = operation::running(&folders) {
             if running_now.same("verify_mcp", &bare) {
-                return operation::look(&folders, &running_now).map(|(view, _)| With::new(running(view, "verify_mcp"), reply::Verified::default()));
+                return operation::look(&folders, &running_now).map(|(view, _)| With::new(running(view, "verify_mcp", &workspace), reply::Verified::default()));
             }
             return Err(busy(&running_now));
         }
@@ -126,7 +129,7 @@ impl Landfall {
             }
         }
         let request = self.look_request("verify_mcp", bare, &place, 120);
-        let (reply, more) = self.begin_look(&place, request).await?;
+        let (reply, more) = self.begin_look(&place, request, began).await?;
         Ok(With::new(reply, more.and_then(|more| serde_json::from_value(Value::Object(more)).ok()).unwrap_or_default()))
     }
 
@@ -184,14 +187,14 @@ impl Landfall {
     }
 
     /// Begins a look as an operation and waits a little: many looks are quick.
-    async fn begin_look(&self, place: &Place, request: Request) -> Result<(Reply, Option<Map<String, Value>>), Failure> {
+    async fn begin_look(&self, place: &Place, request: Request, began: Instant) -> Result<(Reply, Option<Map<String, Value>>), Failure> {
         operation::create(&place.folders, &request, None)?;
         operation::launch(&self.setup.program, &place.folders, &request.id).await?;
         let (view, _) = operation::look(&place.folders, &request)?;
-        let (view, settled) = self.short_wait(&place.folders, &request, view, Duration::from_millis(1_800)).await;
+        let (view, settled) = self.short_wait(&place.folders, &request, view, began + super::changes::ANSWER).await;
         let (mut reply, more) = match settled {
             Some((reply, more)) => (reply, Some(more)),
-            None => (running(view, &request.tool), None),
+            None => (running(view, &request.tool, &place.workspace), None),
         };
         reply.target = Some(place.target());
         Ok((reply, more))

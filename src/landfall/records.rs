@@ -73,7 +73,11 @@ impl Landfall {
             reply.summary = format!("{} was interrupted: its worker is gone; what it did is in its journal", request.id);
             reply.then(&request.tool, Value::Object(super::changes::shown(&request.ask)), "begin again; or, at a terminal: landfall operations resume");
         } else {
-            reply.then("operation_status", json!({ "operation": request.id, "after": last }), "wait for news");
+            reply.then(
+                "operation_status",
+                json!({ "workspace": request.workspace.display().to_string(), "operation": request.id, "after": last }),
+                "wait for news",
+            );
         }
         reply.operation = Some(view);
         reply.target = Some(target_of(&request));
@@ -161,7 +165,7 @@ impl Landfall {
             if settled { Status::Done } else { Status::Running },
             if settled { format!("{} is {}", request.id, journal::state_word(now.state)) } else { format!("{} is being cancelled", request.id) },
         );
-        reply.then("operation_status", json!({ "operation": request.id }), "see what was taken back");
+        reply.then("operation_status", json!({ "workspace": request.workspace.display().to_string(), "operation": request.id }), "see what was taken back");
         reply.operation = Some(now);
         reply.target = Some(target_of(&request));
         let undone = state.as_ref().map(|state| state.undone.clone()).unwrap_or_default();
@@ -317,17 +321,12 @@ fn judged(state: &State, verdict: Verdict) -> Verdict {
     }
 }
 
-/// At most twenty gates: those that did not pass first, otherwise the newest of each subject.
+/// At most twenty gates, those that did not pass first.
 fn shown_gates(state: &State) -> Vec<crate::evidence::Gate> {
-    let mut newest: Vec<&crate::evidence::Gate> = Vec::new();
-    for (_, gate) in state.gates.iter().rev() {
-        if !newest.iter().any(|known| known.gate == gate.gate && known.subject == gate.subject && known.verdict == gate.verdict) {
-            newest.push(gate);
-        }
-    }
-    newest.reverse();
-    newest.sort_by_key(|gate| gate.verdict == Verdict::Pass);
-    newest.into_iter().take(20).cloned().collect()
+    let mut gates: Vec<_> = state.standing_gates().into_iter().map(|(_, gate)| gate).collect();
+    gates.sort_by_key(|gate| gate.verdict == Verdict::Pass);
+    gates.truncate(20);
+    gates
 }
 
 fn target_of(request: &Request) -> Target {

@@ -342,7 +342,8 @@ impl Landfall {
             .filter(|(_, step)| step.verified.is_some())
             .filter_map(|(release, _)| plan.blueprint.workload(release.as_str()).map(|workload| (release.clone(), workload.port.is_some())))
             .collect();
-        let (gates, _) = stages::rollback::watch(run, at, &plan.blueprint.namespace, &back).await?;
+        let history = History { records: self.world.cluster.records(at, &plan.blueprint.namespace).await? };
+        let (gates, _) = stages::rollback::watch(run, at, &plan.blueprint.namespace, &back, &images_of(&history)).await?;
         if gates.iter().any(|gate| gate.verdict != Verdict::Pass) {
             run.end(StageName::Rollback, Verdict::Refused)?;
             return Ok(End::new(
@@ -418,7 +419,7 @@ impl Landfall {
             blueprint.as_ref().and_then(|blueprint| blueprint.workload(release.as_str())).is_none_or(|workload| workload.port.is_some())
         };
         let back: Vec<_> = plan.releases.iter().filter(|(_, to)| to.is_some()).map(|(release, _)| (release.clone(), port(release))).collect();
-        let (gates, _) = stages::rollback::watch(run, &at, &plan.namespace, &back).await?;
+        let (gates, _) = stages::rollback::watch(run, &at, &plan.namespace, &back, &images_of(&history)).await?;
         let mut done = reply::RolledBack {
             from: Some(plan.from.clone()),
             to: Some(plan.to.clone()),
@@ -603,6 +604,13 @@ fn planned_files(folders: &Folders, id: &OperationId) -> Result<Vec<RenderedFile
     Ok(kept.into_iter().map(|kept| RenderedFile { path: kept.path, text: kept.text, executable: kept.executable }).collect())
 }
 
+/// The image ids (first twelve digits) that the newest records were made with; public images have none.
+fn images_of(history: &History) -> BTreeMap<ReleaseName, String> {
+    let named =
+        history.records.keys().filter_map(|release| Some((ReleaseName::parse(release.clone()).ok()?, history.label(release, labels::IMAGE)?.to_owned())));
+    named.collect()
+}
+
 fn overall_or_pass(gates: &[Gate]) -> Verdict {
     if gates.is_empty() { Verdict::Pass } else { crate::evidence::overall(gates) }
 }
@@ -679,8 +687,11 @@ fn urls(blueprint: &Blueprint) -> Vec<reply::UrlView> {
         .collect()
 }
 
+/// A tool and its arguments.
+type ToolCall = (String, Map<String, Value>);
+
 /// `tool {json}`.
-fn parse_calls(calls: &[String]) -> Result<Vec<(String, Map<String, Value>)>, Failure> {
+fn parse_calls(calls: &[String]) -> Result<Vec<ToolCall>, Failure> {
     calls
         .iter()
         .map(|text| {

@@ -30,7 +30,7 @@ const LINES: i64 = 200;
 pub struct Expectation {
     pub release: ReleaseName,
     pub kind: WorkloadKind,
-    /// `sha256:…` of what we built; None for a public image.
+    /// `sha256:…` of what we built, or its first twelve digits; None for a public image.
     pub image_id: Option<String>,
     /// Its Service must have ready addresses.
     pub needs_endpoints: bool,
@@ -395,8 +395,9 @@ fn image_id(expected: &Expectation, progress: &ReleaseProgress) -> Check {
         return evidence.into_iter().fold(not_ours, Check::with);
     };
     let wanted = wanted.trim_start_matches("sha256:");
-    // Each pod must run it; other containers of the pod may be of other images.
-    let everywhere = !progress.pods.is_empty() && progress.pods.iter().all(|pod| pod.image_ids.values().any(|id| !wanted.is_empty() && id.ends_with(wanted)));
+    // Each pod must run it; other containers of the pod may be of other images. Helm's record keeps the id's first twelve digits.
+    let is_it = |id: &String| wanted.len() >= 12 && id.rsplit("sha256:").next().is_some_and(|hex| hex.starts_with(wanted));
+    let everywhere = !progress.pods.is_empty() && progress.pods.iter().all(|pod| pod.image_ids.values().any(is_it));
     match evidence.first().cloned() {
         Some(first) if everywhere => evidence.into_iter().skip(1).fold(Check::pass("kubernetes.image_id", probed, first), Check::with),
         Some(_) => Check::fail("kubernetes.image_id", probed, format!("not every pod runs the built image sha256:{wanted}"), evidence),

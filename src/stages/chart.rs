@@ -4,7 +4,7 @@ use crate::blueprint::Workload;
 use crate::draft::{Scratch, chart_folder};
 use crate::engine::Run;
 use crate::evidence::{Check, Evidence, Gate, GateName, Source};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::journal::StageName;
 use crate::names::{EnvironmentName, ReleaseName};
 use crate::plan::Plan;
@@ -206,7 +206,8 @@ fn packaged(package: &Result<Package, Failure>) -> Check {
             let name = package.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             Check::pass("helm.packaged", probed, Evidence::new(Source::File, name, &format!("sha256 {}", package.digest)))
         }
-        Err(failure) => Check::fail("helm.packaged", probed, failure.to_string(), vec![]),
+        Err(failure) if failure.code == Code::HelmFailed => Check::fail("helm.packaged", probed, failure.to_string(), vec![]),
+        Err(failure) => Check::not_run("helm.packaged", probed, failure.to_string()),
     }
 }
 

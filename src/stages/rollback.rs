@@ -64,13 +64,19 @@ pub async fn run(
 }
 
 /// Watches releases come up after a rollback; each gate is recorded.
-pub async fn watch(run: &Run, at: &Proof, namespace: &Namespace, releases: &[(ReleaseName, bool)]) -> Result<(Vec<Gate>, Vec<Diagnosis>), Failure> {
+pub async fn watch(
+    run: &Run,
+    at: &Proof,
+    namespace: &Namespace,
+    releases: &[(ReleaseName, bool)],
+    images: &BTreeMap<ReleaseName, String>,
+) -> Result<(Vec<Gate>, Vec<Diagnosis>), Failure> {
     let expectations: Vec<_> = releases
         .iter()
         .map(|(release, needs_endpoints)| Expectation {
             release: release.clone(),
             kind: WorkloadKind::Deployment,
-            image_id: None,
+            image_id: images.get(release).cloned(),
             needs_endpoints: *needs_endpoints,
         })
         .collect();

@@ -70,6 +70,12 @@ const TABLE: &[Row] = &[
         "{} holds what looks like the value of a secret",
         "if it is real, revoke it and read it from the environment; if not, use an obvious placeholder",
     ),
+    row(
+        "secret_default_in_code",
+        Warning,
+        "{} falls back to a value that is written in the code, where anybody can read it",
+        "remove the default, and stop when the variable is missing",
+    ),
     row("secret_value_in_values_yaml", Warning, "chart values hold a secret's value: {}", "leave it empty and reference an existing Secret"),
     row("listens_on_loopback", Blocker, "{} listens on loopback only: nothing outside its container can reach it", "listen on 0.0.0.0"),
     row(
@@ -153,6 +159,7 @@ pub(crate) fn judge(workspace: &Workspace, drafts: &[Draft], mcp: &WorkspaceMcp)
         judge.host_check(draft);
         judge.entry(draft);
         judge.shadow(draft);
+        judge.secret_defaults(draft);
         if let Some((path, file)) = draft.service.dockerfile.as_ref().and_then(|path| workspace.dockerfiles.get(path).map(|file| (path, file))) {
             judge.dockerfile(draft, path, file);
         }
@@ -347,7 +354,8 @@ impl Judge<'_> {
 
     fn entry(&mut self, draft: &Draft) {
         let command = draft.service.start_command.clone().unwrap_or_default();
-        let parsed = start::parse(&command);
+        let script = draft.service.build_facts.get("start.script").filter(|_| command.ends_with("run start")).cloned();
+        let parsed = start::parse(&script.unwrap_or(command));
         let evidence = draft.service.evidence.get("start_command").cloned().unwrap_or_default();
         let dir = &draft.service.dir;
         let tree = &self.workspace.tree;
@@ -374,7 +382,8 @@ impl Judge<'_> {
             let installed = parsed.program == "python" && draft.service.dependencies.keys().any(|name| name.replace('-', "_") == first);
             let standard = ["http", "flask", "uvicorn", "gunicorn"].contains(&first);
             let deeper = || tree.under(dir).any(|file| file.ends_with(&format!("/{path}.py")) || file.ends_with(&format!("/{path}/__init__.py")));
-            if !exists && !installed && !standard && !(dir == "." && deeper()) {
+            let known = exists || installed || standard || (dir == "." && deeper());
+            if !known {
                 self.add("entry_point_cannot_import", module, evidence);
             }
             return;
@@ -403,6 +412,17 @@ impl Judge<'_> {
             let path = join(&draft.service.dir, file);
             if self.workspace.tree.has(&path) {
                 self.add("mcp_package_name_shadowed", "mcp", vec![Place::file(path)]);
+            }
+        }
+    }
+
+    fn secret_defaults(&mut self, draft: &Draft) {
+        let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
+        for (path, read) in super::finish::reads(&files) {
+            // An address without a password is no secret, whatever its variable is called.
+            let known = read.default.as_deref().is_some_and(|default| default.len() >= 4 && !default.contains("://"));
+            if known && (read.secret || crate::secret::secret_name(&read.name)) {
+                self.add("secret_default_in_code", &read.name, vec![Place { file: path, line: read.line, text: String::new() }]);
             }
         }
     }
@@ -496,7 +516,7 @@ impl Judge<'_> {
         }
         // `COPY --from=builder /app/public` where the builder copied a tree without it.
         for copy in file.all("COPY").filter(|copy| copy.rest.contains("--from=")) {
-            let source = copy.rest.split_whitespace().filter(|word| !word.starts_with("--")).next().unwrap_or_default();
+            let source = copy.rest.split_whitespace().find(|word| !word.starts_with("--")).unwrap_or_default();
             let folder = source.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             let made = file.all("RUN").any(|run| run.rest.contains("mkdir") && run.rest.contains("public"));
             if folder == "public"
@@ -705,7 +725,8 @@ impl Judge<'_> {
         if !text.contains("resources:") {
             self.add("no_resources", path, place.clone());
         }
-        if !text.contains("readinessProbe") && !(delegated && text.contains("robe")) {
+        let probed = text.contains("readinessProbe") || (delegated && text.contains("robe"));
+        if !probed {
             self.add("no_readiness", path, place.clone());
         }
         if text.contains("persistentVolumeClaim") && !text.contains("Recreate") && !text.contains(".strategy") {
@@ -715,8 +736,7 @@ impl Judge<'_> {
 }
 
 /// Whether a service can be containerized, and why (not).
-pub(crate) fn ready(workspace: &Workspace, draft: &Draft, findings: &[Finding]) -> (bool, String) {
-    let _ = workspace;
+pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
     const KNOWN: &[&str] = &["node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno"];
     let service = &draft.service;
     let name = service.name.as_str();

@@ -33,10 +33,13 @@ const NOISE: &[&str] = &[
 
 /// Fills what follows from code; `shared`: the folder holds several services, so only what the entry reaches counts.
 pub(crate) fn finish(workspace: &Workspace, draft: &mut Draft, shared: bool) {
-    let scope = if shared { reachable(workspace, draft) } else { draft.sources.clone() };
+    if shared {
+        draft.sources = reachable(workspace, draft);
+    }
+    let scope = draft.sources.clone();
     let files: Vec<(&str, &Facts)> = scope.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
     environment(workspace, draft, &files);
-    mcp(workspace, draft, &files, &scope);
+    mcp(workspace, draft, &files);
     if draft.service.health.is_none() {
         health(draft, &files);
     }
@@ -76,12 +79,15 @@ fn settings_reads(files: &[(&str, &Facts)]) -> Vec<(String, Read)> {
     let nested: BTreeSet<&str> = classes.iter().map(|(_, class)| class.name.as_str()).collect();
     let mut out = Vec::new();
     for (path, class) in &classes {
+        // A prefix is inherited like a field.
+        let inherited = || classes.iter().find(|(_, other)| class.bases.contains(&other.name)).map(|(_, other)| other.prefix.clone()).unwrap_or_default();
+        let prefix = if class.prefix.is_empty() { inherited() } else { class.prefix.clone() };
         for field in &class.fields {
             if nested.contains(field.kind.as_str()) {
                 continue;
             }
             let names = if field.aliases.is_empty() {
-                vec![format!("{}{}", class.prefix, field.name).to_ascii_uppercase()]
+                vec![format!("{prefix}{}", field.name).to_ascii_uppercase()]
             } else {
                 field.aliases.iter().map(|alias| alias.to_ascii_uppercase()).take(1).collect()
             };
@@ -187,7 +193,8 @@ fn merged(draft: &Draft, name: &str, reads: &[(String, Read)]) -> Option<EnvRead
         .filter(|_| !demanded)
         .filter(|text| !secret && !crate::secret::looks_secret(text) && text.len() <= 200);
     let consumers: BTreeSet<String> = reads.iter().map(|(path, _)| module_name(path, &draft.service.dir)).collect();
-    let evidence = reads.iter().take(3).map(|(path, read)| Place::new(path.clone(), read.line, &read.text)).collect();
+    let shown = |read: &Read| if secret { without_literals(&read.text, name) } else { read.text.clone() };
+    let evidence = reads.iter().take(3).map(|(path, read)| Place::new(path.clone(), read.line, &shown(read))).collect();
     Some(EnvRead {
         name: parsed,
         required,
@@ -197,6 +204,31 @@ fn merged(draft: &Draft, name: &str, reads: &[(String, Read)]) -> Option<EnvRead
         consumers: consumers.into_iter().take(5).collect(),
         evidence,
     })
+}
+
+/// A line of code with what stands in quotes masked, the variable's own name apart.
+fn without_literals(text: &str, name: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(['"', '\'', '`']) {
+        let (before, quoted) = rest.split_at(start);
+        out.push_str(before);
+        let mark = quoted.chars().next().unwrap_or('"');
+        let inner = quoted.get(1..).unwrap_or_default();
+        let end = inner.find(mark);
+        let content = end.and_then(|end| inner.get(..end)).unwrap_or(inner);
+        out.push(mark);
+        out.push_str(if content.is_empty() || content == name { content } else { "***" });
+        match end {
+            Some(end) => {
+                out.push(mark);
+                rest = inner.get(end + 1..).unwrap_or_default();
+            }
+            None => return out,
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// When a read happens: by the variable's prefix, and by the file.
@@ -322,7 +354,7 @@ fn live_rank(path: &str) -> Option<u8> {
     })
 }
 
-fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], scope: &[String]) {
+fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)]) {
     let Some((server_file, server)) = files.iter().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (*path, server))) else { return };
     let runs: Vec<_> = files.iter().flat_map(|(path, facts)| facts.mcp_runs.iter().map(move |run| (*path, run))).collect();
     let rank = |transport: Option<&str>| match transport {
@@ -379,7 +411,6 @@ fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], scope
             draft.port(8000, "http", Place::new(server_file, server.line, &server.text));
         }
     }
-    let _ = scope;
 }
 
 /// The route on which a script serves MCP: `app.post("/mcp", …)`.

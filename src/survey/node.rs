@@ -357,11 +357,9 @@ impl Package<'_> {
                     out = None;
                 }
             }
-            "sveltekit" => {
-                if self.dependencies().contains_key("@sveltejs/adapter-static") {
-                    draft.service.kind = Kind::Static;
-                    out = Some("build".to_owned());
-                }
+            "sveltekit" if self.dependencies().contains_key("@sveltejs/adapter-static") => {
+                draft.service.kind = Kind::Static;
+                out = Some("build".to_owned());
             }
             "react-router" => {
                 let text = config(&["react-router.config"]).and_then(|path| self.workspace.text(&path).map(str::to_owned)).unwrap_or_default();
@@ -417,10 +415,9 @@ impl Package<'_> {
             .iter()
             .map(|name| join(self.dir, name))
             .find(|path| self.workspace.tree.has(path));
-        let text = config.as_deref().and_then(|path| self.workspace.text(path)).unwrap_or_default();
+        let text = without_comments(config.as_deref().and_then(|path| self.workspace.text(path)).unwrap_or_default());
         let says = |word: &str| {
             text.lines().enumerate().find_map(|(number, line)| {
-                let line = line.split("//").next().unwrap_or(line);
                 let (_, rest) = line.split_once("output")?;
                 (rest.trim_start().starts_with([':', '=']) && rest.contains(word)).then(|| (u32::try_from(number).unwrap_or(0) + 1, line.trim().to_owned()))
             })
@@ -458,6 +455,38 @@ impl Package<'_> {
             draft.port(port, "http", self.place(&format!("\"{}\"", framework.package)));
         }
     }
+}
+
+/// A script without its comments; lines stay where they are.
+fn without_comments(text: &str) -> String {
+    let mut out = String::new();
+    let mut block = false;
+    for line in text.lines() {
+        let mut rest = line;
+        loop {
+            if block {
+                let Some((_, after)) = rest.split_once("*/") else { break };
+                (block, rest) = (false, after);
+            }
+            match (rest.find("//"), rest.find("/*")) {
+                (slashes, Some(star)) if slashes.is_none_or(|slashes| star < slashes) => {
+                    out.push_str(rest.get(..star).unwrap_or_default());
+                    (block, rest) = (true, rest.get(star + 2..).unwrap_or_default());
+                }
+                // An address holds two slashes as well.
+                (Some(slashes), _) if !rest.get(..slashes).is_some_and(|before| before.ends_with(':')) => {
+                    out.push_str(rest.get(..slashes).unwrap_or_default());
+                    break;
+                }
+                _ => {
+                    out.push_str(rest);
+                    break;
+                }
+            }
+        }
+        out.push('\n');
+    }
+    out
 }
 
 #[derive(serde::Deserialize)]

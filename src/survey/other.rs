@@ -229,14 +229,14 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
                 continue;
             }
             let line = line_at(text, all.start());
-            let near = text.get(all.end()..).map(|rest| rest.chars().take(300).collect::<String>()).unwrap_or_default();
+            let near = handler_text(text.get(all.end()..).unwrap_or_default());
             let path = format!("/{}", path.as_str().trim_start_matches('/'));
             facts.routes.push(Route {
                 method: "get".to_owned(),
                 path,
                 owner: String::new(),
                 handler: String::new(),
-                touches: touches_others(&near),
+                touches: touches_others(near),
                 line,
                 text: line_text(text, line).to_owned(),
             });
@@ -252,6 +252,23 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
     facts.program = table.program.as_ref().is_some_and(|program| program.is_match(text));
     // `package main` alone is also in tools that are run by hand; what listens tells them apart later.
     facts
+}
+
+/// The handler behind a route: the rest of its line, and the block that the line opens.
+fn handler_text(rest: &str) -> &str {
+    let line = rest.find('\n').unwrap_or(rest.len());
+    let head = rest.get(..line).unwrap_or_default().trim_end();
+    let opens = ["{", " do", "=>", "->", ","].iter().any(|tail| head.ends_with(tail))
+        || head.ends_with(')') && rest.get(line..).is_some_and(|next| next.trim_start().starts_with("public"));
+    if !opens {
+        return head;
+    }
+    let end = ["\n}", "\n  }", "\n    }", "\nend", "\n  end", "\n});"].iter().filter_map(|mark| rest.get(line..)?.find(mark)).min().unwrap_or(300);
+    let mut until = line.saturating_add(end).min(rest.len());
+    while !rest.is_char_boundary(until) {
+        until -= 1;
+    }
+    rest.get(..until).unwrap_or_default()
 }
 
 #[cfg(test)]

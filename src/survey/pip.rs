@@ -105,8 +105,8 @@ impl Project<'_> {
                     draft.service.framework = Some(framework.to_owned());
                     draft.shows("framework", entry.place.clone());
                 }
+                draft.start(entry.command.clone(), entry.place);
                 self.listen(&mut draft, &entry.command);
-                draft.start(entry.command, entry.place);
                 out.push(draft);
             }
         }

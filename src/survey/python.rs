@@ -22,9 +22,12 @@ const WORDS: &[&str] = &[
     "env(",
     "Env(",
     "route",
-    ".get(",
+    ".get(\"/",
+    ".get('/",
+    ".post(\"/",
+    ".post('/",
     ".serve(",
-    "path(",
+    "urlpatterns",
     "Starlette",
     "Sanic",
     "aiohttp",
@@ -40,8 +43,9 @@ const WORDS: &[&str] = &[
     "Litestar",
     "gradio",
     "__main__",
-    "import ",
     "envvar",
+    "http://",
+    "https://",
 ];
 
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "head", "options", "route", "api_route", "custom_route", "websocket"];
@@ -50,6 +54,7 @@ const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "head", "opt
 pub(crate) fn extract(text: &str) -> Facts {
     let mut facts = Facts::default();
     if !WORDS.iter().any(|word| text.contains(word)) {
+        facts.imports = imports_alone(text);
         return facts;
     }
     let Some(tree) = parse(Grammar::Python, text) else { return facts };
@@ -60,6 +65,37 @@ pub(crate) fn extract(text: &str) -> Facts {
     }
     file.settle();
     facts
+}
+
+/// The imports of a file of which nothing else matters: enough to follow them, without a syntax tree.
+fn imports_alone(text: &str) -> Vec<Import> {
+    let mut out = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let line = line.trim();
+        let at = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+        if let Some(modules) = line.strip_prefix("import ") {
+            let names = |part: &str| part.split_whitespace().next().unwrap_or_default().to_owned();
+            out.extend(modules.split(',').map(|part| Import { module: names(part), names: vec![(String::new(), String::new())], line: at }));
+        } else if let Some((module, names)) = line.strip_prefix("from ").and_then(|rest| rest.split_once(" import ")) {
+            let mut names = names.to_owned();
+            if names.contains('(') {
+                while !names.contains(')') {
+                    let Some((_, next)) = lines.next() else { break };
+                    names.push(' ');
+                    names.push_str(next.split('#').next().unwrap_or_default());
+                }
+            }
+            let pairs = names.split(',').filter_map(|part| {
+                let mut words = part.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).filter(|word| !word.is_empty());
+                let name = words.next()?.to_owned();
+                let alias = words.nth(1).map_or_else(|| name.clone(), str::to_owned);
+                Some((name, alias))
+            });
+            out.push(Import { module: module.trim().to_owned(), names: pairs.collect(), line: at });
+        }
+    }
+    out
 }
 
 struct File<'text, 'facts> {
@@ -238,10 +274,8 @@ impl<'text> File<'text, '_> {
             "class_definition" => self.class(node),
             "decorated_definition" => self.decorated(node),
             "assignment" => self.assignment(node),
-            "if_statement" => {
-                if node.child_by_field_name("condition").is_some_and(|condition| self.src(condition).contains("__name__")) {
-                    self.facts.program = true;
-                }
+            "if_statement" if node.child_by_field_name("condition").is_some_and(|condition| self.src(condition).contains("__name__")) => {
+                self.facts.program = true;
             }
             "comparison_operator" if self.src(node).contains("os.environ") => {
                 let parts = children(node);
@@ -489,8 +523,7 @@ impl<'text> File<'text, '_> {
             };
             self.facts.mcp_clients.push(McpClient { transport, line: line(node), text: line_of(node, self.text).to_owned() });
         }
-        if bases.iter().all(|base| matches!(base.as_str(), "BaseModel" | "SQLModel" | "Enum" | "str" | "Exception" | "Base" | "TypedDict" | "Protocol" | "ABC"))
-        {
+        if bases.iter().all(|base| matches!(base.as_str(), "BaseModel" | "SQLModel" | "Enum" | "str" | "Exception" | "TypedDict" | "Protocol" | "ABC")) {
             return;
         }
         let Some(body) = node.child_by_field_name("body") else { return };
@@ -971,4 +1004,92 @@ pub(crate) fn urls(text: &str) -> Vec<String> {
 fn port_of(address: &str) -> Option<String> {
     let port = address.rsplit(':').next()?;
     port.parse::<u16>().ok().map(|port| port.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(text: &str, expect: &[(&str, Need, Option<&str>)]) {
+        let found = extract(text).reads;
+        let found: Vec<(&str, Need, Option<&str>)> = found.iter().map(|read| (read.name.as_str(), read.need, read.default.as_deref())).collect();
+        assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn environment_reads_in_every_form() {
+        reads("import os\nos.environ['A']", &[("A", Need::Demanded, None)]);
+        reads("import os\nos.environ.get('A')", &[("A", Need::Unclear, None)]);
+        reads("from os import getenv\ngetenv('A', 'b')", &[("A", Need::Optional, Some("b"))]);
+        reads("import os\nx = int(os.getenv('A') or 5)", &[("A", Need::Optional, Some("5"))]);
+        reads("import os\nif 'A' in os.environ: pass", &[("A", Need::Unclear, None)]);
+        reads("from decouple import config\nconfig('A')\nconfig('B', default='c')", &[("A", Need::Demanded, None), ("B", Need::Optional, Some("c"))]);
+        reads("def need(name):\n    return os.environ[name]\nneed('A')", &[("A", Need::Demanded, None)]);
+        reads(
+            "import os\nNAMES = ['A', 'B']\nmissing = [n for n in NAMES if not os.getenv(n)]\nif missing:\n    raise SystemExit(missing)",
+            &[("A", Need::Demanded, None), ("B", Need::Demanded, None)],
+        );
+    }
+
+    #[test]
+    fn imports_are_followed_without_a_tree() {
+        let found = extract("import os, json as j\nfrom .a import (\n    b,\n    c as d,  # why\n)\nfrom app import x\n");
+        let found: Vec<(&str, Vec<&str>)> =
+            found.imports.iter().map(|import| (import.module.as_str(), import.names.iter().map(|(name, _)| name.as_str()).collect())).collect();
+        assert_eq!(found, vec![("os", vec![""]), ("json", vec![""]), (".a", vec!["b", "c"]), ("app", vec!["x"])]);
+    }
+
+    #[test]
+    fn what_is_written_or_only_looks_alike_is_no_read() {
+        reads("import os\nos.environ['A'] = 'x'", &[]);
+        reads("import os\nos.environ.setdefault('A', 'x')", &[]);
+        reads("settings = {}\nsettings.get('A')", &[]);
+        reads("# os.environ['A']\nTEXT = \"os.environ['A']\"  # env", &[]);
+    }
+
+    #[test]
+    fn only_what_stops_the_program_is_demanded() {
+        reads("import os\nK = os.getenv('A')\nif not K:\n    raise RuntimeError()", &[("A", Need::Demanded, None)]);
+        reads("import os\nK = os.getenv('A')\nif not K:\n    print('off')", &[("A", Need::Unclear, None)]);
+        reads("import os\nK = os.getenv('A')\ndef chat():\n    if not K:\n        raise HTTPException(503)", &[("A", Need::Unclear, None)]);
+        reads("import os\nK = os.getenv('A')\ndef answer():\n    if not K:\n        raise RuntimeError()", &[("A", Need::Unclear, None)]);
+    }
+
+    #[test]
+    fn settings_have_names_defaults_and_words_beside_them() {
+        let facts = extract(
+            "class S(BaseSettings):\n    model_config = SettingsConfigDict(env_prefix='X_')\n    a: SecretStr\n    b: int = Field(default=5, alias='BEE')\n    c: str = 'd'\n    \"\"\"such as http://tools:1/mcp\"\"\"\n    k: ClassVar[int] = 1\n",
+        );
+        let class = facts.classes.first().unwrap();
+        assert_eq!(class.prefix, "X_");
+        let fields: Vec<(&str, bool, Vec<&str>)> =
+            class.fields.iter().map(|field| (field.name.as_str(), field.default.is_some(), field.aliases.iter().map(String::as_str).collect())).collect();
+        assert_eq!(fields, vec![("a", false, vec![]), ("b", true, vec!["BEE"]), ("c", true, vec![])]);
+        assert!(class.fields.last().is_some_and(|field| field.doc.contains("http://tools:1/mcp")));
+    }
+
+    #[test]
+    fn servers_say_where_they_listen() {
+        let port = |text: &str| extract(text).listens.first().map(|listen| (listen.port.number(), listen.port.field.clone(), listen.protocol));
+        assert_eq!(port("import uvicorn\nuvicorn.run('a:b', host='0.0.0.0', port=8001)"), Some((Some(8001), None, "http")));
+        assert_eq!(port("import uvicorn\nuvicorn.run(app, port=settings.port)"), Some((None, Some("port".to_owned()), "http")));
+        assert_eq!(port("P = int(os.getenv('PORT', '7000'))\nimport uvicorn\nuvicorn.run(app, port=P)"), Some((Some(7000), None, "http")));
+        assert_eq!(port("import grpc\nserver.add_insecure_port('[::]:50051')  # env"), Some((Some(50051), None, "grpc")));
+        assert_eq!(port("import subprocess\nsubprocess.run(['ls'])"), None);
+    }
+
+    #[test]
+    fn mcp_servers_tools_and_clients() {
+        let facts = extract(
+            "from mcp.server.fastmcp import FastMCP\nm = FastMCP('x', host='0.0.0.0', port=9)\n@m.tool()\ndef a(): ...\n@m.tool(name='b')\ndef other(): ...\nm.run(transport='streamable-http')",
+        );
+        assert_eq!(facts.tools.iter().map(|(name, _, _)| name.as_str()).collect::<Vec<_>>(), vec!["a", "b"]);
+        assert_eq!((facts.mcp_servers.first().map(|server| server.sdk), facts.mcp_runs.first().and_then(|run| run.transport)), (Some("mcp"), Some("http")));
+        assert_eq!(extract("from fastmcp import FastMCP\nm = FastMCP('x')\nm.run()").mcp_runs.first().and_then(|run| run.transport), Some("stdio"));
+        // A class of one's own that is called so speaks no protocol.
+        assert!(extract("class MCPServer: ...\nserver = MCPServer()").mcp_servers.is_empty());
+        let client = |text: &str| extract(text).mcp_clients.first().map(|client| client.transport);
+        assert_eq!(client("from agents.mcp import MCPServerStdio\ns = MCPServerStdio(params={})"), Some("stdio"));
+        assert_eq!(client("class T(MCPServerStreamableHttp):\n    def x(self): ...  # mcp"), Some("http"));
+    }
 }

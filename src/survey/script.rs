@@ -6,18 +6,21 @@ use super::syntax::{Grammar, ancestor, children, line, line_of, parse, preorder,
 use std::collections::BTreeSet;
 use tree_sitter::Node;
 
+/// A file without any of these words says nothing that a survey asks for.
 const WORDS: &[&str] = &[
-    "env",
-    "listen",
+    ".env",
+    "listen(",
     "express",
     "fastify",
     "Hono",
     "hono",
     "koa",
-    "http",
+    "http://",
+    "https://",
+    "node:http",
     "route",
     "Router",
-    "serve",
+    "serve(",
     "mcp",
     "Mcp",
     "MCP",
@@ -26,15 +29,21 @@ const WORDS: &[&str] = &[
     "Elysia",
     "mkdir",
     "writeFile",
+    "createWriteStream",
     "OpenAI",
+    "bindAsync",
+    ".get(\"/",
+    ".get('/",
+    "use client",
 ];
 
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "all", "route"];
 
-/// Extracts; `next_route` is the URL path where the file's place makes it a route.
+/// Extracts; an unparsable file gives what its readable parts say.
 pub(crate) fn extract(text: &str) -> Facts {
     let mut facts = Facts::default();
     if !WORDS.iter().any(|word| text.contains(word)) {
+        facts.imports = imports_alone(text);
         return facts;
     }
     facts.browser = text.trim_start().starts_with("\"use client\"") || text.trim_start().starts_with("'use client'");
@@ -48,6 +57,24 @@ pub(crate) fn extract(text: &str) -> Facts {
     }
     file.settle();
     facts
+}
+
+/// The imports of a file of which nothing else matters: enough to follow them, without a syntax tree.
+fn imports_alone(text: &str) -> Vec<Import> {
+    let mut out = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let after = ["from ", "import ", "require(", "import("]
+            .iter()
+            .filter_map(|word| line.rsplit_once(word))
+            .map(|(_, rest)| rest.trim_start())
+            .find(|rest| rest.starts_with(['"', '\'']));
+        let Some(quoted) = after else { continue };
+        let mark = quoted.chars().next().unwrap_or('"');
+        if let Some(module) = quoted.get(1..).and_then(|rest| rest.split(mark).next()) {
+            out.push(Import { module: module.to_owned(), names: Vec::new(), line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1) });
+        }
+    }
+    out
 }
 
 struct File<'text, 'facts> {
@@ -679,4 +706,60 @@ impl<'text> File<'text, '_> {
 /// Where the whole file is the handler: an `app/**/route.ts` of Next.
 pub(crate) fn whole_file_touches(text: &str) -> bool {
     touches_others(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(text: &str, expect: &[(&str, Need, Option<&str>)]) {
+        let found = extract(text).reads;
+        let found: Vec<(&str, Need, Option<&str>)> = found.iter().map(|read| (read.name.as_str(), read.need, read.default.as_deref())).collect();
+        assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn environment_reads_in_every_form() {
+        reads("const a = process.env.A;", &[("A", Need::Unclear, None)]);
+        reads("const a = process.env['A'] || 'b';", &[("A", Need::Optional, Some("b"))]);
+        reads("const a = process.env.A! as string;", &[("A", Need::Unclear, None)]);
+        reads("const { A, B = 'c', D: d } = process.env;", &[("A", Need::Unclear, None), ("B", Need::Optional, Some("c")), ("D", Need::Unclear, None)]);
+        reads("const a = import.meta.env.VITE_A ?? 'b'; const m = import.meta.env.MODE;", &[("VITE_A", Need::Optional, Some("b"))]);
+        reads("const port = Number(process.env.PORT) || 3000;", &[("PORT", Need::Optional, Some("3000"))]);
+        reads(
+            "const env = z.object({ A: z.string(), B: z.string().default('c'), D: z.string().optional() }).parse(process.env);",
+            &[("A", Need::Demanded, None), ("B", Need::Optional, Some("c")), ("D", Need::Optional, None)],
+        );
+        reads("const e = process.env; e.A;", &[("A", Need::Unclear, None)]);
+    }
+
+    #[test]
+    fn only_what_stops_the_program_is_demanded() {
+        reads("const a = process.env.A; if (!a) throw new Error('A');", &[("A", Need::Demanded, None)]);
+        reads("const a = process.env.A; if (!a) { process.exit(1); }", &[("A", Need::Demanded, None)]);
+        reads("const a = process.env.A; if (!a) console.warn('A');", &[("A", Need::Unclear, None)]);
+        reads("function ask() { const a = process.env.A; if (!a) throw new Error('A'); }", &[("A", Need::Unclear, None)]);
+        reads("process.env.A = 'set';", &[]);
+    }
+
+    #[test]
+    fn servers_say_where_they_listen() {
+        let port = |text: &str| extract(text).listens.first().map(|listen| (listen.port.number(), listen.by));
+        assert_eq!(port("import express from 'express'; const app = express(); app.listen(process.env.PORT || 3000);"), Some((Some(3000), "express")));
+        assert_eq!(
+            port("const fastify = require('fastify')(); const PORT = 4000; fastify.listen({ port: PORT, host: '0.0.0.0' });"),
+            Some((Some(4000), "http"))
+        );
+        assert_eq!(port("Bun.serve({ port: 8080, fetch() {} });"), Some((Some(8080), "bun")));
+        assert_eq!(port("emitter.listen(handler);"), Some((None, "http")));
+        assert_eq!(port("const env = 1;"), None);
+    }
+
+    #[test]
+    fn routes_need_a_server_to_hang_on() {
+        let paths = |text: &str| extract(text).routes.into_iter().map(|route| route.path).collect::<Vec<_>>();
+        assert_eq!(paths("import express from 'express'; const web = express(); web.get('/health', (q, s) => s.send('ok'));"), vec!["/health"]);
+        assert_eq!(paths("const api = axios; axios.get('/health');"), Vec::<String>::new());
+        assert_eq!(paths("@Controller('status')\nexport class C { @Get('live') live() { return 1; } }"), vec!["/status/live"]);
+    }
 }

@@ -221,9 +221,9 @@ fn prompts_carry_the_workspace() {
     let names: Vec<&str> = list["prompts"].as_array().unwrap().iter().map(|prompt| prompt["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["deploy_app", "why_failing", "roll_back", "cluster_health", "phase4_gap"]);
     for name in names {
-        let prompt = server.result("prompts/get", json!({ "name": name, "arguments": { "workspace": "/work/todo" } }));
+        let prompt = server.result("prompts/get", json!({ "name": name, "arguments": { "workspace": "/srv/todo" } }));
         let text = prompt["messages"][0]["content"]["text"].as_str().unwrap();
-        assert!(text.contains("/work/todo") && !text.contains("{workspace}"), "{text}");
+        assert!(text.contains("/srv/todo") && !text.contains("{workspace}"), "{text}");
         assert!(TOOLS.iter().any(|tool| text.contains(tool)), "{name} names no tool");
     }
     assert_eq!(server.ask("prompts/get", json!({ "name": "sing" }))["error"]["code"], -32602);

@@ -1,0 +1,2 @@
+<?php
+return ['key' => env('APP_KEY'), 'name' => env('APP_NAME', 'Blog')];

@@ -1,0 +1,3 @@
+export default function Page() {
+  return <main>{process.env.NEXT_PUBLIC_TITLE}</main>;
+}

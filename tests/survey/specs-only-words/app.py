@@ -1,0 +1,3 @@
+import http.server
+
+http.server.HTTPServer(("", 8000), None).serve_forever()

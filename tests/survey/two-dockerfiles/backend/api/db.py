@@ -1,0 +1,5 @@
+import os
+
+import psycopg
+
+URL = os.environ["DATABASE_URL"]
