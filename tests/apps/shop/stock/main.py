@@ -38,5 +38,5 @@ if __name__ == "__main__":
         try:
             socket.create_connection((WAIT_FOR, 5432), timeout=3)
         except OSError as error:
-            raise SystemExit(f'could not connect to host "{WAIT_FOR}", port 5432: {error}')
+            raise SystemExit(f'could not translate host name "{WAIT_FOR}" to address: {error}')
     ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
