@@ -434,6 +434,12 @@ mod findings {
         let recreate = format!("{claim}  strategy:\n    type: Recreate\n");
         pair(FASTAPI, "no_resources", &[chart, ("chart/templates/a.yaml", &bare)], &[chart, ("chart/templates/a.yaml", &full)]);
         pair(FASTAPI, "no_readiness", &[chart, ("chart/templates/a.yaml", &bare)], &[chart, ("chart/templates/a.yaml", &full)]);
+        let named = "kind: Deployment\nspec:\n  template:\n    {{- include \"chart.pod\" . | nindent 4 }}\n";
+        let scaler = "kind: HorizontalPodAutoscaler\nspec:\n  scaleTargetRef:\n    kind: Deployment\n    name: a\n";
+        for given in [named, scaler] {
+            pair(FASTAPI, "no_resources", &[chart, ("chart/templates/a.yaml", &bare)], &[chart, ("chart/templates/a.yaml", given)]);
+            pair(FASTAPI, "no_readiness", &[chart, ("chart/templates/a.yaml", &bare)], &[chart, ("chart/templates/a.yaml", given)]);
+        }
         pair(FASTAPI, "pvc_with_rollingupdate", &[chart, ("chart/templates/a.yaml", &claim)], &[chart, ("chart/templates/a.yaml", &recreate)]);
         pair(FASTAPI, "latest_tag", &[chart, ("chart/values.yaml", "image:\n  tag: latest\n")], &[chart, ("chart/values.yaml", "image:\n  tag: \"1.2\"\n")]);
     }

@@ -80,9 +80,7 @@ impl Landfall {
 
     async fn work(&self, run: &Run, request: &Request) -> Result<End, Failure> {
         match request.tool.as_str() {
-            "containerize" => self.work_plan(run, request).await,
-            "generate_chart" => self.work_plan(run, request).await,
-            "deploy" => self.work_plan(run, request).await,
+            "containerize" | "generate_chart" | "deploy" => self.work_plan(run, request).await,
             "rollback" => self.work_rollback(run, request).await,
             "validate_env" => self.work_validate(run, request).await,
             "verify_mcp" => self.work_verify(run, request).await,
@@ -101,8 +99,10 @@ impl Landfall {
             || (!cancelled && ask_of::<ask::Deploy>(request).is_ok_and(|ask| ask.on_refusal == OnRefusal::Hold) && request.tool == "deploy");
         let mut stuck = Vec::new();
         if !hold {
+            // What was done in one cluster is never taken back in another that answers under the same profile now.
+            let planned = operation::plan(&run.folders, &run.id).ok().and_then(|plan| plan.fingerprint);
             let at = match &request.profile {
-                Some(profile) => self.world.local.prove(profile).await.ok(),
+                Some(profile) => run.prove(profile, planned.as_deref()).await.ok(),
                 None => None,
             };
             // Files and images stay on a failure: they are worth looking at. A cancel takes them back as well.
@@ -144,7 +144,7 @@ impl Landfall {
         let files = planned_files(&run.folders, &run.id)?;
         let at = self.target(run, request, &plan).await?;
         let _held = match (&at, plan.through >= Through::Deploy) {
-            (Ok(at), true) => Some(self.hold(run, request, &plan, at).await?),
+            (Ok(at), true) => Some(AppLock::take(&self.setup.state, &at.fingerprint, &plan.blueprint.namespace, &request.app, &run.id)?),
             (_, _) => None,
         };
         let mut gates = Vec::new();
@@ -214,13 +214,6 @@ impl Landfall {
                 .await?;
         }
         Ok(run.prove(profile, plan.fingerprint.as_deref()).await)
-    }
-
-    /// The app's lock on this machine, and its Lease in the cluster, renewed while the value lives.
-    async fn hold(&self, run: &Run, request: &Request, plan: &Plan, at: &Proof) -> Result<Held, Failure> {
-        let namespace = &plan.blueprint.namespace;
-        let lock = AppLock::take(&self.setup.state, &at.fingerprint, namespace, &request.app, &run.id)?;
-        Ok(Held { _lock: lock, stop: None })
     }
 
     async fn work_deploy(&self, run: &Run, request: &Request, plan: &Plan, at: &Proof, images: &BTreeMap<ServiceName, String>) -> Result<End, Failure> {
@@ -573,13 +566,6 @@ impl Landfall {
         });
         Ok(Renewal { _stop: stop.drop_guard() })
     }
-}
-
-/// The lock of the app, for as long as the operation runs.
-struct Held {
-    _lock: AppLock,
-    #[expect(dead_code, reason = "keeps the shape of a guard that may also renew")]
-    stop: Option<CancellationToken>,
 }
 
 /// A Lease that is being renewed.

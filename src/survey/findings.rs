@@ -716,7 +716,10 @@ impl Judge<'_> {
     }
 
     fn chart_template(&mut self, path: &str, text: &str) {
-        if !text.contains("kind: Deployment") {
+        // Only what the file itself writes is judged: a container that a named template gives is not known here.
+        let declared = text.lines().any(|line| line.starts_with("kind: Deployment"));
+        let written = text.split_once("containers:").is_some_and(|(_, rest)| rest.trim_start().starts_with('-'));
+        if !declared || !written {
             return;
         }
         let (line, shown) = find_line(text, "kind: Deployment");
