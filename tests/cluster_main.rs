@@ -446,7 +446,6 @@ fn what_was_begun_is_taken_back_or_finished() {
     assert_eq!(app.releases(), vec![]);
     let kept = app.secret().expect("the Secret outlives its first install");
     app.without("WAIT_FOR = \"no-such-database\"");
-    eprintln!("{}", broken.words.lines().filter(|line| !line.contains("deploy/")).collect::<Vec<_>>().join("\n"));
     app.step("a first install that the application breaks is uninstalled, and its Secret is kept");
 
     let killed = app.deploy_with(&["--approval", &app.token()], Some("intended:helm/stock"));

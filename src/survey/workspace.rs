@@ -68,9 +68,10 @@ impl Workspace {
         }
         leaks.sort();
         let folder = tree.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // What we wrote says nothing that was not known before: a survey after a deploy is the survey before it.
         let dockerfiles = texts
             .iter()
-            .filter(|(path, _)| is_dockerfile(path))
+            .filter(|(path, text)| is_dockerfile(path) && !text.starts_with(crate::blueprint::OURS))
             .map(|(path, text)| (path.clone(), Dockerfile::parse(text)))
             .filter(|(_, file)| !file.stages.is_empty());
         let dockerfiles = dockerfiles.collect();

@@ -35,5 +35,8 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     if WAIT_FOR:
-        socket.create_connection((WAIT_FOR, 5432), timeout=3)
+        try:
+            socket.create_connection((WAIT_FOR, 5432), timeout=3)
+        except OSError as error:
+            raise SystemExit(f'could not translate host name "{WAIT_FOR}" to address: {error}')
     ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
