@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use draw::draw;
-pub(crate) use draw::{OURS, standalone, work_folder, workspace_root};
+pub(crate) use draw::{standalone, work_folder, workspace_root};
 
 /// What a workload is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

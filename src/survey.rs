@@ -157,6 +157,9 @@ fn unknowns(draft: &draft::Draft) -> Vec<Unknown> {
     out
 }
 
+/// The first words of every file that we write: a Dockerfile that begins with them is no decision of a person.
+pub(crate) const OURS: &str = "# Written by Landfall";
+
 /// What a service is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -407,14 +407,11 @@ fn entrance(facts: &Service, candidates: &[&Service]) -> bool {
     page(facts) || (facts.kind == Kind::Api && !called && !candidates.iter().any(|other| page(other)))
 }
 
-/// The header by which a Dockerfile of ours is known; see `render`.
-pub(crate) const OURS: &str = "# Written by Landfall";
-
 fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BTreeMap<String, String>, findings: &mut Vec<Finding>) -> ImagePlan {
     let repository = format!("localhost/{app}/{}", facts.name);
     let context = workspace_root(facts).unwrap_or(&facts.dir).to_owned();
     let ours = facts.build_facts.get("dockerfile.ours").is_some_and(|value| value == "true")
-        || facts.evidence.get("dockerfile").into_iter().flatten().any(|place| place.text.starts_with(OURS));
+        || facts.evidence.get("dockerfile").into_iter().flatten().any(|place| place.text.starts_with(crate::survey::OURS));
     if let Some(dockerfile) = facts.dockerfile.as_ref().filter(|_| !ours) {
         findings.push(Finding {
             code: "DOCKERFILE_KEPT".to_owned(),

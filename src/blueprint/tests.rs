@@ -345,7 +345,7 @@ fn a_persons_dockerfile_is_used_as_it_is_and_ours_is_written_again() {
     let mut survey = survey();
     service(&mut survey, "api").dockerfile = Some("api/Dockerfile".to_owned());
     service(&mut survey, "mcp").dockerfile = Some("mcp/Dockerfile".to_owned());
-    service(&mut survey, "mcp").evidence.insert("dockerfile".to_owned(), vec![Place::new("mcp/Dockerfile", 1, &format!("{OURS} for mcp"))]);
+    service(&mut survey, "mcp").evidence.insert("dockerfile".to_owned(), vec![Place::new("mcp/Dockerfile", 1, &format!("{} for mcp", crate::survey::OURS))]);
     let blueprint = drawn(&survey, "", &in_cluster()).unwrap();
     let persons = |name: &str| matches!(blueprint.workload(name).unwrap().image, ImagePlan::Built { persons: true, .. });
     assert_eq!((persons("api"), persons("mcp")), (true, false));

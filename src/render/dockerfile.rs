@@ -2,10 +2,10 @@
 
 use super::template::fill;
 use super::{RenderedFile, TEMPLATES};
-use crate::blueprint::{Ask, Blueprint, ImagePlan, OURS, Workload, standalone, work_folder, workspace_root};
+use crate::blueprint::{Ask, Blueprint, ImagePlan, Workload, standalone, work_folder, workspace_root};
 use crate::failure::{Code, Failure};
 use crate::names::EnvName;
-use crate::survey::{Kind, Service, Survey};
+use crate::survey::{Kind, OURS, Service, Survey};
 
 /// Versions of the tools that a build installs; a lockfile's own declaration comes first where there is one.
 const UV: &str = "0.13.9";

@@ -71,7 +71,7 @@ impl Workspace {
         // What we wrote says nothing that was not known before: a survey after a deploy is the survey before it.
         let dockerfiles = texts
             .iter()
-            .filter(|(path, text)| is_dockerfile(path) && !text.starts_with(crate::blueprint::OURS))
+            .filter(|(path, text)| is_dockerfile(path) && !text.starts_with(super::OURS))
             .map(|(path, text)| (path.clone(), Dockerfile::parse(text)))
             .filter(|(_, file)| !file.stages.is_empty());
         let dockerfiles = dockerfiles.collect();
