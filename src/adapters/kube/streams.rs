@@ -145,7 +145,16 @@ fn exit_code(status: &Status) -> Option<i32> {
         return Some(0);
     }
     let causes = status.details.iter().flat_map(|details| details.causes.iter().flatten());
-    causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode")).find_map(|cause| cause.message.as_deref()?.parse().ok())
+    let named = causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode")).find_map(|cause| cause.message.as_deref()?.parse().ok());
+    named.or_else(|| not_there(status))
+}
+
+/// A program that the image does not have: Docker's runtime answers exit code 126 or 127, containerd's an internal error
+/// whose text is the only sign (seen with containerd 1.6 on Kubernetes 1.34).
+fn not_there(status: &Status) -> Option<i32> {
+    let words = status.message.as_deref().unwrap_or_default();
+    let tried = words.contains("failed to exec in container") || words.contains("OCI runtime exec failed");
+    (tried && (words.contains("executable file not found") || words.contains("no such file or directory"))).then_some(127)
 }
 
 /// Accepts until the token is cancelled; each connection gets a stream of its own.
@@ -210,6 +219,8 @@ mod tests {
         check(json!({"status": "Success"}), Some(0));
         check(json!({"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": [{"reason": "ExitCode", "message": "7"}]}}), Some(7));
         check(json!({"status": "Failure", "reason": "InternalError", "message": "container not found"}), None);
+        let absent = "error executing command in container: failed to exec in container: failed to start exec: OCI runtime exec failed: exec failed: unable to start container process: exec: \"node\": executable file not found in $PATH: unknown";
+        check(json!({"status": "Failure", "reason": "InternalError", "message": absent}), Some(127));
     }
 
     #[tokio::test]
