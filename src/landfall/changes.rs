@@ -134,6 +134,18 @@ impl Landfall {
         Ok(Consent::Answer(Box::new(reply)))
     }
 
+    /// The consent that a draft needs; none where a person would notice nothing.
+    fn consent_to(&self, draft: &Draft, tool: &str, token: Option<&str>, ask: &Map<String, Value>) -> Result<Consent, Failure> {
+        if draft.plan.unnoticed() {
+            return Ok(Consent::Granted(None));
+        }
+        let mut consent = self.consent(&draft.config, approval_request(tool, draft)?, token, ask)?;
+        if let Consent::Answer(answer) = &mut consent {
+            answer.target = Some(target_of(draft));
+        }
+        Ok(consent)
+    }
+
     /// containerize: writes Dockerfiles and, as an operation, builds and judges images.
     pub async fn containerize(&self, ask: &ask::Containerize) -> Result<With<reply::Containerized>, Failure> {
         let workspace = self.workspace(ask.workspace.as_deref())?;
@@ -165,18 +177,9 @@ impl Landfall {
         if let Some(answer) = self.conflicts(&draft, "containerize", ask.on_conflict)? {
             return Ok(With::new(answer, reply::Containerized::default()));
         }
-        let approved = if draft.plan.unnoticed() {
-            None
-        } else {
-            Some(self.consent(&config, approval_request("containerize", &draft)?, ask.approval.as_deref(), &bare)?)
-        };
-        let approved_by = match approved {
-            Some(Consent::Answer(mut answer)) => {
-                answer.target = Some(target_of(&draft));
-                return Ok(With::new(*answer, reply::Containerized::default()));
-            }
-            Some(Consent::Granted(words)) => words,
-            None => None,
+        let approved_by = match self.consent_to(&draft, "containerize", ask.approval.as_deref(), &bare)? {
+            Consent::Answer(answer) => return Ok(With::new(*answer, reply::Containerized::default())),
+            Consent::Granted(words) => words,
         };
         if ask.until == Until::Files {
             let reply = self.write_now(&draft, "containerize", approved_by, |path| !path.starts_with("deploy/"), json!({ "until": "image" }))?;
@@ -232,18 +235,9 @@ impl Landfall {
         if let Some(answer) = self.conflicts(&draft, "generate_chart", ask.on_conflict)? {
             return Ok(With::new(answer, reply::Charted::default()));
         }
-        let approved = if draft.plan.unnoticed() {
-            None
-        } else {
-            Some(self.consent(&config, approval_request("generate_chart", &draft)?, ask.approval.as_deref(), &bare)?)
-        };
-        let approved_by = match approved {
-            Some(Consent::Answer(mut answer)) => {
-                answer.target = Some(target_of(&draft));
-                return Ok(With::new(*answer, reply::Charted::default()));
-            }
-            Some(Consent::Granted(words)) => words,
-            None => None,
+        let approved_by = match self.consent_to(&draft, "generate_chart", ask.approval.as_deref(), &bare)? {
+            Consent::Answer(answer) => return Ok(With::new(*answer, reply::Charted::default())),
+            Consent::Granted(words) => words,
         };
         let digest = draft.plan.store(&folders.plans(), &draft.diff)?;
         let request = self.request(

@@ -10,7 +10,7 @@ use crate::evidence::{Check, Evidence, Gate, GateName, Source, Verdict};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Digest, Namespace, OperationId, ProfileName, ServiceName};
 use crate::operation::{self, Request};
-use crate::ports::{Forward, LogRequest, Observed, Profile, ProfileStatus, Proof};
+use crate::ports::{Forward, LogRequest, Observed, Proof};
 use crate::reply::{self, AppState, LogView, Reply, Status, Target, UrlView, With};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
@@ -503,13 +503,6 @@ impl Landfall {
             gone.push(format!("Namespace/{}", place.namespace));
         }
         Ok(gone)
-    }
-
-    /// Profiles as they are, for messages.
-    pub async fn profiles(&self) -> Result<Vec<Profile>, Failure> {
-        let mut profiles = self.world.local.profiles().await?;
-        profiles.sort_by_key(|profile| profile.status != ProfileStatus::Running);
-        Ok(profiles)
     }
 }
 

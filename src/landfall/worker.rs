@@ -304,7 +304,6 @@ impl Landfall {
         diagnoses: Vec<crate::evidence::Diagnosis>,
         gate: &str,
     ) -> Result<End, Failure> {
-        let changed: Vec<_> = deployed.releases.iter().map(|view| view.release.clone()).collect();
         let has_verified =
             plan.releases.iter().any(|(release, step)| step.verified.is_some() && !step.unchanged && plan.blueprint.workload(release.as_str()).is_some());
         let (decision, rule) = stages::deploy::decide(ask.on_refusal, &diagnoses, has_verified);
@@ -328,7 +327,6 @@ impl Landfall {
                 &json!({}),
             ));
         }
-        let _ = changed;
         let back: Vec<_> = plan
             .releases
             .iter()
@@ -400,10 +398,7 @@ impl Landfall {
         let lease = self.lease(run, request, &plan.namespace, &at).await?;
         run.begin(StageName::Rollback, vec![format!("from {} to {}", plan.from, plan.to), plan.reason.clone()])?;
         for (release, revision) in &plan.current {
-            let (manifest, values) = self.world.charts.recorded(&at, &plan.namespace, release, *revision).await?;
-            let folder = run.folders.operation(&run.id).join("backup").join(release.as_str());
-            crate::files::write_private(&folder.join("manifest.yaml"), manifest.as_bytes())?;
-            crate::files::write_private(&folder.join("values.yaml"), values.as_bytes())?;
+            stages::deploy::back_up(run, &at, &plan.namespace, release, *revision).await?;
         }
         stages::rollback::run(run, &at, &plan.namespace, &plan.releases, &plan.current).await?;
         let history = History { records: self.world.cluster.records(&at, &plan.namespace).await? };

@@ -1,6 +1,6 @@
 //! Builds every image where the cluster's pods can see it, and judges what was built: the docker gate.
 
-use crate::blueprint::{EnvValue, Workload};
+use crate::blueprint::Workload;
 use crate::config::ScanRule;
 use crate::draft::{BuildSource, build_source};
 use crate::engine::{Effect, Run};
@@ -59,7 +59,7 @@ async fn build(
     let facts = match there {
         Some(facts) => facts,
         None => {
-            fresh(plan, step, source, &workload.name)?;
+            fresh(step, source, &workload.name)?;
             let request = BuildRequest {
                 reference: step.reference.clone(),
                 context: source.context.clone(),
@@ -100,8 +100,7 @@ async fn build(
 }
 
 /// The context must be what the plan was made from; base images may only be missing from the comparison, never differ silently.
-fn fresh(plan: &Plan, step: &ImageStep, source: &BuildSource, service: &ServiceName) -> Result<(), Failure> {
-    let _ = plan;
+fn fresh(step: &ImageStep, source: &BuildSource, service: &ServiceName) -> Result<(), Failure> {
     let again = crate::plan::image_input(&source.context, &source.files, &source.dockerfile, &source.build_args, &step.bases)?;
     if again == step.input {
         return Ok(());
@@ -328,11 +327,6 @@ fn view(workload: &Workload, step: &ImageStep, facts: &ImageFacts, on_nodes: Vec
         on_nodes,
         sbom_uri: None,
     }
-}
-
-/// Names of variables that a workload gets by reference.
-pub fn secret_names(workload: &Workload) -> Vec<&str> {
-    workload.env.iter().filter(|setting| matches!(setting.value, EnvValue::SecretKey { .. })).map(|setting| setting.name.as_str()).collect()
 }
 
 /// True where the gate passes but for what only a cluster can show.

@@ -5,7 +5,7 @@ use crate::blueprint::{SecretKeyPlan, SecretPlan, Workload};
 use crate::config::ValueSource;
 use crate::draft::{chart_folder, labels};
 use crate::engine::{Effect, Run};
-use crate::evidence::{Check, Class, Confidence, Diagnosis, Evidence, Gate, GateName, Outcome, Source, Verdict};
+use crate::evidence::{Check, Class, Confidence, Diagnosis, Evidence, Gate, GateName, Source, Verdict};
 use crate::failure::{Code, Failure, Owner};
 use crate::journal::{Event, StageName, Undo};
 use crate::names::{EnvName, Namespace, ReleaseName, Revision, ServiceName};
@@ -354,7 +354,8 @@ async fn apply(
     Ok(Some(ReleaseView { release: release.to_string(), helm_revision: revision.0, image_id, chart: chart_folder(release) }))
 }
 
-async fn back_up(run: &Run, at: &Proof, namespace: &Namespace, release: &ReleaseName, revision: Revision) -> Result<(), Failure> {
+/// Keeps manifest and values of a revision in the operation's folder.
+pub async fn back_up(run: &Run, at: &Proof, namespace: &Namespace, release: &ReleaseName, revision: Revision) -> Result<(), Failure> {
     let (manifest, values) = run.world.charts.recorded(at, namespace, release, revision).await?;
     let folder = run.folders.operation(&run.id).join("backup").join(release.as_str());
     crate::files::write_private(&folder.join("manifest.yaml"), manifest.as_bytes())?;
@@ -453,11 +454,6 @@ fn of_failure(release: &ReleaseName, failure: &Failure) -> Diagnosis {
 /// Values that the named sources hold, for build secrets.
 pub fn local_values(workspace: &Path, state: &Path, sources: &BTreeMap<EnvName, ValueSource>) -> Result<BTreeMap<EnvName, Secret>, Failure> {
     sources.iter().map(|(name, source)| Ok((name.clone(), local_value(workspace, state, source)?))).collect()
-}
-
-/// True where some gate failed outright, not only for want of a check.
-pub fn failed(gates: &[Gate]) -> bool {
-    gates.iter().any(|gate| gate.checks.iter().any(|check| check.required && check.outcome == Outcome::Fail))
 }
 
 #[cfg(test)]
