@@ -279,6 +279,12 @@ impl Run {
                     if ours {
                         let _ = std::fs::remove_file(&copy);
                     }
+                    // Folders that are empty now were made for the file: only an empty one can be removed.
+                    for folder in target.ancestors().skip(1).take_while(|folder| *folder != self.folders.workspace) {
+                        if std::fs::remove_dir(folder).is_err() {
+                            break;
+                        }
+                    }
                     Ok(format!("{path} removed"))
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(format!("{path} was not there")),

@@ -75,6 +75,16 @@ pub enum Undo {
     },
 }
 
+impl Undo {
+    /// True where taking it back changes the cluster, not only files and images.
+    pub fn in_cluster(&self) -> bool {
+        match self {
+            Self::Namespace { .. } | Self::Uninstall { .. } | Self::HelmRollback { .. } | Self::Unverified { .. } => true,
+            Self::File { .. } | Self::Untag { .. } | Self::Keep { .. } => false,
+        }
+    }
+}
+
 /// One thing that happened. Field names are part of the journal's format, version 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event", content = "data")]

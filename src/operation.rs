@@ -138,11 +138,15 @@ pub fn running(folders: &Folders) -> Option<Request> {
 
 /// What an operation looks like now: journal, pulse and lock together.
 pub fn look(folders: &Folders, request: &Request) -> Result<(OperationView, Option<State>), Failure> {
+    look_again(folders, request, &mut journal::Reader::new(&folders.operation(&request.id)))
+}
+
+/// The same with a reader that is kept between looks.
+pub fn look_again(folders: &Folders, request: &Request, journal: &mut journal::Reader) -> Result<(OperationView, Option<State>), Failure> {
     let folder = folders.operation(&request.id);
     // The lock is asked before the journal: a worker that ends in between has written its end by then.
     let held = journal::held(&folder);
-    let records = journal::read(&folder)?;
-    let state = State::of(&records);
+    let state = State::of(journal.records()?);
     let pulse: Option<Pulse> = std::fs::read(folder.join(Heart::FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let known = state.as_ref().map_or(OperationState::Running, |state| state.operation);
     let young = jiff::Timestamp::now().duration_since(request.created_at).as_secs() < 3;

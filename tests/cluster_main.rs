@@ -8,295 +8,14 @@
     reason = "tests may stop at the first surprise"
 )]
 
+#[path = "cluster/app.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests on the cluster")]
+mod app;
+
+use app::{App, PATIENCE, files, namespace_exists, output};
 use serde_json::Value;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_landfall");
-/// A worker that should be doing something is watched no longer than this.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// What a call of the program gave.
-#[derive(Debug)]
-struct Said {
-    code: i32,
-    reply: Value,
-    words: String,
-}
-
-/// An app of one test: its workspace, its state folder and its namespace, all removed at the end, however that comes.
-struct App {
-    name: String,
-    profile: String,
-    folder: tempfile::TempDir,
-    state: tempfile::TempDir,
-    began: Instant,
-}
-
-impl App {
-    /// A copy of tests/apps/shop under a name of its own.
-    fn shop(tag: &str) -> Self {
-        let profile = std::env::var("LANDFALL_TEST_PROFILE").expect("LANDFALL_TEST_PROFILE names the test profile: eval \"$(tests/testbed/testbed.sh env)\"");
-        let name = format!("{tag}-{}", std::process::id());
-        let app = Self { name, profile, folder: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap(), began: Instant::now() };
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps/shop"), app.root());
-        app.edit("landfall.toml", "name = \"shop\"", &format!("name = \"{}\"", app.name));
-        app
-    }
-
-    /// The same without the service that calls the other.
-    fn stock(tag: &str) -> Self {
-        let app = Self::shop(tag);
-        std::fs::remove_dir_all(app.path("till")).unwrap();
-        let text = app.read("landfall.toml");
-        let (before, rest) = text.split_once("[service.till]").unwrap();
-        let (_, after) = rest.split_once("[gates]").unwrap();
-        std::fs::write(app.path("landfall.toml"), format!("{before}[gates]{after}")).unwrap();
-        app
-    }
-
-    fn root(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.root().join(name)
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
-    fn edit(&self, name: &str, from: &str, to: &str) {
-        let text = self.read(name);
-        assert!(text.contains(from), "{name} has no {from:?}: {text}");
-        std::fs::write(self.path(name), text.replacen(from, to, 1)).unwrap();
-    }
-
-    /// Adds a public variable of the stock, or takes it away again.
-    fn with(&self, setting: &str) {
-        self.edit("landfall.toml", "[service.stock.env]\n", &format!("[service.stock.env]\n{setting}\n"));
-    }
-
-    fn without(&self, setting: &str) {
-        self.edit("landfall.toml", &format!("{setting}\n"), "");
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.args(words).env("LANDFALL_STATE", self.state.path()).env_remove("LANDFALL_FAULT").stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Said {
-        said(self.command(words))
-    }
-
-    /// `landfall deploy --json`, secrets generated, and more words.
-    fn deploying(&self, more: &[&str]) -> Vec<String> {
-        let here = self.root().to_str().unwrap();
-        let words = ["deploy", here, "--json", "--profile", &self.profile, "--secrets", "SIGNING_SECRET=generate"];
-        words.iter().chain(more).map(ToString::to_string).collect()
-    }
-
-    fn deploy_with(&self, more: &[&str], fault: Option<&str>) -> Said {
-        let words = self.deploying(more);
-        let mut command = self.command(&words.iter().map(String::as_str).collect::<Vec<_>>());
-        if let Some(fault) = fault {
-            command.env("LANDFALL_FAULT", fault);
-        }
-        said(command)
-    }
-
-    /// Asks for a deploy and gives back the token of the approval it needs.
-    fn token(&self) -> String {
-        let asked = self.deploy_with(&[], None);
-        assert_eq!((asked.code, asked.reply["status"].as_str()), (4, Some("approval_needed")), "{asked:?}");
-        asked.reply["approval"]["token"].as_str().expect("client mode gives the token").to_owned()
-    }
-
-    /// Asks, approves, and follows to the end.
-    fn deploy(&self) -> Said {
-        self.deploy_with(&["--approval", &self.token()], None)
-    }
-
-    /// Asks, approves, and leaves it running: the operation's id.
-    fn begin(&self) -> String {
-        let begun = self.deploy_with(&["--approval", &self.token(), "--detach"], None);
-        begun.reply["operation"]["id"].as_str().unwrap_or_else(|| panic!("{begun:?}")).to_owned()
-    }
-
-    /// A verified deploy, or a panic that shows what it was instead.
-    fn deploy_verified(&self, n: u64) -> Said {
-        let done = self.deploy();
-        self.is_verified(&done, n);
-        done
-    }
-
-    fn is_verified(&self, done: &Said, n: u64) {
-        assert_eq!((done.code, done.reply["verdict"].as_str()), (0, Some("pass")), "{} · {}", done.reply["summary"], done.words);
-        assert_eq!(done.reply["operation"]["state"], "succeeded", "{}", done.reply["summary"]);
-        let revision = &self.result(done)["revision"];
-        assert_eq!((revision["n"].as_u64(), revision["verified"].as_bool()), (Some(n), Some(true)), "{revision}");
-    }
-
-    /// The tool's own fields, as the operation kept them.
-    fn result(&self, done: &Said) -> Value {
-        let id = done.reply["operation"]["id"].as_str().unwrap_or_else(|| panic!("{done:?}"));
-        serde_json::from_str(&self.read(&format!(".landfall/operations/{id}/result.json"))).unwrap()
-    }
-
-    fn journal(&self, id: &str) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.path(&format!(".landfall/operations/{id}/journal.jsonl"))).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    /// Waits until the journal has an event of that name and key.
-    fn until(&self, id: &str, event: &str, key: &str) {
-        let found = || self.journal(id).iter().any(|line| line["event"] == event && line["data"]["key"] == key);
-        let began = Instant::now();
-        while !found() {
-            assert!(began.elapsed() < PATIENCE, "{id} never came to {event} {key}: {:?}", self.journal(id).last());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Where the operation stands now.
-    fn state_of(&self, id: &str) -> String {
-        let shown = self.run(&["operations", "show", id, self.root().to_str().unwrap(), "--json"]);
-        shown.reply["operation"]["state"].as_str().unwrap_or_else(|| panic!("{shown:?}")).to_owned()
-    }
-
-    /// Asks to cancel, and waits for the end; how long it took, and how it ended.
-    fn cancel(&self, id: &str) -> (Duration, String) {
-        let began = Instant::now();
-        let asked = self.run(&["operations", "cancel", id, self.root().to_str().unwrap(), "--json"]);
-        assert!(began.elapsed() < Duration::from_secs(3), "cancel answered after {:?}", began.elapsed());
-        assert_eq!(asked.reply["operation"]["id"], id, "{asked:?}");
-        loop {
-            let state = self.state_of(id);
-            if !matches!(state.as_str(), "running" | "cancelling" | "rolling_back") || began.elapsed() > PATIENCE {
-                return (began.elapsed(), state);
-            }
-        }
-    }
-
-    /// helm's own records of this namespace: release, revision, status; oldest first.
-    fn records(&self) -> Vec<(String, u32, String)> {
-        let listed: Value = serde_json::from_str(&self.kubectl(&["get", "secrets", "-l", "owner=helm", "-o", "json"])).unwrap();
-        let one = |record: &Value| {
-            let word = |name: &str| record["metadata"]["labels"][name].as_str().unwrap().to_owned();
-            (word("name"), word("version").parse().unwrap(), word("status"))
-        };
-        let mut records: Vec<_> = listed["items"].as_array().unwrap().iter().map(one).collect();
-        records.sort();
-        records
-    }
-
-    /// Every release as its newest record has it.
-    fn releases(&self) -> Vec<(String, u32, String)> {
-        let mut newest: std::collections::BTreeMap<String, (u32, String)> = std::collections::BTreeMap::new();
-        newest.extend(self.records().into_iter().map(|(name, revision, status)| (name, (revision, status))));
-        newest.into_iter().map(|(name, (revision, status))| (name, revision, status)).collect()
-    }
-
-    /// All revisions of a release.
-    fn revisions(&self, release: &str) -> Vec<String> {
-        self.records().into_iter().filter(|(name, ..)| name == release).map(|(_, revision, status)| format!("{revision} {status}")).collect()
-    }
-
-    fn kubectl(&self, words: &[&str]) -> String {
-        output("kubectl", &[&["-n", &self.name], words].concat())
-    }
-
-    /// The one Secret that Landfall made, with its value.
-    fn secret(&self) -> Option<String> {
-        use base64::Engine as _;
-        let text = self.kubectl(&["get", "secrets", "-l", &format!("landfall.dev/app={}", self.name), "-o", "json"]);
-        let listed: Value = serde_json::from_str(&text).unwrap();
-        let value = listed["items"].as_array()?.iter().find_map(|secret| secret["data"]["SIGNING_SECRET"].as_str().map(str::to_owned))?;
-        Some(String::from_utf8(base64::engine::general_purpose::STANDARD.decode(value).unwrap()).unwrap())
-    }
-
-    /// What the running stock has in its environment.
-    fn running_env(&self, name: &str) -> String {
-        let text = self.kubectl(&["get", "deployment", "stock", "-o", "json"]);
-        let deployment: Value = serde_json::from_str(&text).unwrap();
-        let config = self.kubectl(&["get", "configmap", "stock", "-o", "json", "--ignore-not-found"]);
-        let config: Value = serde_json::from_str(&config).unwrap_or_default();
-        let direct = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().into_iter().flatten().find(|env| env["name"] == name);
-        direct.and_then(|env| env["value"].as_str()).or_else(|| config["data"][name].as_str()).unwrap_or_default().to_owned()
-    }
-
-    /// Says how long a step took, also where the test passes.
-    fn step(&mut self, proves: &str) {
-        let _ = writeln!(std::io::stderr(), "  {:>5.1} s  {}: {proves}", self.began.elapsed().as_secs_f64(), self.name);
-        self.began = Instant::now();
-    }
-}
-
-impl Drop for App {
-    fn drop(&mut self) {
-        // A worker that a failed step left behind must not go on in a namespace that is being removed.
-        for entry in std::fs::read_dir(self.path(".landfall/operations")).into_iter().flatten().flatten() {
-            let pulse = std::fs::read_to_string(entry.path().join("worker.json")).unwrap_or_default();
-            let pid = serde_json::from_str::<Value>(&pulse).ok().and_then(|pulse| pulse["pid"].as_u64());
-            let ours = |pid: &u64| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains("landfall"));
-            if let Some(pid) = pid.filter(ours) {
-                let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).output();
-            }
-        }
-        let _ = Command::new("kubectl").args(["delete", "namespace", &self.name, "--wait=false", "--ignore-not-found"]).output();
-        let listed = Command::new("minikube").args(["image", "ls", "-p", &self.profile]).output();
-        let listed = listed.map(|listed| String::from_utf8_lossy(&listed.stdout).into_owned()).unwrap_or_default();
-        let ours = listed.lines().filter(|line| line.contains(&format!("/{}/", self.name)));
-        let _ = Command::new("minikube").args(["image", "rm", "-p", &self.profile]).args(ours).output();
-    }
-}
-
-fn said(mut command: Command) -> Said {
-    let done = command.output().unwrap();
-    let words = String::from_utf8_lossy(&done.stderr).into_owned();
-    let reply = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {} · {words}", String::from_utf8_lossy(&done.stdout)));
-    Said { code: done.status.code().unwrap_or(-1), reply, words }
-}
-
-fn output(program: &str, words: &[&str]) -> String {
-    let done = Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(done.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-/// Every file under a folder with its text, for "nothing was written" and "no file holds this".
-fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.path() {
-            path if path.is_dir() => all.extend(files(&path)),
-            path => all.push((path.clone(), std::fs::read(&path).unwrap_or_default())),
-        }
-    }
-    all.sort();
-    all
-}
-
-fn namespace_exists(name: &str) -> bool {
-    !output("kubectl", &["get", "namespace", name, "--ignore-not-found", "-o", "name"]).trim().is_empty()
-}
 
 #[test]
 fn an_app_lives_through_its_revisions() {
@@ -430,7 +149,7 @@ fn what_was_begun_is_taken_back_or_finished() {
     let before = files(app.root());
     let id = app.begin();
     app.until(&id, "effect_intended", "image/stock");
-    let (took, state) = app.cancel(&id);
+    let (took, state) = app.cancel(&id, &[]);
     assert_eq!(state, "cancelled");
     assert!(took < Duration::from_secs(5), "cancelled after {took:?}");
     let left: Vec<_> = files(app.root()).into_iter().filter(|(path, _)| !path.starts_with(app.path(".landfall"))).collect();
@@ -476,7 +195,14 @@ fn what_was_begun_is_taken_back_or_finished() {
     let other = app.run(&["rollback", &here, "--json", "--profile", &app.profile]);
     assert_eq!((other.code, other.reply["code"].as_str()), (8, Some("OPERATION_RUNNING")), "{other:?}");
     assert!(other.reply["message"].as_str().unwrap().contains(&id) && other.reply["help"].as_str().unwrap().contains(&id), "{other:?}");
-    let (took, state) = app.cancel(&id);
+    for (elsewhere, who) in [(app.elsewhere(true), "works on"), (app.elsewhere(false), "holds the app")] {
+        let refused = elsewhere.deploy();
+        assert_eq!(refused.code, 8, "{refused:?}");
+        let said = refused.reply.to_string();
+        assert!(said.contains("OPERATION_RUNNING") && said.contains(&id) && said.contains(who), "{said}");
+    }
+    assert_eq!(app.state_of(&id), "running", "it goes on undisturbed");
+    let (took, state) = app.cancel(&id, &[]);
     assert_eq!(state, "cancelled");
     assert!(took < Duration::from_secs(5), "cancelled after {took:?}");
     assert_eq!(app.running_env("CLOSED"), "");
@@ -486,7 +212,17 @@ fn what_was_begun_is_taken_back_or_finished() {
         "{:?}",
         app.revisions("stock")
     );
-    app.step("while one deploy runs the same call joins it, another is refused; cancelled in its rollout, it is rolled back");
+    app.step("while one deploy runs the same call joins it, another is refused, as are those of other workspaces and machines; cancelled in its rollout, it is rolled back");
+
+    let id = app.begin();
+    app.until(&id, "effect_done", "helm/stock");
+    let (_, state) = app.cancel(&id, &["--leave"]);
+    assert_eq!((state.as_str(), app.running_env("CLOSED").as_str()), ("cancelled", "yes"), "it was to be left as it was");
+    let back = ["rollback", here.as_str(), "--json", "--profile", &app.profile];
+    let token = app.run(&back).reply["approval"]["token"].as_str().expect("a rollback asks for approval").to_owned();
+    let done = app.run(&[&back[..], &["--approval", &token]].concat());
+    assert_eq!((done.code, app.running_env("CLOSED").as_str()), (0, ""), "{done:?}");
+    app.step("a cancel that leaves things as they are is taken back by rollback");
 
     app.without("CLOSED = \"yes\"");
     app.edit("landfall.toml", "GREETING = \"second\"", "GREETING = \"third\"");

@@ -43,7 +43,8 @@ impl Journal {
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(|error| Failure::file("open the journal", &path, &error))?;
         let mut text = Vec::new();
         file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).map_err(|error| Failure::file("read the journal", &path, &error))?;
-        let (records, good) = parse(&text, &path)?;
+        let mut records = Vec::new();
+        let good = parse(&text, &path, &mut records)?;
         let cut = u64::try_from(text.len().saturating_sub(good)).unwrap_or(0);
         if cut > 0 {
             file.set_len(u64::try_from(good).unwrap_or(0)).map_err(|error| Failure::file("cut the journal", &path, &error))?;
@@ -113,35 +114,51 @@ pub(crate) fn held(folder: &Path) -> bool {
 
 /// All whole lines of a journal; a torn last line is ignored. Empty where there is no journal yet.
 pub fn read(folder: &Path) -> Result<Vec<Record>, Failure> {
-    let path = folder.join("journal.jsonl");
-    match std::fs::read(&path) {
-        Ok(text) => Ok(parse(&text, &path)?.0),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Failure::file("read the journal", &path, &error)),
-    }
+    let mut reader = Reader::new(folder);
+    reader.records()?;
+    Ok(reader.records)
 }
 
-/// Reads a journal that another process writes, again and again, without reading it twice.
-#[derive(Clone, Debug, Default)]
+/// Reads a journal that another process writes, each line once.
+#[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
+    /// Length of the text that `records` cover, bytes.
+    read: u64,
+    records: Vec<Record>,
 }
 
 impl Reader {
     /// A reader of this operation's folder.
     pub fn new(folder: &Path) -> Self {
-        Self { path: folder.join("journal.jsonl") }
+        Self { path: folder.join("journal.jsonl"), read: 0, records: Vec::new() }
     }
 
-    /// The size of the journal: changes when something was appended.
-    pub fn size(&self) -> u64 {
-        std::fs::metadata(&self.path).map(|facts| facts.len()).unwrap_or(0)
+    /// All whole lines until now; only what was appended since the last call is read and parsed.
+    /// `JOURNAL_DAMAGED` where a line before the last does not parse or chain.
+    pub fn records(&mut self) -> Result<&[Record], Failure> {
+        let failed = |error: std::io::Error| Failure::file("read the journal", &self.path, &error);
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(&self.records),
+            Err(error) => return Err(failed(error)),
+        };
+        let size = file.metadata().map_err(failed)?.len();
+        if size < self.read {
+            // Not the file that was read before.
+            (self.read, self.records) = (0, Vec::new());
+        }
+        if size > self.read {
+            let mut text = Vec::new();
+            file.seek(SeekFrom::Start(self.read)).and_then(|_| file.read_to_end(&mut text)).map_err(failed)?;
+            self.read += u64::try_from(parse(&text, &self.path, &mut self.records)?).unwrap_or(0);
+        }
+        Ok(&self.records)
     }
 }
 
-/// Records and the length of the text they cover.
-fn parse(text: &[u8], path: &Path) -> Result<(Vec<Record>, usize), Failure> {
-    let mut records: Vec<Record> = Vec::new();
+/// Adds the records of a text that follows on those there are; the length of the text they cover.
+fn parse(text: &[u8], path: &Path, records: &mut Vec<Record>) -> Result<usize, Failure> {
     let mut good = 0;
     let damaged = |n: usize, why: String| {
         Failure::new(Code::JournalDamaged, format!("line {n} of {} is damaged", path.display()))
@@ -166,7 +183,7 @@ fn parse(text: &[u8], path: &Path) -> Result<(Vec<Record>, usize), Failure> {
             Err(error) => return Err(damaged(n, error.to_string())),
         }
     }
-    Ok((records, good))
+    Ok(good)
 }
 
 fn hash(record: &Record) -> Result<String, Failure> {
@@ -231,6 +248,30 @@ mod tests {
         drop(open(folder.path()).unwrap());
         let records = read(folder.path()).unwrap();
         assert!(matches!(records.last().unwrap().event, Event::JournalRepaired { bytes_cut: 16 }), "{:?}", records.last());
+    }
+
+    #[test]
+    fn a_reader_takes_each_line_once_and_waits_for_torn_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut reader = Reader::new(folder.path());
+        assert!(reader.records().unwrap().is_empty());
+        let journal = begin(folder.path());
+        assert_eq!(reader.records().unwrap().len(), 2);
+        journal.append(None, None, Event::UndoDone { key: "helm/a".into(), note: "x".into() }).unwrap();
+        // A line that was read is not read again: its damage afterwards shows to a new reader only.
+        let path = folder.path().join("journal.jsonl");
+        let whole = std::fs::read(&path).unwrap();
+        let damaged = String::from_utf8(whole.clone()).unwrap().replacen("\"tool\":\"deploy\"", "\"tool\":\"deploi\"", 1);
+        std::fs::write(&path, &damaged).unwrap();
+        assert_eq!(reader.records().unwrap().len(), 3);
+        assert_eq!(read(folder.path()).unwrap_err().code, Code::JournalDamaged);
+        // The last line comes in two parts.
+        let (first, second) = whole.split_at(whole.len() - 20);
+        std::fs::write(&path, first).unwrap();
+        let mut reader = Reader::new(folder.path());
+        assert_eq!(reader.records().unwrap().len(), 2);
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(second).unwrap();
+        assert_eq!(reader.records().unwrap().len(), 3);
     }
 
     #[test]

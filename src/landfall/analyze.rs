@@ -106,35 +106,16 @@ impl Landfall {
             Ok(_) | Err(_) => Vec::new(),
         };
         if looked.is_empty() {
-            for manifest in draft.manifests.values() {
-                for object in crate::policy::documents(manifest)
-                    .unwrap_or_default()
-                    .iter()
-                    .filter(|object| object.pointer("/metadata/annotations/helm.sh~1hook").is_none())
-                {
-                    let name = crate::policy::object_name(object);
-                    let (kind, name) = name.split_once('/').unwrap_or((&name, ""));
-                    changes.push((
-                        PlannedChange { kind: kind.to_owned(), action: "create".to_owned(), name: name.to_owned(), restarts: false, diff_uri: None },
-                        String::new(),
-                    ));
-                }
+            for (name, hook) in draft.manifests.values().flat_map(|manifest| named_objects(manifest)) {
+                changes.extend(planned(&name, hook, "create".to_owned(), String::new()));
             }
         }
-        for (_, findings) in looked {
+        for (release, findings) in looked {
+            let hooks: BTreeMap<_, _> = draft.manifests.get(release).map(|manifest| named_objects(manifest)).unwrap_or_default().into_iter().collect();
             for finding in findings.unwrap_or_default() {
-                let (kind, name) = finding.object.split_once('/').unwrap_or((&finding.object, ""));
-                let restarts = matches!(kind, "Deployment" | "StatefulSet") && finding.text == "update" && finding.diff.contains("template");
-                changes.push((
-                    PlannedChange {
-                        kind: kind.to_owned(),
-                        action: if finding.ok { finding.text.clone() } else { format!("refused: {}", finding.text) },
-                        name: name.to_owned(),
-                        restarts,
-                        diff_uri: None,
-                    },
-                    finding.diff,
-                ));
+                let hook = hooks.get(&finding.object).copied().unwrap_or(Hook::None);
+                let action = if finding.ok { finding.text } else { format!("refused: {}", finding.text) };
+                changes.extend(planned(&finding.object, hook, action, finding.diff));
             }
         }
         changes
@@ -186,6 +167,38 @@ fn commented_config(survey: &Survey, workspace: &Path) -> String {
     }
     text.push_str("\n[gates]\nimage_budget_mb = 500\nscan = \"optional\"\nwindow_s = 10\n\n[approval]\n# mode = \"human\"\n");
     text
+}
+
+/// What helm does with an object besides keeping it in the release.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Hook {
+    None,
+    /// Made at install or upgrade, before or after the release's own objects.
+    Runs,
+    /// Made by `helm test` alone.
+    Test,
+}
+
+/// Kind/name of every object of a manifest, with the hook that it is.
+fn named_objects(manifest: &str) -> Vec<(String, Hook)> {
+    let hook = |object: &serde_json::Value| match object.pointer("/metadata/annotations/helm.sh~1hook").and_then(serde_json::Value::as_str) {
+        None => Hook::None,
+        Some(kinds) if kinds.split(',').all(|kind| kind.trim().starts_with("test")) => Hook::Test,
+        Some(_) => Hook::Runs,
+    };
+    crate::policy::documents(manifest).unwrap_or_default().iter().map(|object| (crate::policy::object_name(object), hook(object))).collect()
+}
+
+/// One line of a plan; none for what the plan does not make.
+fn planned(object: &str, hook: Hook, action: String, diff: String) -> Option<(PlannedChange, String)> {
+    let (kind, name) = object.split_once('/').unwrap_or((object, ""));
+    let action = match hook {
+        Hook::Test => return None,
+        Hook::Runs if matches!(action.as_str(), "create" | "update" | "unchanged") => "run".to_owned(),
+        Hook::Runs | Hook::None => action,
+    };
+    let restarts = matches!(kind, "Deployment" | "StatefulSet") && action == "update" && diff.contains("template");
+    Some((PlannedChange { kind: kind.to_owned(), action, name: name.to_owned(), restarts, diff_uri: None }, diff))
 }
 
 fn analysis(survey: Survey, detail: Detail) -> reply::Analysis {
@@ -435,4 +448,22 @@ pub(super) fn through_word(through: Through) -> &'static str {
 /// `1 image`, `2 images`.
 pub(super) fn counted(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_runs_hooks_and_leaves_tests_to_helm_test() {
+        let check = |annotation: &str, expect: Option<&str>| {
+            let manifest = format!("kind: Job\nmetadata:\n  name: a\n  annotations: {{{annotation}}}\n");
+            let (name, hook) = named_objects(&manifest).remove(0);
+            assert_eq!(planned(&name, hook, "create".into(), String::new()).map(|(change, _)| change.action), expect.map(str::to_owned), "{annotation}");
+        };
+        check("", Some("create"));
+        check("helm.sh/hook: test", None);
+        check("helm.sh/hook: pre-install", Some("run"));
+        check("helm.sh/hook: 'pre-upgrade,test'", Some("run"));
+    }
 }

@@ -31,28 +31,20 @@ impl Landfall {
     /// operation_status: waits up to 2.5 s for news.
     pub async fn status(&self, ask: &ask::OperationStatus) -> Result<With<reply::Progressed>, Failure> {
         let (folders, request) = self.which(ask.workspace.as_deref(), ask.operation.as_ref())?;
-        let folder = folders.operation(&request.id);
         let after = ask.after.unwrap_or(0);
         let wait = Duration::from_secs_f64(ask.wait_s.unwrap_or(2.5).clamp(0.0, 2.5));
         let until = Instant::now() + wait;
-        let reader = journal::Reader::new(&folder);
-        let mut size = None;
-        let mut records = Vec::new();
-        loop {
-            // The journal is only read again when it grew.
-            if size != Some(reader.size()) {
-                size = Some(reader.size());
-                records = journal::read(&folder)?;
-            }
-            let news = records.last().is_some_and(|last| last.n > after) && ask.after.is_some();
-            let (view, _) = operation::look(&folders, &request)?;
+        let mut journal = journal::Reader::new(&folders.operation(&request.id));
+        let view = loop {
+            let (view, _) = operation::look_again(&folders, &request, &mut journal)?;
+            let news = ask.after.is_some() && journal.records()?.last().is_some_and(|last| last.n > after);
             let over = view.state.settled() || view.state == OperationState::Interrupted;
             if over || news || Instant::now() >= until {
-                break;
+                break view;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let (view, _) = operation::look(&folders, &request)?;
+        };
+        let records = journal.records()?;
         let events: Vec<_> = records
             .iter()
             .filter(|record| record.n > after)
@@ -143,7 +135,8 @@ impl Landfall {
             None => operation::running(&folders)
                 .ok_or_else(|| Failure::new(Code::OperationNotFound, "no operation runs in this workspace").help("operation_status shows the newest"))?,
         };
-        let (view, _) = operation::look(&folders, &request)?;
+        let mut journal = journal::Reader::new(&folders.operation(&request.id));
+        let (view, mut state) = operation::look_again(&folders, &request, &mut journal)?;
         if view.state.settled() {
             return Err(Failure::new(Code::OperationSettled, format!("{} has ended: {}", request.id, journal::state_word(view.state)))
                 .help("rollback takes back what it deployed"));
@@ -157,9 +150,8 @@ impl Landfall {
         let mut now = view;
         while Instant::now() < until && !now.state.settled() {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            now = operation::look(&folders, &request)?.0;
+            (now, state) = operation::look_again(&folders, &request, &mut journal)?;
         }
-        let state = State::of(&journal::read(&folders.operation(&request.id))?);
         let settled = now.state.settled();
         let mut reply = Reply::new(
             if settled { Status::Done } else { Status::Running },

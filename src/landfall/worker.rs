@@ -105,11 +105,22 @@ impl Landfall {
                 Some(profile) => run.prove(profile, planned.as_deref()).await.ok(),
                 None => None,
             };
+            let _held = match &at {
+                Some(at) if run.state().standing().any(|effect| effect.undo.in_cluster()) => match self.hold_again(run, request, at).await {
+                    Ok(held) => held,
+                    // What another operation works on now is not this one's to change any more.
+                    Err(other) => {
+                        let left: Vec<_> = run.state().standing().map(|effect| effect.effect.clone()).collect();
+                        let result = json!({ "undone": run.state().undone, "left": left, "failure": failure });
+                        return Ok(End::new(OperationState::Stuck, format!("{failure}; and nothing was taken back: {other}"), &result));
+                    }
+                },
+                Some(_) | None => None,
+            };
             // Files and images stay on a failure: they are worth looking at. A cancel takes them back as well.
             let wanted = |effect: &crate::journal::EffectRecord| match &effect.undo {
                 Undo::File { .. } | Undo::Untag { .. } => cancelled,
-                Undo::Namespace { .. } | Undo::Uninstall { .. } | Undo::HelmRollback { .. } | Undo::Unverified { .. } => true,
-                Undo::Keep { .. } => false,
+                undo => undo.in_cluster(),
             };
             stuck = run.unwind(at.as_ref(), wanted).await?;
         }
@@ -121,6 +132,18 @@ impl Landfall {
         }
         let state = if cancelled { OperationState::Cancelled } else { OperationState::Failed };
         Ok(End::new(state, if cancelled { "cancelled; what was changed was taken back or is listed".to_owned() } else { failure.to_string() }, &result))
+    }
+
+    /// Holds the app for the way back, which may take longer than what is left of the Lease. `OPERATION_RUNNING` where another operation has it by now;
+    /// a Lease that cannot be written for another reason (its namespace is gone, say) keeps nobody from cleaning up.
+    async fn hold_again(&self, run: &Run, request: &Request, at: &Proof) -> Result<Option<(AppLock, Option<Renewal>)>, Failure> {
+        let Some(namespace) = request.namespace.as_ref().filter(|_| matches!(request.tool.as_str(), "deploy" | "rollback")) else { return Ok(None) };
+        let lock = AppLock::take(&self.setup.state, &at.fingerprint, namespace, &request.app, &run.id)?;
+        match self.lease(run, request, namespace, at).await {
+            Ok(lease) => Ok(Some((lock, Some(lease)))),
+            Err(failure) if failure.code == Code::OperationRunning => Err(failure),
+            Err(_) => Ok(Some((lock, None))),
+        }
     }
 
     /// Releases the Lease of an operation that ended early, so that the next one need not wait until it runs out.

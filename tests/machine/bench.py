@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Measures an MCP server on stdio, beside a bare one: bench.py LANDFALL BARE. Prints a table; exits 1 when a figure misses its limit."""
-import json, os, subprocess, sys, tempfile, time
+import json, os, shutil, socket, subprocess, sys, tempfile, threading, time
 
 ROUNDS, PINGS = 40, 1000
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 
 
 class Server:
     """One run of a server; the clock starts before it is spawned."""
 
-    def __init__(self, command):
-        self.number, self.began = 0, time.perf_counter()
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, cwd=tempfile.gettempdir())
+    def __init__(self, command, env=None):
+        self.number, self.answers, self.began = 0, {}, time.perf_counter()
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, cwd=tempfile.gettempdir(), env=env
+        )
         self.reader = os.fdopen(os.dup(self.process.stdout.fileno()), "rb")
         self.ask("initialize", INITIALIZE)
         self.answered_after = time.perf_counter() - self.began
@@ -20,14 +23,36 @@ class Server:
     def send(self, message):
         self.process.stdin.write(json.dumps(message).encode() + b"\n")
 
-    def ask(self, method, params=None):
-        """The raw line that answers; notifications in between are passed over."""
+    def begin(self, method, params=None):
+        """Asks without waiting; `answer` takes the line, `answered` tells whether it came."""
         self.number += 1
         self.send({"jsonrpc": "2.0", "id": self.number, "method": method, "params": params or {}})
-        while line := self.reader.readline():
-            if json.loads(line).get("id") == self.number:
-                return line
-        raise SystemExit(f"bench: the server ended while {method} was asked")
+        return self.number
+
+    def answered(self, number):
+        return number in self.answers
+
+    def answer(self, number):
+        """The raw line that answers; other answers are kept, notifications passed over."""
+        while number not in self.answers:
+            line = self.reader.readline()
+            if not line:
+                raise SystemExit("bench: the server ended before it answered")
+            if (other := json.loads(line).get("id")) is not None:
+                self.answers[other] = line
+        return self.answers.pop(number)
+
+    def ask(self, method, params=None):
+        return self.answer(self.begin(method, params))
+
+    def call(self, tool, **arguments):
+        return json.loads(self.ask("tools/call", {"name": tool, "arguments": arguments}))["result"]
+
+    def ping(self):
+        """How long one ping took, ms."""
+        began = time.perf_counter()
+        self.ask("ping")
+        return (time.perf_counter() - began) * 1000
 
     def resident_megabytes(self):
         with open(f"/proc/{self.process.pid}/status") as status:
@@ -58,25 +83,90 @@ def settled(command):
     server = Server(command)
     tools = server.ask("tools/list")
     memory = server.resident_megabytes()
-    pings = []
-    for _ in range(PINGS):
-        began = time.perf_counter()
-        server.ask("ping")
-        pings.append((time.perf_counter() - began) * 1000)
+    pings = [server.ping() for _ in range(PINGS)]
     server.end()
     return len(tools) / 1024, memory, percentile(pings, 0.99)
+
+
+def surroundings(folder, port):
+    """A machine of its own whose only profile's API server listens on this port; programs are this machine's."""
+    home = os.path.join(folder, "mini", ".minikube")
+    profile = os.path.join(home, "profiles", "hung")
+    os.makedirs(profile)
+    given = os.path.join(ROOT, "tests", "refusals")
+    shutil.copy(os.path.join(given, "ca.crt"), home)
+    for name in ("client.crt", "client.key"):
+        shutil.copy(os.path.join(given, name), profile)
+    node = {"Name": "", "IP": "127.0.0.1", "Port": port, "ControlPlane": True}
+    kubernetes = {"KubernetesVersion": "v1.34.0", "ContainerRuntime": "docker"}
+    with open(os.path.join(profile, "config.json"), "w") as file:
+        json.dump({"Name": "hung", "Driver": "kvm2", "APIServerPort": port, "KubernetesConfig": kubernetes, "Nodes": [node]}, file)
+    os.chmod(home, 0o755)
+    nothing = os.path.join(folder, "nothing")
+    return os.environ | {"MINIKUBE_HOME": os.path.join(folder, "mini"), "KUBECONFIG": nothing, "DOCKER_HOST": f"unix://{nothing}", "LANDFALL_STATE": os.path.join(folder, "state")}
+
+
+def pings_while_the_api_hangs(landfall):
+    """Milliseconds of pings sent while a call waits for an API server that took its connection and never answers."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    kept = []
+    threading.Thread(target=lambda: [kept.append(silent.accept()) for _ in iter(int, 1)], daemon=True).start()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        # Without minikube, which would know that there is no such machine.
+        server = Server(landfall, surroundings(folder, silent.getsockname()[1]) | {"PATH": folder})
+        pings = []
+        for _ in range(3):
+            waiting = server.begin("tools/call", {"name": "cluster_health", "arguments": {"workspace": os.path.join(ROOT, "examples", "todo"), "profile": "hung"}})
+            while not server.answered(waiting):
+                pings.append(server.ping())
+            said = json.loads(server.answer(waiting))["result"]
+            if "CLUSTER_UNREACHABLE" not in json.dumps(said):
+                raise SystemExit(f"bench: the API server was not waited for: {said}")
+        server.end()
+    return pings
+
+
+def pings_while_an_operation_runs(landfall):
+    """Milliseconds of pings sent while a worker writes and judges charts and a call waits for its news."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        server = Server(landfall, surroundings(folder, 1))
+        pings = []
+        for turn in range(3):
+            workspace = os.path.join(folder, f"app{turn}")
+            shutil.copytree(os.path.join(ROOT, "examples", "todo"), workspace, ignore=shutil.ignore_patterns("node_modules", ".next", ".landfall"))
+            begun = server.begin("tools/call", {"name": "generate_chart", "arguments": {"workspace": workspace}})
+            while not server.answered(begun):
+                pings.append(server.ping())
+            answer = json.loads(server.answer(begun))["result"]
+            said = answer.get("structuredContent", {})
+            if "operation" not in said:
+                raise SystemExit(f"bench: no operation was begun: {answer}")
+            state = "running"
+            while state == "running":
+                waiting = server.begin("tools/call", {"name": "operation_status", "arguments": {"workspace": workspace, "operation": said["operation"]["id"], "wait_s": 1}})
+                while not server.answered(waiting):
+                    pings.append(server.ping())
+                said = json.loads(server.answer(waiting))["result"]["structuredContent"]
+                state = said["operation"]["state"]
+            if state != "succeeded":
+                raise SystemExit(f"bench: the operation is {state}: {said.get('summary')}")
+        server.end()
+    return pings
 
 
 def main(landfall, bare):
     ours, floor = [landfall, "serve"], [bare]
     start, floor_start = starts(ours), starts(floor)
     (tools, memory, ping), (_, floor_memory, floor_ping) = settled(ours), settled(floor)
+    hung, busy = pings_while_the_api_hangs(ours), pings_while_an_operation_runs(ours)
     size, floor_size = (os.path.getsize(path) / 1e6 for path in (landfall, bare))
     rows = [
         ("spawn to initialize answered, median", start, floor_start, min(10, 1.5 * floor_start), "ms"),
         ("resident after tools/list", memory, floor_memory, 15, "MB"),
         ("tools/list", tools, None, 24, "KB"),
         ("ping, 99th percentile, idle", ping, floor_ping, 5, "ms"),
+        (f"ping, 99th, API server hangs ({len(hung)})", percentile(hung, 0.99), floor_ping, 5, "ms"),
+        (f"ping, 99th, operation runs ({len(busy)})", percentile(busy, 0.99), floor_ping, 5, "ms"),
         ("release program", size, floor_size, 25, "MB"),
     ]
     print(f"{'figure':<40}{'landfall':>10}{'bare rmcp':>11}{'ratio':>8}{'limit':>9}")

@@ -1,0 +1,294 @@
+//! Failures provoked on a real node, each in a namespace of its own: the right row of the taxonomy is named first, and near misses are let through.
+//! The short tier runs the rows marked so; the table of what was expected, seen and how fast goes to `target/failures.md`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests may stop at the first surprise"
+)]
+
+#[path = "cluster/room.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests on the cluster")]
+mod room;
+
+use futures::StreamExt as _;
+use landfall::rollout::End;
+use room::{Room, room, run};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+/// How many failures are provoked at once: a node of two processors starts about so many pods without disturbing their timing.
+const AT_ONCE: usize = 5;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    code: String,
+    name: Option<String>,
+    says: Option<String>,
+    within: Option<u64>,
+    after: Option<u64>,
+    python: Option<String>,
+    #[serde(default)]
+    container: Value,
+    #[serde(default)]
+    pod: Value,
+    #[serde(default)]
+    deployment: Value,
+    #[serde(default)]
+    service: Value,
+    #[serde(default)]
+    also: Vec<Value>,
+    #[serde(default)]
+    later: Vec<Value>,
+    #[serde(default)]
+    bare: bool,
+    #[serde(default)]
+    open: bool,
+    #[serde(default)]
+    registry: bool,
+    #[serde(default)]
+    short: bool,
+    /// The code may stand behind its own cause.
+    #[serde(default)]
+    any: bool,
+}
+
+/// What came of a row.
+struct Seen {
+    row: Row,
+    code: String,
+    cause: String,
+    whole: Duration,
+    /// From the last thing that the watch showed to the verdict.
+    verdict: Duration,
+    wrong: Option<String>,
+}
+
+const SERVER: &str = r"
+import http.server
+OK = globals().get('OK', lambda: True)
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(404 if self.path != '/health' else 200 if OK() else 503); self.send_header('content-length', '0'); self.end_headers()
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(('', 8000), H).serve_forever()
+";
+
+/// A registry that has nothing: unknown tags, a locked and an overrun repository.
+const REGISTRY: &str = r#"
+import http.server, json
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def answer(self):
+        code, word, more = (404, 'MANIFEST_UNKNOWN', {})
+        if self.path == '/v2/': code = 200
+        if '/private/' in self.path: code, word, more = 401, 'UNAUTHORIZED', {'WWW-Authenticate': 'Basic realm="locked"'}
+        if '/busy/' in self.path: code, word = 429, 'TOOMANYREQUESTS'
+        body = json.dumps({'errors': [{'code': word, 'message': {'MANIFEST_UNKNOWN': 'manifest unknown', 'UNAUTHORIZED': 'authentication required', 'TOOMANYREQUESTS': 'toomanyrequests: you have reached your pull rate limit'}[word]}]}).encode()
+        self.send_response(code)
+        for key, value in more.items(): self.send_header(key, value)
+        self.send_header('Content-Type', 'application/json'); self.send_header('Content-Length', str(len(body))); self.end_headers()
+        if self.command != 'HEAD': self.wfile.write(body)
+    do_GET = do_HEAD = answer
+http.server.ThreadingHTTPServer(('', 38126), H).serve_forever()
+"#;
+
+fn program(script: &str) -> Value {
+    json!(["python3", "-c", script.replace("SERVE", SERVER.trim_start())])
+}
+
+fn secure() -> Value {
+    json!({ "runAsNonRoot": true, "runAsUser": 10001, "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" } })
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        if !patch.is_null() {
+            *target = patch.clone();
+        }
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let target = target.as_object_mut().unwrap();
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            merge(target.entry(key).or_insert(Value::Null), value);
+        }
+    }
+}
+
+impl Row {
+    /// The objects of the row, in the order they are made.
+    fn objects(&self) -> Vec<Value> {
+        let mut all = self.also.clone();
+        if self.bare {
+            return all;
+        }
+        let label = json!({ "app.kubernetes.io/instance": "api" });
+        let mut container = json!({
+            "name": "api", "image": "python:3.13-slim", "imagePullPolicy": "IfNotPresent", "command": program("SERVE"),
+            "ports": [{ "containerPort": 8000, "name": "http" }], "securityContext": secure(),
+        });
+        if let Some(script) = &self.python {
+            container["command"] = program(script);
+        }
+        merge(&mut container, &self.container);
+        let mut pod = json!({ "terminationGracePeriodSeconds": 1, "enableServiceLinks": false, "containers": [container] });
+        merge(&mut pod, &self.pod);
+        let mut deployment =
+            json!({ "replicas": 1, "selector": { "matchLabels": { "app": "api" } }, "template": { "metadata": { "labels": { "app": "api" } }, "spec": pod } });
+        merge(&mut deployment, &self.deployment);
+        let mut service = json!({ "selector": { "app": "api" }, "ports": [{ "port": 8000, "name": "http" }] });
+        merge(&mut service, &self.service);
+        all.push(json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "api", "labels": label }, "spec": service }));
+        all.push(json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "api", "labels": label }, "spec": deployment }));
+        all
+    }
+}
+
+fn manifest(objects: &[Value], room: &Room, node: &(String, String)) -> String {
+    let text = serde_json::to_string(&json!({ "apiVersion": "v1", "kind": "List", "items": objects })).unwrap();
+    text.replace("NAMESPACE", room.namespace.as_str()).replace("NODE_IP", &node.1).replace("NODE", &node.0)
+}
+
+async fn opened(room: &Room) {
+    run("kubectl", &["label", "namespace", room.namespace.as_str(), "pod-security.kubernetes.io/enforce=privileged", "--overwrite"]).await;
+}
+
+async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
+    let room = room(&format!("lf{n}")).await;
+    if row.open {
+        opened(&room).await;
+    }
+    let last_change = room.stopwatch().await;
+    let text = manifest(&row.objects(), &room, node);
+    room.apply(&text).await;
+    let begun = Instant::now();
+    let later = async {
+        if !row.later.is_empty() {
+            tokio::time::sleep(Duration::from_secs(row.after.unwrap_or(0))).await;
+            room.apply(&manifest(&row.later, &room, node)).await;
+        }
+    };
+    let (end, ()) = tokio::join!(room.follow(None, row.within.unwrap_or(60)), later);
+    let (whole, verdict) = (begun.elapsed(), last_change.lock().unwrap().elapsed());
+    // What a row makes outside its namespace does not go with it.
+    for (kind, marker) in [
+        ("validatingadmissionpolicy", "ValidatingAdmissionPolicy"),
+        ("validatingadmissionpolicybinding", "ValidatingAdmissionPolicyBinding"),
+        ("validatingwebhookconfiguration", "ValidatingWebhookConfiguration"),
+        ("storageclass", "StorageClass"),
+    ] {
+        if row.also.iter().any(|object| object["kind"] == marker) {
+            run("kubectl", &["delete", kind, room.namespace.as_str(), "--ignore-not-found"]).await;
+        }
+    }
+    let diagnoses = &end.releases[0].diagnoses;
+    let first = diagnoses.first();
+    let code = match (end.end, first) {
+        (End::Ready, None) => "READY".to_owned(),
+        (_, Some(first)) => first.code.clone(),
+        (end, None) => format!("{end:?}"),
+    };
+    let cause = first.map(|first| first.cause.clone()).unwrap_or_default();
+    let told = format!("{cause} {:?}", first.map(|first| &first.why));
+    let named = code == row.code || row.any && diagnoses.iter().any(|each| each.code == row.code);
+    let wrong = if !named {
+        Some(format!("named {code}: {cause}"))
+    } else if row.code != "READY" && end.end != End::Refused {
+        Some(format!("ended as {:?}", end.end))
+    } else {
+        row.says.as_ref().filter(|says| !told.contains(says.as_str())).map(|says| format!("does not say {says:?}: {told}"))
+    };
+    Seen { row, code, cause, whole, verdict, wrong }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_provoked_failure_is_named() {
+    let full = std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full");
+    let only = std::env::var("LANDFALL_FAILURES").ok();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/failures/rows.yaml")).unwrap();
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let rows: Vec<Row> = serde_saphyr::from_str_with_options(&text, options).unwrap();
+    let wanted = |row: &Row| only.as_ref().map_or(full || row.short, |only| only.split(',').any(|code| code == row.code));
+    let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
+    assert!(
+        rows.len()
+            >= if only.is_some() {
+                1
+            } else if full {
+                60
+            } else {
+                6
+            },
+        "{} rows are left",
+        rows.len()
+    );
+    let nodes: Value = serde_json::from_str(&run("kubectl", &["get", "nodes", "-o", "json"]).await).unwrap();
+    let address = nodes["items"][0]["status"]["addresses"].as_array().unwrap().iter().find(|address| address["type"] == "InternalIP").unwrap();
+    let node = (nodes["items"][0]["metadata"]["name"].as_str().unwrap().to_owned(), address["address"].as_str().unwrap().to_owned());
+
+    let registry = if rows.iter().any(|row| row.registry) { Some(room("lf-registry").await) } else { None };
+    if let Some(registry) = &registry {
+        opened(registry).await;
+        let container = json!({ "name": "r", "image": "python:3.13-slim", "command": program(REGISTRY), "readinessProbe": { "tcpSocket": { "port": 38126 }, "periodSeconds": 1 } });
+        let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "registry" }, "spec": { "hostNetwork": true, "terminationGracePeriodSeconds": 1, "containers": [container] } });
+        registry.apply(&pod.to_string()).await;
+        run("kubectl", &["wait", "-n", registry.namespace.as_str(), "--for=condition=Ready", "pod/registry", "--timeout=60s"]).await;
+    }
+
+    let runs = rows.into_iter().enumerate().map(|(n, row)| provoke(n, row, &node));
+    let seen: Vec<Seen> = futures::stream::iter(runs)
+        .buffered(AT_ONCE)
+        .inspect(|seen| {
+            let mark = if seen.wrong.is_none() { "ok" } else { "WRONG" };
+            eprintln!(
+                "  {mark:<5} {:<22} {:>5.1} s, {:>4} ms after the last sign; {}",
+                seen.row.code,
+                seen.whole.as_secs_f32(),
+                seen.verdict.as_millis(),
+                seen.cause
+            );
+        })
+        .collect()
+        .await;
+    drop(registry);
+
+    let mut table = String::from("| code | provoked by | seen | s to the verdict | ms after the last sign | cause |\n|---|---|---|---|---|---|\n");
+    for each in &seen {
+        let how = each.row.name.clone().unwrap_or_else(|| each.row.says.clone().unwrap_or_default());
+        let mark = if each.wrong.is_none() { "✓" } else { "✗" };
+        writeln!(
+            table,
+            "| {} | {how} | {mark} {} | {:.1} | {} | {} |",
+            each.row.code,
+            each.code,
+            each.whole.as_secs_f32(),
+            each.verdict.as_millis(),
+            each.cause.replace(['|', '\n'], " ")
+        )
+        .unwrap();
+    }
+    let right = seen.iter().filter(|each| each.wrong.is_none()).count();
+    let codes: std::collections::BTreeSet<_> = seen.iter().map(|each| each.row.code.as_str()).collect();
+    writeln!(table, "\n{right} of {} rows right, {} codes.", seen.len(), codes.len()).unwrap();
+    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned();
+    std::fs::write(target.join("failures.md"), &table).unwrap();
+    let wrong: Vec<String> = seen
+        .iter()
+        .filter_map(|each| {
+            each.wrong.as_ref().map(|wrong| format!("{} ({}): {wrong}", each.row.code, each.row.name.as_deref().or(each.row.says.as_deref()).unwrap_or("-")))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{right} of {} right\n{}", seen.len(), wrong.join("\n"));
+}
