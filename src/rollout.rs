@@ -7,6 +7,7 @@ pub mod taxonomy;
 pub mod signals;
 pub mod progress;
 pub mod follow;
+pub mod refusal;
 pub mod health;
 
 pub use follow::{End, Expectation, ReleaseEnd, Rollout, RolloutEnd};

@@ -53,6 +53,20 @@ struct Row {
     registry: bool,
     #[serde(default)]
     short: bool,
+    #[serde(default)]
+    helm: Vec<Value>,
+    #[serde(default)]
+    first: Vec<Value>,
+    #[serde(default)]
+    before: Vec<Value>,
+    /// A template that is not YAML.
+    template: Option<String>,
+    /// The chart holds a file that no release record can hold.
+    #[serde(default)]
+    big: bool,
+    /// The user that helm acts as.
+    #[serde(rename = "as")]
+    acts_as: Option<String>,
     /// The code may stand behind its own cause.
     #[serde(default)]
     any: bool,
@@ -165,7 +179,70 @@ async fn opened(room: &Room) {
     run("kubectl", &["label", "namespace", room.namespace.as_str(), "pod-security.kubernetes.io/enforce=privileged", "--overwrite"]).await;
 }
 
+/// A chart that holds these objects.
+fn chart(folder: &std::path::Path, room: &Room, objects: &[Value], row: &Row, node: &(String, String)) {
+    std::fs::create_dir_all(folder.join("templates")).unwrap();
+    std::fs::write(folder.join("Chart.yaml"), "apiVersion: v2\nname: api\nversion: 0.1.0\n").unwrap();
+    let documents: Vec<String> = objects.iter().map(|object| manifest(std::slice::from_ref(object), room, node)).collect();
+    // A chart's objects stand alone, not in a List.
+    let documents = documents.iter().map(|text| serde_json::from_str::<Value>(text).unwrap()["items"][0].to_string());
+    std::fs::write(folder.join("templates/all.yaml"), documents.collect::<Vec<_>>().join("\n---\n")).unwrap();
+    if let Some(template) = &row.template {
+        std::fs::write(folder.join("templates/more.yaml"), template).unwrap();
+    }
+    if row.big {
+        // Bytes that do not compress.
+        let mut seed = 1u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as u8
+        })
+        .take(3 << 20)
+        .collect();
+        std::fs::write(folder.join("noise"), noise).unwrap();
+    }
+}
+
+/// Has helm refused, and reads what it says.
+async fn refuse(n: usize, row: Row, node: &(String, String)) -> Seen {
+    let room = room(&format!("lf{n}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let namespace = room.namespace.as_str();
+    if !row.before.is_empty() {
+        room.apply(&manifest(&row.before, &room, node)).await;
+        // A quota counts a moment after it is made.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let path = folder.path().join("chart");
+    if !row.first.is_empty() {
+        chart(&path, &room, &row.first, &row, node);
+        run("helm", &["install", "api", path.to_str().unwrap(), "-n", namespace]).await;
+    }
+    chart(&path, &room, &row.helm, &row, node);
+    let mut words = vec!["upgrade", "--install", "api", path.to_str().unwrap(), "-n", namespace, "--timeout", "60s"];
+    if let Some(user) = &row.acts_as {
+        words.extend(["--kube-as-user", user]);
+    }
+    let begun = Instant::now();
+    let done = tokio::process::Command::new("helm").args(&words).output().await.unwrap();
+    let whole = begun.elapsed();
+    let text = String::from_utf8_lossy(&done.stderr).into_owned();
+    let read = landfall::rollout::refusal::read(text.lines());
+    let verdict = begun.elapsed() - whole;
+    let code = if done.status.success() { "READY".to_owned() } else { read.map_or("UNKNOWN".to_owned(), |(row, _)| row.code.to_owned()) };
+    let cause = read.map(|(_, line)| line.to_owned()).unwrap_or_else(|| text.clone());
+    let wrong = if code != row.code {
+        Some(format!("named {code}: {text}"))
+    } else {
+        row.says.as_ref().filter(|says| !cause.contains(says.as_str())).map(|says| format!("does not say {says:?}: {cause}"))
+    };
+    Seen { row, code, cause, whole, verdict, wrong }
+}
+
 async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
+    if !row.helm.is_empty() || row.template.is_some() {
+        return refuse(n, row, node).await;
+    }
     let room = room(&format!("lf{n}")).await;
     if row.open {
         opened(&room).await;

@@ -430,6 +430,7 @@ pub fn locate(plan: &Plan, release: &str, diagnosis: &mut Diagnosis) {
     }
 }
 
+/// A failed helm call as a diagnosis: by the taxonomy's row where helm's lines speak of one, by the failure's own code elsewhere.
 fn of_failure(release: &ReleaseName, failure: &Failure) -> Diagnosis {
     let class = match failure.owner {
         Owner::App => Class::AppSelfResolve,
@@ -437,13 +438,18 @@ fn of_failure(release: &ReleaseName, failure: &Failure) -> Diagnosis {
         Owner::Cluster | Owner::Environment => Class::ClusterEscalate,
         Owner::Landfall => Class::HelmState,
     };
+    let named = rollout::refusal::read(failure.causes.iter().map(String::as_str).chain([failure.message.as_str()]));
+    let (code, class, cause) = match named {
+        Some((row, line)) => (row.code.to_owned(), row.class, format!("{}: {line}", row.cause)),
+        None => (failure.code.to_string(), class, failure.message.clone()),
+    };
     Diagnosis {
-        code: failure.code.to_string(),
+        code,
         class,
-        owner: failure.owner,
+        owner: if named.is_some() { rollout::owner(class) } else { failure.owner },
         confidence: Confidence::Definitive,
         subject: release.to_string(),
-        cause: failure.message.clone(),
+        cause: crate::secret::plain(&cause, 400),
         why: failure.causes.iter().map(|cause| Evidence::new(Source::Program, "helm", cause)).collect(),
         impact: format!("release {release} was not applied whole"),
         source: None,
