@@ -80,6 +80,31 @@ fn an_app_lives_through_its_revisions() {
     assert_eq!(app.revisions("till"), ["1 deployed"], "what did not change is not upgraded");
     app.step("a changed source becomes a verified second revision");
 
+    let rehearsed: Vec<_> = second.reply["gates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|gate| gate["checks"].as_array().unwrap())
+        .filter(|check| check["id"] == "rollback.rehearsed")
+        .collect();
+    assert_eq!(
+        rehearsed.iter().map(|check| check["outcome"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["pass"],
+        "of the one release that is touched: {rehearsed:?}"
+    );
+    let image = app.kubectl(&["get", "deployment", "stock", "-o", "jsonpath={.spec.template.spec.containers[0].image}"]);
+    let policy = Policy::that_refuses(&app, &image);
+    let standing = app.releases();
+    app.edit("stock/main.py", "\"rope\"", "\"rope\", \"tape\"");
+    let refused = app.deploy();
+    assert_eq!((refused.code, refused.reply["verdict"].as_str()), (3, Some("refused")), "{} · {}", refused.reply["summary"], refused.words);
+    let rehearsal = refused.reply["gates"].to_string();
+    assert!(rehearsal.contains("rollback.rehearsed") && rehearsal.contains("may not come back"), "{rehearsal}");
+    assert_eq!(app.releases(), standing, "a way back that would be refused refuses the deploy before anything is touched");
+    app.edit("stock/main.py", "\"rope\", \"tape\"", "\"rope\"");
+    drop(policy);
+    app.step("the way back is rehearsed first: where the cluster would refuse it, nothing is begun");
+
     app.with("WAIT_FOR = \"no-such-database\"");
     let broken = app.deploy();
     replies.push_str(&format!("{broken:?}"));
@@ -229,6 +254,51 @@ fn what_was_begun_is_taken_back_or_finished() {
     let done = app.deploy();
     assert_eq!((done.code, done.reply["verdict"].as_str()), (0, Some("pass")), "{} · {}", done.reply["summary"], done.words);
     app.step("right after a cancel the next deploy goes through");
+}
+
+/// An admission policy under which one image may not come back; gone when the value is.
+struct Policy(String);
+
+impl Policy {
+    fn that_refuses(app: &App, image: &str) -> Self {
+        let name = app.name.clone();
+        let policy = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": [
+            { "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": { "name": name }, "spec": {
+                "matchConstraints": {
+                    "resourceRules": [{ "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"] }],
+                    "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": name } },
+                },
+                "validations": [{ "expression": format!("object.spec.template.spec.containers[0].image != '{image}'"), "message": "may not come back" }],
+            } },
+            { "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": { "name": name }, "spec": { "policyName": name, "validationActions": ["Deny"] } },
+        ] });
+        let file = app.state.path().join("policy.json");
+        std::fs::write(&file, policy.to_string()).unwrap();
+        output("kubectl", &["apply", "-f", file.to_str().unwrap()]);
+        let gone = Self(name);
+        // A policy counts some seconds after it is made.
+        let began = Instant::now();
+        let touched = || {
+            std::process::Command::new("kubectl")
+                .args(["-n", &app.name, "annotate", "deployment", "stock", "touched=yes", "--dry-run=server", "--overwrite"])
+                .output()
+        };
+        while touched().unwrap().status.success() {
+            assert!(began.elapsed() < PATIENCE, "the policy never counts");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        gone
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            let _ = std::process::Command::new("kubectl").args(["delete", kind, &self.0, "--ignore-not-found"]).output();
+        }
+        // And some seconds after it is gone.
+        std::thread::sleep(Duration::from_secs(3));
+    }
 }
 
 /// The newest operation's id.

@@ -16,7 +16,7 @@ use crate::rollout::{self, Expectation, Rollout, WorkloadKind};
 use crate::secret::Secret;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const STAGE: StageName = StageName::Deploy;
@@ -209,6 +209,7 @@ fn dotenv(text: &str, wanted: &str) -> Option<String> {
 pub async fn run(run: &Run, plan: &Plan, at: &Proof, images: &BTreeMap<ServiceName, String>) -> Result<End, Failure> {
     let mut end = End { revision: plan.base_revision + 1, ..End::default() };
     carried_dry_run(run, plan, at, &mut end).await?;
+    rehearse(run, plan, at, &mut end).await?;
     if !end.passed() {
         return Ok(end);
     }
@@ -281,6 +282,36 @@ async fn carried_dry_run(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> R
     Ok(())
 }
 
+/// Before the first effect: what runs now is kept, and the revision that a refusal would bring back is read from its backup and tried on the API server.
+/// A first install has no way back but its removal, and what was never verified is not gone back to; neither has anything to rehearse.
+async fn rehearse(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> Result<(), Failure> {
+    let namespace = &plan.blueprint.namespace;
+    for (release, step) in &plan.releases {
+        let Some(current) = step.current.filter(|_| !step.unchanged) else { continue };
+        run.doing(STAGE, release.as_str(), "rehearses the way back");
+        back_up(run, at, namespace, release, current).await?;
+        let Some(to) = step.verified else { continue };
+        let kept = back_up(run, at, namespace, release, to).await?;
+        let probed = format!("revision {} as it was kept, tried on the API server", to.0);
+        let manifest = std::fs::read_to_string(&kept).map_err(|error| Failure::file("read", &kept, &error))?;
+        let findings = run.world.cluster.dry_run(at, namespace, &manifest).await?;
+        let bad: Vec<_> =
+            findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
+        let check = match (findings.is_empty(), bad.len()) {
+            (true, _) => Check::fail("rollback.rehearsed", probed, "the kept revision holds no object", Vec::new()),
+            (false, 0) => {
+                let told: Vec<_> = findings.iter().map(|finding| format!("{}: {}", finding.object, finding.text)).collect();
+                Check::pass("rollback.rehearsed", probed, Evidence::new(Source::Program, "API server", &told.join(", ")))
+            }
+            (false, n) => Check::fail("rollback.rehearsed", probed, format!("the API server would refuse {n} of its {} objects", findings.len()), bad),
+        };
+        let gate = Gate::judge(GateName::Helm, release.as_str(), vec![check]);
+        run.judged(STAGE, &gate)?;
+        end.gates.push(gate);
+    }
+    Ok(())
+}
+
 /// Applies one release; `None` where it runs exactly this already.
 async fn apply(
     run: &Run,
@@ -298,9 +329,6 @@ async fn apply(
     }
     let chart = run.folders.workspace.join(chart_folder(release));
     let image_id = images.get(release).cloned();
-    if let Some(current) = step.current {
-        back_up(run, at, namespace, release, current).await?;
-    }
     let undo = match (step.current, step.verified) {
         (None, _) => Undo::Uninstall { namespace: namespace.clone(), release: release.clone() },
         (Some(_), Some(to)) => Undo::HelmRollback { namespace: namespace.clone(), release: release.clone(), to },
@@ -354,12 +382,14 @@ async fn apply(
     Ok(Some(ReleaseView { release: release.to_string(), helm_revision: revision.0, image_id, chart: chart_folder(release) }))
 }
 
-/// Keeps manifest and values of a revision in the operation's folder.
-pub async fn back_up(run: &Run, at: &Proof, namespace: &Namespace, release: &ReleaseName, revision: Revision) -> Result<(), Failure> {
+/// Keeps manifest and values of a revision in the operation's folder; where the manifest lies.
+pub async fn back_up(run: &Run, at: &Proof, namespace: &Namespace, release: &ReleaseName, revision: Revision) -> Result<PathBuf, Failure> {
     let (manifest, values) = run.world.charts.recorded(at, namespace, release, revision).await?;
-    let folder = run.folders.operation(&run.id).join("backup").join(release.as_str());
-    crate::files::write_private(&folder.join("manifest.yaml"), manifest.as_bytes())?;
-    crate::files::write_private(&folder.join("values.yaml"), values.as_bytes())
+    let folder = run.folders.operation(&run.id).join("backup").join(release.as_str()).join(revision.0.to_string());
+    let kept = folder.join("manifest.yaml");
+    crate::files::write_private(&kept, manifest.as_bytes())?;
+    crate::files::write_private(&folder.join("values.yaml"), values.as_bytes())?;
+    Ok(kept)
 }
 
 /// Follows a wave until its gate can be judged.
