@@ -12,7 +12,7 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests on the cluster")]
 mod app;
 
-use app::{App, PATIENCE, files, namespace_exists, output};
+use app::{App, PATIENCE, files, namespace_exists, newest, output, resume};
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -152,6 +152,17 @@ fn an_app_lives_through_its_revisions() {
     let changed = changed.unwrap_or_else(|| panic!("{conflict:?}"));
     assert_eq!(changed["by"], "person", "{conflict:?}");
     app.step("a file that a person changed stays as it is, and is named");
+
+    for (budget, code, outcome) in [(5_000, 0, "pass"), (0, 3, "fail")] {
+        app.edit("landfall.toml", "[gates]\n", &format!("[gates]\nlatency_p95_ms = {budget}\n"));
+        let judged = app.run(&["validate", here.as_str(), "--json", "--profile", &app.profile]);
+        app.edit("landfall.toml", &format!("latency_p95_ms = {budget}\n"), "");
+        let gates = judged.reply["gates"].as_array().unwrap_or_else(|| panic!("{judged:?}"));
+        let latency: Vec<_> = gates.iter().flat_map(|gate| gate["checks"].as_array().unwrap()).filter(|check| check["id"] == "validation.latency").collect();
+        assert!(!latency.is_empty() && latency.iter().all(|check| check["outcome"] == outcome), "{latency:?}");
+        assert_eq!(judged.code, code, "{}", judged.reply["summary"]);
+    }
+    app.step("the latency budget is judged by requests that were sent");
 
     let value = app.secret().expect("the generated Secret is there");
     assert!(value.len() >= 24, "a generated value is long");
@@ -299,28 +310,6 @@ impl Drop for Policy {
         // And some seconds after it is gone.
         std::thread::sleep(Duration::from_secs(3));
     }
-}
-
-/// The newest operation's id.
-fn newest(app: &App) -> String {
-    let mut ids: Vec<_> =
-        std::fs::read_dir(app.path(".landfall/operations")).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap()).collect();
-    ids.sort();
-    ids.pop().unwrap()
-}
-
-/// `landfall operations resume`, to its verified end.
-fn resume(app: &App, id: &str) {
-    let here = app.root().to_str().unwrap();
-    let resumed = app.run(&["operations", "resume", id, here, "--json"]);
-    let began = Instant::now();
-    while !matches!(app.state_of(id).as_str(), "succeeded" | "refused" | "failed" | "stuck" | "cancelled") {
-        assert!(began.elapsed() < PATIENCE, "the resumed operation does not end: {resumed:?}");
-    }
-    let end = app.journal(id).pop().unwrap();
-    assert_eq!((app.state_of(id).as_str(), end["event"].as_str()), ("succeeded", Some("operation_ended")), "{end}");
-    assert!(app.journal(id).iter().any(|line| line["event"] == "operation_resumed"));
-    assert!(app.journal(id).iter().any(|line| line["event"] == "revision_verified"));
 }
 
 #[test]

@@ -81,6 +81,9 @@ impl Look<'_> {
                 progress.note(&format!("{name}: asks its routes"));
                 checks.extend(self.reach(workload, &pod, &mut latencies).await);
                 checks.extend(self.reach_from_callers(workload).await);
+                if let Some(budget) = self.config.gates.latency_p95_ms {
+                    checks.extend(self.in_budget(workload, &pod, budget).await);
+                }
             }
             if wants(CheckGroup::Environment) && workload.service().is_some() {
                 progress.note(&format!("{name}: compares the environment of its process"));
@@ -203,6 +206,20 @@ impl Look<'_> {
             checks.push(judge_inside("validation.inside", probed, &format!("{url} from Pod/{pod}"), seen, |seen| (200..400).contains(&seen.status)));
         }
         checks
+    }
+
+    /// The user's latency budget: requests one after the other to the first health route; the 95th percentile counts, and every one must be answered.
+    async fn in_budget(&self, workload: &Workload, pod: &str, budget_ms: u64) -> Option<Check> {
+        const REQUESTS: usize = 20;
+        let (port, path) = (workload.port?, paths_of(workload).into_iter().next()?);
+        let probed = format!("{REQUESTS} GET {path} through a forwarded port, 95 of 100 within {budget_ms} ms");
+        let ask = HttpAsk::get(&path, workload.name.as_str(), PATIENCE);
+        let mut seen = Vec::new();
+        for _ in 0..REQUESTS {
+            let answer = probe::http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &ask).await;
+            seen.push(answer.ok().filter(|answer| answer.status < 400).map(|answer| answer.elapsed).ok_or(()));
+        }
+        Some(judge_latency(probed, &format!("http://{}:{port}{path}", workload.name), budget_ms, &latency(&seen)?))
     }
 
     /// Required variables in the running process, secrets compared by fingerprint under a key of this look.
@@ -541,6 +558,16 @@ fn arguments_for(schema: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
+fn judge_latency(probed: String, at: &str, budget_ms: u64, seen: &Latency) -> Check {
+    let told = format!("{} requests, {} errors, p50 {:.1} ms, p95 {:.1} ms", seen.requests, seen.errors, seen.p50_ms, seen.p95_ms);
+    let evidence = Evidence::new(Source::Probe, at, &told);
+    match seen.errors {
+        0 if Duration::from_secs_f64(seen.p95_ms / 1_000.0) <= Duration::from_millis(budget_ms) => Check::pass("validation.latency", probed, evidence),
+        0 => Check::fail("validation.latency", probed, format!("p95 is {:.1} ms", seen.p95_ms), vec![evidence]),
+        errors => Check::fail("validation.latency", probed, format!("{errors} of {} requests were not answered", seen.requests), vec![evidence]),
+    }
+}
+
 fn latency(seen: &[Result<Duration, ()>]) -> Option<Latency> {
     let mut good: Vec<f64> = seen.iter().filter_map(|seen| seen.as_ref().ok()).map(|elapsed| elapsed.as_secs_f64() * 1_000.0).collect();
     if seen.is_empty() {
@@ -550,4 +577,24 @@ fn latency(seen: &[Result<Duration, ()>]) -> Option<Latency> {
     let at = |share: usize| good.get((good.len().saturating_sub(1)) * share / 100).copied().unwrap_or(0.0);
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Some(Latency { requests: count(seen.len()), errors: count(seen.len() - good.len()), p50_ms: at(50), p95_ms: at(95) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Outcome;
+
+    #[test]
+    fn a_latency_budget_counts_the_slow_and_the_unanswered() {
+        let check = |answers: &[Option<u64>], budget: u64, expect: Outcome| {
+            let seen: Vec<_> = answers.iter().map(|ms| ms.map(Duration::from_millis).ok_or(())).collect();
+            assert_eq!(judge_latency(String::new(), "here", budget, &latency(&seen).unwrap()).outcome, expect, "{answers:?}");
+        };
+        let fast = [Some(2); 19];
+        check(&fast, 2, Outcome::Pass);
+        check(&[&fast[..], &[Some(900)]].concat(), 10, Outcome::Pass);
+        check(&[&fast[..], &[Some(900), Some(900)]].concat(), 10, Outcome::Fail);
+        check(&[&fast[..], &[None]].concat(), 10, Outcome::Fail);
+        check(&[None], 10, Outcome::Fail);
+    }
 }

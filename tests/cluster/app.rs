@@ -310,3 +310,26 @@ pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 pub fn namespace_exists(name: &str) -> bool {
     !output("kubectl", &["get", "namespace", name, "--ignore-not-found", "-o", "name"]).trim().is_empty()
 }
+
+/// The newest operation's id.
+pub fn newest(app: &App) -> String {
+    let mut ids: Vec<_> =
+        std::fs::read_dir(app.path(".landfall/operations")).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap()).collect();
+    ids.sort();
+    ids.pop().unwrap()
+}
+
+/// `landfall operations resume`, to its verified end.
+pub fn resume(app: &App, id: &str) -> String {
+    let here = app.root().to_str().unwrap();
+    let resumed = app.run(&["operations", "resume", id, here, "--json"]);
+    let began = Instant::now();
+    while !matches!(app.state_of(id).as_str(), "succeeded" | "refused" | "failed" | "stuck" | "cancelled") {
+        assert!(began.elapsed() < PATIENCE, "the resumed operation does not end: {resumed:?}");
+    }
+    let end = app.journal(id).pop().unwrap();
+    assert_eq!((app.state_of(id).as_str(), end["event"].as_str()), ("succeeded", Some("operation_ended")), "{end}");
+    assert!(app.journal(id).iter().any(|line| line["event"] == "operation_resumed"));
+    assert!(app.journal(id).iter().any(|line| line["event"] == "revision_verified"));
+    resumed.reply["summary"].to_string()
+}
