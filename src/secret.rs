@@ -85,14 +85,23 @@ pub fn redact(text: &str) -> String {
         if shape.is_match(&out) {
             out = shape
                 .replace_all(&out, |found: &regex::Captures<'_>| {
-                    let keep = found.name("keep").map_or("", |keep| keep.as_str());
-                    let tail = if found.get(0).is_some_and(|all| all.as_str().ends_with('@')) { "@" } else { "" };
+                    let (all, keep) = (found.get(0).map_or("", |all| all.as_str()), found.name("keep").map_or("", |keep| keep.as_str()));
+                    if file_name(keep) {
+                        return all.to_owned();
+                    }
+                    let tail = if all.ends_with('@') { "@" } else { "" };
                     format!("{keep}***{tail}")
                 })
                 .into_owned();
         }
     }
     out
+}
+
+/// True where what looks like `secret: value` is a file's name and what is said of it, as in `templates/secret.yaml: written`.
+fn file_name(keep: &str) -> bool {
+    let name = keep.trim_end().strip_suffix(':').unwrap_or_default();
+    [".yaml", ".yml", ".tpl", ".json", ".toml", ".py", ".ts", ".tsx", ".js", ".go", ".rs", ".rb", ".java", ".md", ".txt"].iter().any(|end| name.ends_with(end))
 }
 
 /// True where the text holds something of a credential's shape.
@@ -149,6 +158,9 @@ mod tests {
         check("AKIAABCDEFGHIJKLMNOP", "***");
         check("http://backend:8000/health", "http://backend:8000/health");
         check("ACCESS_TOKEN_MINUTES is 60", "ACCESS_TOKEN_MINUTES is 60");
+        check("deploy/charts/a/templates/secret.yaml: written", "deploy/charts/a/templates/secret.yaml: written");
+        check("app/secrets.py:12: reads it", "app/secrets.py:12: reads it");
+        check("secret.yaml=hunter22", "secret.yaml=***");
     }
 
     #[test]
