@@ -134,18 +134,17 @@ async fn a_build_mounts_secrets_and_caches_and_leaves_no_trace_of_them() {
     request.secrets.insert("token".to_owned(), Secret::new("q8w7e6r5"));
     let built = images.build(&proof, &request, &Silent).await.unwrap();
     assert!(built.id.starts_with("sha256:") && built.user == "10001", "{built:?}");
-    // The same input again comes from the cache; an engine that cleans up beside us may need a second time.
-    let mut built = built;
-    let mut notes = Vec::new();
-    for _ in 0..3 {
+    // The same input again comes from the cache. While builds of other tests begin from the same base for the first time,
+    // BuildKit in Docker Engine 20.10 does not see that it has the step; it does once they have ended.
+    let cached = |notes: &[String]| notes.iter().any(|note| note.contains("step 3/3 RUN") && note.ends_with("(cached)"));
+    let (began, mut built, mut notes) = (std::time::Instant::now(), built, Vec::new());
+    while !cached(&notes) && began.elapsed() < Duration::from_secs(60) {
         let heard = Notes::default();
         built = images.build(&proof, &request, &heard).await.unwrap();
         notes = heard.0.into_inner().unwrap();
-        if notes.iter().any(|note| note.contains("step 3/3 RUN") && note.ends_with("(cached)")) {
-            break;
-        }
     }
-    assert!(notes.iter().any(|note| note.contains("step 3/3 RUN") && note.ends_with("(cached)")), "{notes:?}");
+    eprintln!("cached after {:.1} s", began.elapsed().as_secs_f32());
+    assert!(cached(&notes), "{notes:?}");
     assert!(!notes.iter().any(|note| note.contains("q8w7e6r5")), "{notes:?}");
     let how = images.deliver(&proof, &request.reference, &built.id, &Silent).await.unwrap();
     let nodes = images.on_nodes(&proof, &request.reference).await.unwrap();

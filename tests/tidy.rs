@@ -575,7 +575,7 @@ fn every_package_has_a_licence_that_deny_toml_allows() {
     let rules: toml::Table = toml::from_str(&read("deny.toml")).unwrap();
     let list: BTreeSet<String> = rules["licenses"]["allow"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let done = Command::new(cargo).args(["metadata", "--format-version", "1", "--offline", "--locked"]).current_dir(root()).output().unwrap();
+    let done = Command::new(cargo).args(["metadata", "--format-version", "1", "--locked"]).current_dir(root()).output().unwrap();
     let tree: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("cargo metadata: {}", String::from_utf8_lossy(&done.stderr)));
     let odd: Vec<_> = tree["packages"]
         .as_array()
