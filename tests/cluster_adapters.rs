@@ -108,7 +108,7 @@ fn image(tag: &str) -> ImageRef {
 }
 
 fn trial(reference: ImageRef) -> TryStart {
-    TryStart { reference, user: "10001".to_owned(), env: BTreeMap::new(), writable: vec!["/tmp".to_owned()], command: None, watch: Duration::from_secs(2) }
+    TryStart { reference, user: "10001".to_owned(), env: BTreeMap::new(), writable: vec!["/tmp".to_owned()], command: None, watch: Duration::from_secs(4) }
 }
 
 #[derive(Default)]
