@@ -1,5 +1,5 @@
 # Each target is a script of tests/machine; what a machine lacks is said before anything slow.
-.PHONY: help demo test test-full bench lint testbed-up testbed-down clean
+.PHONY: help demo test test-full bench bundle lint testbed-up testbed-down clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 demo: ## examples/todo from source to verified pods, a broken revision, its rollback, the report
@@ -10,6 +10,8 @@ test-full: ## the same and the long tier, on both container runtimes and both He
 	@tests/machine/test.sh full
 bench: ## the figures: start, memory, sizes, latency, beside a bare server
 	@tests/machine/bench.sh
+bundle: ## an MCPB bundle, server.json, completions and man pages, in target/bundle
+	@tests/machine/bundle.sh
 lint: ## format, clippy, shell scripts
 	@tests/machine/test.sh lint
 testbed-up: ## a cluster for tests, without running any

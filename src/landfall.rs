@@ -4,7 +4,10 @@ mod analyze;
 mod changes;
 mod looks;
 mod records;
+mod resources;
 mod worker;
+
+pub use resources::{Mark, Page};
 
 use crate::approval::Approvals;
 use crate::config::{ApprovalMode, Config, Folders};

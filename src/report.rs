@@ -12,6 +12,9 @@ use crate::survey::Survey;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+/// The style of every page that Landfall makes.
+pub const LOOK: &str = include_str!("report/look.css");
+
 /// One settled or running operation, read back.
 #[derive(Clone, Debug)]
 pub struct Story {
@@ -521,7 +524,7 @@ pub fn page(told: &Told) -> String {
     if list {
         body.push_str("</ul>\n");
     }
-    include_str!("report/page.html").replace("{title}", &escape(&told.title)).replace("{body}", &body)
+    include_str!("report/page.html").replace("{look}", LOOK).replace("{title}", &escape(&told.title)).replace("{body}", &body)
 }
 
 fn escape(text: &str) -> String {

@@ -123,19 +123,23 @@ pub fn secret_name(name: &str) -> bool {
 
 /// A text of somebody else's made safe to show: redacted, without control or invisible characters, at most `limit` characters.
 pub fn plain(text: &str, limit: usize) -> String {
-    static ESCAPES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])").ok());
-    let text = match ESCAPES.as_ref() {
-        Some(escapes) => escapes.replace_all(text, ""),
-        None => text.into(),
-    };
-    let clean: String = text.chars().filter(|letter| *letter == '\n' || *letter == '\t' || !invisible(*letter)).collect();
-    let clean = redact(clean.trim_end());
+    let clean = redact(visible(text).trim_end());
     if clean.chars().count() <= limit {
         return clean;
     }
     let mut cut: String = clean.chars().take(limit.saturating_sub(1)).collect();
     cut.push('…');
     cut
+}
+
+/// A text without terminal escapes, control characters (line ends and tabs apart) and characters that nobody sees.
+pub fn visible(text: &str) -> String {
+    static ESCAPES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])").ok());
+    let text = match ESCAPES.as_ref() {
+        Some(escapes) => escapes.replace_all(text, ""),
+        None => text.into(),
+    };
+    text.chars().filter(|letter| *letter == '\n' || *letter == '\t' || !invisible(*letter)).collect()
 }
 
 /// Control characters, bidirectional marks, zero-width and tag characters.

@@ -13,14 +13,28 @@
 
 #[path = "server/consent.rs"]
 mod consent;
+#[path = "server/conversations.rs"]
+mod conversations;
+#[path = "server/distribution.rs"]
+mod distribution;
 #[path = "server/http.rs"]
 mod http;
+#[path = "server/install.rs"]
+mod install;
 #[path = "server/lines.rs"]
 mod lines;
+#[path = "server/modern.rs"]
+mod modern;
+#[path = "server/news.rs"]
+mod news;
 #[path = "server/program.rs"]
 mod program;
 #[path = "server/replies.rs"]
 mod replies;
+#[path = "server/resources.rs"]
+mod resources;
+#[path = "server/safety.rs"]
+mod safety;
 #[path = "server/shape.rs"]
 mod shape;
 #[path = "server/shop.rs"]

@@ -3,6 +3,7 @@
 mod act;
 mod approve;
 mod here;
+mod install;
 mod look;
 mod operations;
 mod serve;
@@ -370,8 +371,16 @@ enum Command {
     },
     /// What this machine lacks, and the command that mends it
     Doctor,
+    /// Write this program into the configuration of an MCP client
+    InstallClient(install::Install),
     /// Shell completions
     Completions { shell: clap_complete::Shell },
+    /// The manual as a man page
+    Man {
+        /// Write one page for each subcommand into this folder instead
+        #[arg(long, value_name = "DIR")]
+        all: Option<PathBuf>,
+    },
     #[command(hide = true)]
     Operation {
         #[command(subcommand)]
@@ -432,6 +441,8 @@ pub(crate) async fn run(line: CommandLine) -> u8 {
             clap_complete::generate(shell, &mut command, "landfall", &mut std::io::stdout());
             Ok(0)
         }
+        Some(Command::Man { all }) => manual(&screen, all.as_deref()),
+        Some(Command::InstallClient(install)) => install.run(&screen),
         Some(Command::Serve(serve)) => serve.run().await,
         Some(command) => match engine() {
             Ok(landfall) => one(&landfall, &screen, command).await,
@@ -439,6 +450,22 @@ pub(crate) async fn run(line: CommandLine) -> u8 {
         },
     };
     done.unwrap_or_else(|failure| screen.failure(&failure))
+}
+
+/// The manual on stdout, or a page for each subcommand.
+fn manual(screen: &Screen, folder: Option<&Path>) -> Result<u8, Failure> {
+    let command = <CommandLine as clap::CommandFactory>::command();
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder)
+            .and_then(|()| clap_mangen::generate_to(command, folder))
+            .map_err(|error| Failure::file("write the manual to", folder, &error))?;
+        screen.say(&format!("wrote {}; read it: man -l {}/landfall.1", folder.display(), folder.display()));
+        return Ok(0);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page).map_err(|error| Failure::internal("write the manual").cause(error))?;
+    screen.print(&String::from_utf8_lossy(&page));
+    Ok(0)
 }
 
 /// The engine for a person at this machine: any folder, the mode of the user's configuration.
@@ -564,6 +591,6 @@ async fn one(landfall: &Landfall, screen: &Screen, command: Command) -> Result<u
         Command::Approve { token, decline } => approve::approve(landfall, screen, &token, decline).await,
         Command::Doctor => look::doctor(landfall, screen).await,
         // Answered before an engine was made.
-        Command::Completions { .. } | Command::Serve(_) => Ok(0),
+        Command::Completions { .. } | Command::Man { .. } | Command::InstallClient(_) | Command::Serve(_) => Ok(0),
     }
 }

@@ -14,15 +14,19 @@
 )]
 
 mod cli;
+mod complete;
 mod consent;
+mod news;
 mod prompts;
 mod resources;
 mod schema;
 mod server;
 mod story;
+mod tasks;
 mod text;
 mod tools;
 mod transport;
+mod watch;
 mod world;
 
 use anyhow::Context as _;

@@ -1,21 +1,27 @@
 //! The MCP server: lists, calls, prompts and resources, each handed to the engine; it judges nothing and remembers nothing of a deployment.
 
 use crate::consent::{self, Answer};
+use crate::news::{Level, News};
 use crate::tools::{self, Effect, Offer};
-use crate::{prompts, resources, schema, story, text};
+use crate::transport::Connection;
+use crate::watch::Subscriptions;
+use crate::{complete, prompts, resources, schema, tasks, text, watch};
 use landfall::ask;
 use landfall::failure::{Code, Failure};
 use landfall::landfall::{GivenBy, Landfall};
 use landfall::names::{EnvironmentName, Namespace, OperationId, ProfileName, ServiceName};
 use landfall::reply::{Reply, Status, With};
+#[expect(deprecated, reason = "clients of the older revisions still set a level")]
+use rmcp::model::SetLevelRequestParams;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, GetPromptRequestParams, GetPromptResponse, Implementation,
-    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
-    ReadResourceRequestParams, ReadResourceResponse, RequestStateCodec, ServerCapabilities, ServerConfig,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams, CompleteResult, ContentBlock, ErrorData,
+    GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, RequestStateCodec, ServerCapabilities,
+    ServerConfig, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams, UpdateTaskParams,
 };
-use rmcp::service::{NotificationContext, RequestContext};
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{RoleServer, ServerHandler};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -44,18 +50,26 @@ pub(crate) struct Server {
     core: Arc<Core>,
     /// The client's roots, once asked for.
     roots: Arc<tokio::sync::Mutex<Option<Vec<PathBuf>>>>,
+    subscriptions: Subscriptions,
+    level: Level,
 }
 
 type Cx = RequestContext<RoleServer>;
 
+impl Connection for Server {
+    fn fresh(&self) -> Self {
+        Self { core: Arc::clone(&self.core), roots: Arc::default(), subscriptions: Subscriptions::default(), level: Level::default() }
+    }
+}
+
 impl Server {
     pub(crate) fn new(landfall: Landfall) -> Self {
-        Self { core: Arc::new(Core { landfall, codec: OnceLock::new() }), roots: Arc::default() }
-    }
-
-    /// The same server for another connection.
-    pub(crate) fn fresh(&self) -> Self {
-        Self { core: Arc::clone(&self.core), roots: Arc::default() }
+        Self {
+            core: Arc::new(Core { landfall, codec: OnceLock::new() }),
+            roots: Arc::default(),
+            subscriptions: Subscriptions::default(),
+            level: Level::default(),
+        }
     }
 
     /// Seals what a client carries between two rounds; the key is this process's own.
@@ -135,14 +149,14 @@ pub(crate) async fn answer<O: Offer>(server: &Server, request: CallToolRequestPa
                     return Ok(failed(&failure));
                 }
                 if !accept {
-                    return Ok(replied::<O>(&With::new(consent::declined(Reply::new(Status::Declined, "")), O::More::default())));
+                    return Ok(replied::<O>(&With::new(consent::declined(Reply::new(Status::Declined, "")), O::More::default())).into());
                 }
                 O::approve(&mut ask, &token);
             }
             None => may_ask = false,
         }
     }
-    let mut reply = match bounded::<O>(&landfall, &ask, began).await {
+    let mut reply = match bounded::<O>(&landfall, &ask, began, cx).await {
         Ok(reply) => reply,
         Err(failure) => return Ok(failed(&failure)),
     };
@@ -165,17 +179,24 @@ pub(crate) async fn answer<O: Offer>(server: &Server, request: CallToolRequestPa
                     return Ok(failed(&failure));
                 }
                 O::approve(&mut ask, &token);
-                reply = match bounded::<O>(&landfall, &ask, began).await {
+                reply = match bounded::<O>(&landfall, &ask, began, cx).await {
                     Ok(reply) => reply,
                     Err(failure) => return Ok(failed(&failure)),
                 };
             }
         }
     }
-    let mut reply = follow::<O>(&landfall, &ask, reply, began, cx).await;
+    if tasks::suits::<O>(&reply.reply, cx)
+        && let Some(task) = tasks::begun(&reply.reply, workspace_of(&reply.reply, &ask))
+    {
+        return Ok(CallToolResponse::Task(task));
+    }
+    let mut news = News::of(cx, &server.level);
+    let mut reply = follow::<O>(&landfall, &ask, reply, began, cx, &mut news).await;
+    news.ended(&reply.reply).await;
     consent::hand_out(&mut reply.reply);
-    callable(&mut reply.reply, &ask);
-    Ok(replied::<O>(&reply))
+    callable(&mut reply.reply, &ask, landfall.setup.roots.len() == 1);
+    Ok(replied::<O>(&reply).into())
 }
 
 /// The arguments, or what is wrong with them and what is known.
@@ -220,10 +241,20 @@ fn wrong_name(arguments: &JsonObject) -> Option<Failure> {
 }
 
 /// The engine's answer within the limit. A call that changes something is never cut in the middle: it ends by itself, and the same call finds what it began.
-async fn bounded<O: Offer>(landfall: &Landfall, ask: &O::Ask, began: Instant) -> Result<With<O::More>, Failure> {
+async fn bounded<O: Offer>(landfall: &Landfall, ask: &O::Ask, began: Instant, cx: &Cx) -> Result<With<O::More>, Failure> {
     let (landfall, ask) = (landfall.clone(), ask.clone());
     let mut work = tokio::spawn(async move { O::call(&landfall, &ask).await });
-    match tokio::time::timeout(PATIENCE.saturating_sub(began.elapsed()), &mut work).await {
+    let waited = tokio::select! {
+        waited = tokio::time::timeout(PATIENCE.saturating_sub(began.elapsed()), &mut work) => waited,
+        // Who called does not wait any more; what was begun goes on.
+        () = cx.ct.cancelled() => {
+            if matches!(O::EFFECT, Effect::Reads) {
+                work.abort();
+            }
+            return Err(Failure::new(Code::Cancelled, format!("the call of {} was cancelled", O::NAME)).help("operation_status shows what was begun"));
+        }
+    };
+    match waited {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Err(Failure::internal(format!("{} ended without an answer", O::NAME)).cause(error)),
         Err(_) => {
@@ -243,11 +274,11 @@ async fn decide(landfall: &Landfall, token: &str, accept: bool) -> Result<(), Fa
     }
 }
 
-/// Keeps a call open for the first news of the operation that it began, and tells them as progress.
-async fn follow<O: Offer>(landfall: &Landfall, ask: &O::Ask, mut reply: With<O::More>, began: Instant, cx: &Cx) -> With<O::More> {
+/// Keeps a call open for the first news of the operation that it began, and tells them while they come.
+async fn follow<O: Offer>(landfall: &Landfall, ask: &O::Ask, mut reply: With<O::More>, began: Instant, cx: &Cx, news: &mut News<'_>) -> With<O::More> {
     let Some(operation) = reply.reply.operation.clone() else { return reply };
-    tick(cx, &reply.reply).await;
-    if reply.reply.status != Status::Running || O::NAME == tools::OperationStatus::NAME || O::NAME == tools::CancelOperation::NAME {
+    news.of_operation(&operation, &[]).await;
+    if reply.reply.status != Status::Running || !tasks::begins::<O>() {
         return reply;
     }
     let workspace = workspace_of(&reply.reply, ask);
@@ -255,15 +286,19 @@ async fn follow<O: Offer>(landfall: &Landfall, ask: &O::Ask, mut reply: With<O::
     let mut after = None;
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        if left < Duration::from_millis(150) || cx.ct.is_cancelled() {
+        if left < Duration::from_millis(150) {
             return reply;
         }
         let wait = left.as_secs_f64() - 0.1;
         let question = ask::OperationStatus { workspace: workspace.clone(), operation: Some(operation.id.clone()), wait_s: Some(wait), after };
-        let Ok(Ok(status)) = tokio::time::timeout(left, landfall.status(&question)).await else { return reply };
+        let status = tokio::select! {
+            status = tokio::time::timeout(left, landfall.status(&question)) => status,
+            () = cx.ct.cancelled() => return reply,
+        };
+        let Ok(Ok(status)) = status else { return reply };
         after = status.more.events.last().map(|event| event.n).or(after);
-        tick(cx, &status.reply).await;
         let Some(view) = status.reply.operation.clone() else { return reply };
+        news.of_operation(&view, &status.more.events).await;
         if view.state.settled() {
             return match status.more.result.clone().and_then(|result| serde_json::from_value(Value::Object(result)).ok()) {
                 Some(more) => With::new(status.reply, more),
@@ -284,8 +319,14 @@ pub(crate) fn workspace_of<A: serde::Serialize>(reply: &Reply, ask: &A) -> Optio
     reply.target.as_ref().map(|target| target.workspace.clone()).filter(|workspace| !workspace.is_empty()).or_else(asked)
 }
 
-/// The next calls name the workspace that this call named, so that they can be made as they stand.
-fn callable<A: serde::Serialize>(reply: &mut Reply, ask: &A) {
+/// The next calls name the workspace that this call named, and with several workspaces so do addresses: both can be used as they stand.
+fn callable<A: serde::Serialize>(reply: &mut Reply, ask: &A, one_root: bool) {
+    if let Some(workspace) = workspace_of(reply, ask).filter(|_| !one_root) {
+        let links = reply.resources.iter_mut().map(|link| &mut link.uri);
+        let diffs =
+            reply.files.iter_mut().filter_map(|file| file.diff_uri.as_mut()).chain(reply.approval.iter_mut().filter_map(|approval| approval.diff_uri.as_mut()));
+        links.chain(diffs).for_each(|uri| *uri = resources::at(uri, &workspace));
+    }
     let Some(workspace) = serde_json::to_value(ask).ok().and_then(|ask| ask.get("workspace").filter(|workspace| workspace.is_string()).cloned()) else {
         return;
     };
@@ -294,57 +335,92 @@ fn callable<A: serde::Serialize>(reply: &mut Reply, ask: &A) {
     }
 }
 
-/// One progress notification, for clients that asked for them.
-async fn tick(cx: &Cx, reply: &Reply) {
-    let (Some(token), Some(operation)) = (cx.meta.get_progress_token(), &reply.operation) else { return };
-    #[expect(clippy::cast_precision_loss, reason = "progress counts are small")]
-    let (done, total) = (operation.progress.done as f64, operation.progress.total as f64);
-    // Progress must grow: the elapsed time makes it so where the same step goes on.
-    let mut beat = ProgressNotificationParam::new(token, done + (operation.elapsed_s / 1e6).min(0.9));
-    if total > 0.0 {
-        beat = beat.with_total(total);
-    }
-    if let story::Block::Line(_, line) = story::operation(operation) {
-        beat = beat.with_message(line);
-    }
-    let _ = cx.peer.notify_progress(beat).await;
-}
-
 /// A reply as a tool result: the structure, and a short text for clients that show only text.
-fn replied<O: Offer>(reply: &With<O::More>) -> CallToolResponse {
-    let text = text::markdown(&reply.reply, &O::facts(&reply.more));
+pub(crate) fn replied<O: Offer>(reply: &With<O::More>) -> CallToolResult {
+    let text = landfall::secret::visible(&text::markdown(&reply.reply, &O::facts(&reply.more)));
     match serde_json::to_value(reply) {
-        Ok(value) => {
+        Ok(mut value) => {
+            neutral(&mut value);
             let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
             result.structured_content = Some(value);
-            result.into()
+            result
         }
-        Err(error) => failed(&Failure::internal(format!("write the reply of {}", O::NAME)).cause(error)),
+        Err(error) => failure(&Failure::internal(format!("write the reply of {}", O::NAME)).cause(error)),
+    }
+}
+
+/// The longest text of a reply, characters; reports and calls that can be made as they stand may be longer.
+const TEXT: usize = 2_000;
+const LONG_TEXT: usize = 20_000;
+
+/// Texts of a workspace and of a cluster stand in a reply wherever they were seen: none of them may steer a terminal, hide what it says or drown the rest.
+pub(crate) fn neutral(value: &mut Value) {
+    within(value, TEXT);
+}
+
+fn within(value: &mut Value, most: usize) {
+    match value {
+        Value::String(text) => {
+            if text.contains(|letter: char| letter.is_control() || !letter.is_ascii()) {
+                *text = landfall::secret::visible(text);
+            }
+            if text.len() > most
+                && let Some((end, _)) = text.char_indices().nth(most)
+            {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| within(item, most)),
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                within(field, if matches!(name.as_str(), "markdown" | "next") { LONG_TEXT } else { most });
+            }
+            let odd: Vec<String> = fields.keys().filter(|name| landfall::secret::visible(name) != **name).cloned().collect();
+            for name in odd {
+                if let Some(field) = fields.shift_remove(&name) {
+                    fields.insert(landfall::secret::visible(&name), field);
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
 /// A failure as a tool result: text alone, since clients check structured content against the reply's schema.
-fn failed(failure: &Failure) -> CallToolResponse {
-    CallToolResult::error(vec![ContentBlock::text(text::failure(failure))]).into()
+pub(crate) fn failure(failure: &Failure) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(landfall::secret::visible(&text::failure(failure)))])
+}
+
+fn failed(why: &Failure) -> CallToolResponse {
+    failure(why).into()
 }
 
 /// An hour, for what never changes while a process lives.
 const LASTING_MS: u64 = 3_600_000;
 
+#[expect(deprecated, reason = "clients of the older revisions still log and subscribe this way")]
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let offered = ServerCapabilities::builder().enable_tools().enable_prompts().enable_resources().build();
+        let pages = json!({ "mimeTypes": [resources::APP] }).as_object().cloned().unwrap_or_default();
+        let mut offered = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_prompts()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .enable_completions()
+            .enable_logging()
+            .enable_tasks()
+            .build();
+        offered.extensions.get_or_insert_default().insert("io.modelcontextprotocol/ui".to_owned(), pages);
         ServerConfig::new(offered)
             .with_server_info(Implementation::new("landfall", env!("CARGO_PKG_VERSION")).with_title("Landfall").with_description(env!("CARGO_PKG_DESCRIPTION")))
             .with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(&self, _page: Option<PaginatedRequestParams>, cx: Cx) -> Result<ListToolsResult, ErrorData> {
-        let mut list = ListToolsResult::with_all_items(tools::ALL.iter().map(|tool| tool.listing()).collect());
-        if consent::modern(&cx) {
-            list = list.with_ttl_ms(LASTING_MS).with_cache_scope(CacheScope::Public);
-        }
-        Ok(list)
+        let list = ListToolsResult::with_all_items(tools::ALL.iter().map(|tool| tool.listing()).collect());
+        Ok(if consent::modern(&cx) { list.with_ttl_ms(LASTING_MS).with_cache_scope(CacheScope::Public) } else { list })
     }
 
     fn get_tool(&self, name: &str) -> Option<rmcp::model::Tool> {
@@ -360,12 +436,23 @@ impl ServerHandler for Server {
         tool.answer(self, request, &cx).await
     }
 
-    async fn list_prompts(&self, _page: Option<PaginatedRequestParams>, _cx: Cx) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(prompts::list()))
+    async fn list_prompts(&self, _page: Option<PaginatedRequestParams>, cx: Cx) -> Result<ListPromptsResult, ErrorData> {
+        let list = ListPromptsResult::with_all_items(prompts::list());
+        Ok(if consent::modern(&cx) { list.with_ttl_ms(LASTING_MS).with_cache_scope(CacheScope::Public) } else { list })
     }
 
     async fn get_prompt(&self, request: GetPromptRequestParams, _cx: Cx) -> Result<GetPromptResponse, ErrorData> {
-        prompts::get(&request.name, request.arguments.unwrap_or_default()).map(Into::into)
+        prompts::get(&request.name, &request.arguments.unwrap_or_default()).map(Into::into)
+    }
+
+    async fn complete(&self, request: CompleteRequestParams, cx: Cx) -> Result<CompleteResult, ErrorData> {
+        let landfall = self.landfall(&cx).await.map_err(|failure| ErrorData::internal_error(failure.to_string(), None))?;
+        complete::complete(&landfall, &request).await
+    }
+
+    async fn set_level(&self, request: SetLevelRequestParams, _cx: Cx) -> Result<(), ErrorData> {
+        self.level.set(request.level);
+        Ok(())
     }
 
     async fn list_resources(&self, _page: Option<PaginatedRequestParams>, cx: Cx) -> Result<ListResourcesResult, ErrorData> {
@@ -373,13 +460,50 @@ impl ServerHandler for Server {
         Ok(ListResourcesResult::with_all_items(resources::list(landfall.as_ref()).await))
     }
 
-    async fn list_resource_templates(&self, _page: Option<PaginatedRequestParams>, _cx: Cx) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
+    async fn list_resource_templates(&self, _page: Option<PaginatedRequestParams>, cx: Cx) -> Result<ListResourceTemplatesResult, ErrorData> {
+        let list = ListResourceTemplatesResult::with_all_items(resources::templates());
+        Ok(if consent::modern(&cx) { list.with_ttl_ms(LASTING_MS).with_cache_scope(CacheScope::Public) } else { list })
     }
 
     async fn read_resource(&self, request: ReadResourceRequestParams, cx: Cx) -> Result<ReadResourceResponse, ErrorData> {
         let landfall = self.landfall(&cx).await.map_err(|failure| ErrorData::internal_error(failure.to_string(), None))?;
         resources::read(&landfall, &request.uri).await.map(Into::into)
+    }
+
+    async fn subscribe(&self, request: SubscribeRequestParams, cx: Cx) -> Result<(), ErrorData> {
+        let landfall = self.landfall(&cx).await.map_err(|failure| ErrorData::internal_error(failure.to_string(), None))?;
+        self.subscriptions.add(landfall, request.uri, cx.peer.clone())
+    }
+
+    async fn unsubscribe(&self, request: UnsubscribeRequestParams, _cx: Cx) -> Result<(), ErrorData> {
+        self.subscriptions.remove(&request.uri);
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        // Which of them can be watched is known once the caller's roots are.
+        Some(SubscriptionFilter::builder().resource_subscriptions(requested.resource_subscriptions.clone().unwrap_or_default()).build())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let landfall = self.landfall(context.request_context()).await.map_err(|failure| ErrorData::internal_error(failure.to_string(), None))?;
+        watch::listen(&landfall, &context).await;
+        Ok(())
+    }
+
+    async fn get_task(&self, request: GetTaskParams, cx: Cx) -> Result<GetTaskResult, ErrorData> {
+        let landfall = self.landfall(&cx).await.map_err(|failure| ErrorData::internal_error(failure.to_string(), None))?;
+        tasks::look(&landfall, &request.task_id).await
+    }
+
+    async fn update_task(&self, request: UpdateTaskParams, _cx: Cx) -> Result<(), ErrorData> {
+        // Operations ask for nothing while they run: what they need was given before they began.
+        Err(ErrorData::invalid_params(format!("task {} waits for no input", landfall::secret::plain(&request.task_id, 80)), None))
+    }
+
+    async fn cancel_task(&self, request: CancelTaskParams, cx: Cx) -> Result<(), ErrorData> {
+        let landfall = self.landfall(&cx).await.map_err(|failure| ErrorData::internal_error(failure.to_string(), None))?;
+        tasks::cancel(&landfall, &request.task_id).await
     }
 
     async fn on_roots_list_changed(&self, _cx: NotificationContext<RoleServer>) {

@@ -111,6 +111,11 @@ pub(crate) fn opening(reply: &Reply) -> (Mark, String) {
 
 /// One line about an operation.
 pub(crate) fn operation(view: &OperationView) -> Block {
+    Block::Line(Mark::of_state(view.state), operation_line(view))
+}
+
+/// The same as one line without a mark.
+pub(crate) fn operation_line(view: &OperationView) -> String {
     let mut text = format!("operation {} ({}) {}", view.id, view.tool, word(view.state));
     for part in [&view.stage, &view.step, &view.subject].into_iter().flatten() {
         text.push_str(" · ");
@@ -123,7 +128,7 @@ pub(crate) fn operation(view: &OperationView) -> Block {
     if let Some(waiting) = &view.waiting_for {
         text.push_str(&format!(" · waiting for {waiting}"));
     }
-    Block::Line(Mark::of_state(view.state), text)
+    text
 }
 
 /// What must be approved, and how.

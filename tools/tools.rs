@@ -31,9 +31,9 @@ use crate::server::{self, Server};
 use crate::story::Block;
 use landfall::failure::Failure;
 use landfall::landfall::Landfall;
-use landfall::reply::With;
+use landfall::reply::{Reply, With};
 use rmcp::RoleServer;
-use rmcp::model::{CallToolRequestParams, CallToolResponse, ErrorData, JsonObject, ToolAnnotations};
+use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ErrorData, JsonObject, MetaObject, ToolAnnotations};
 use rmcp::service::RequestContext;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -62,6 +62,8 @@ pub(crate) trait Offer: Send + Sync + 'static {
     const EFFECT: Effect;
     /// Reaches systems whose content we do not control.
     const OPEN_WORLD: bool = false;
+    /// Clients that show pages show the dashboard beside its reply.
+    const DASHBOARD: bool = false;
     /// What the call may be waiting for, for the answer when it takes too long.
     const LOOKS_AT: &'static str;
 
@@ -82,6 +84,8 @@ pub(crate) trait AnyTool: Send + Sync {
     fn name(&self) -> &'static str;
     fn listing(&self) -> rmcp::model::Tool;
     fn full_schema(&self) -> JsonObject;
+    /// The reply that ends an operation which this tool began.
+    fn ended(&self, reply: Reply, own: JsonObject) -> CallToolResult;
     async fn answer(&self, server: &Server, request: CallToolRequestParams, cx: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData>;
 }
 
@@ -98,13 +102,23 @@ impl<O: Offer> AnyTool for O {
             Effect::Replaces => (false, true, true),
         };
         let hints = ToolAnnotations::with_title(O::TITLE).read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(O::OPEN_WORLD);
-        rmcp::model::Tool::new(O::NAME, O::DESCRIPTION, schema::accepts::<O::Ask>())
+        let tool = rmcp::model::Tool::new(O::NAME, O::DESCRIPTION, schema::accepts::<O::Ask>())
             .with_raw_output_schema(schema::returns::<With<O::More>>())
-            .with_annotations(hints)
+            .with_annotations(hints);
+        if !O::DASHBOARD {
+            return tool;
+        }
+        let ui = serde_json::json!({ "resourceUri": crate::resources::DASHBOARD });
+        tool.with_meta(MetaObject::from(JsonObject::from_iter([("ui".to_owned(), ui)])))
     }
 
     fn full_schema(&self) -> JsonObject {
         schema::full::<With<O::More>>()
+    }
+
+    fn ended(&self, reply: Reply, own: JsonObject) -> CallToolResult {
+        let more = serde_json::from_value(serde_json::Value::Object(own)).unwrap_or_default();
+        server::replied::<O>(&With::new(reply, more))
     }
 
     async fn answer(&self, server: &Server, request: CallToolRequestParams, cx: &RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {

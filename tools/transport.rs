@@ -1,20 +1,21 @@
 //! How clients reach the server: stdio, streamable HTTP, and HTTP+SSE for older clients, all HTTP behind one check; no tool is known here.
 
-use crate::server::Server;
 use anyhow::{Context as _, bail};
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures::Stream;
-use rmcp::RoleServer;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use rmcp::service::{RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage, serve_server_with_ct};
 use rmcp::transport::Transport;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use rmcp::{RoleServer, ServerHandler};
 use sha2::Digest as _;
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -31,9 +32,23 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(3_600);
 /// HTTP+SSE connections at once.
 const SSE_LIMIT: usize = 1_024;
+/// Sessions of streamable HTTP at once; the oldest clients keep theirs, new ones are turned away.
+const SESSION_LIMIT: usize = 4_096;
+/// Open TCP connections at once.
+const SOCKET_LIMIT: usize = 4_096;
+/// How long a client may take to say what it wants: its headers, then its body.
+const SLOWNESS: Duration = Duration::from_secs(10);
+/// How long open answers may take to end after the server was told to stop.
+const LEAVING: Duration = Duration::from_secs(3);
+
+/// What one connection speaks to: a view of the server with nothing of another connection in it.
+pub(crate) trait Connection: ServerHandler + Clone {
+    /// The same server for another connection.
+    fn fresh(&self) -> Self;
+}
 
 /// Serves one client on stdin and stdout until it leaves.
-pub(crate) async fn stdio(server: Server, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn stdio(server: impl Connection, stop: CancellationToken) -> anyhow::Result<()> {
     match serve_server_with_ct(server, rmcp::transport::stdio_pipes(), stop).await {
         Ok(running) => {
             running.waiting().await.context("serve on stdio")?;
@@ -62,10 +77,11 @@ struct Door {
     hosts: Vec<String>,
     origins: Vec<String>,
     token: [u8; 32],
+    sessions: Arc<LocalSessionManager>,
 }
 
 /// Serves streamable HTTP at /mcp and HTTP+SSE at /sse and /messages until told to stop.
-pub(crate) async fn http(server: Server, http: Http, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn http(server: impl Connection, http: Http, stop: CancellationToken) -> anyhow::Result<()> {
     if !http.address.ip().is_loopback() && (http.allowed_hosts.is_empty() || http.token_file.is_none()) {
         bail!("{} is not a loopback address: give --allow-host NAME and --token-file FILE to serve beyond this machine", http.address);
     }
@@ -80,17 +96,19 @@ pub(crate) async fn http(server: Server, http: Http, stop: CancellationToken) ->
     hosts.extend(http.allowed_hosts.iter().map(|host| with_port(host, port)));
     let mut origins: Vec<String> = ["127.0.0.1", "localhost", "[::1]"].iter().map(|host| format!("http://{host}:{port}")).collect();
     origins.extend(http.allowed_origins.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()));
-    let door = Arc::new(Door { hosts: hosts.clone(), origins: origins.clone(), token: sha2::Sha256::digest(token.as_bytes()).into() });
-
     let mut sessions = LocalSessionManager::default();
     sessions.session_config.keep_alive = Some(KEEP_ALIVE);
+    let sessions = Arc::new(sessions);
+    let token = sha2::Sha256::digest(token.as_bytes()).into();
+    let door = Arc::new(Door { hosts: hosts.clone(), origins: origins.clone(), token, sessions: Arc::clone(&sessions) });
+
     let config = StreamableHttpServerConfig::default()
         .enforce_origin_validation()
         .with_allowed_hosts(hosts)
         .with_allowed_origins(origins.iter().map(|origin| any_port(origin)))
         .with_cancellation_token(stop.child_token());
     let template = server.clone();
-    let mcp = StreamableHttpService::new(move || Ok(template.fresh()), Arc::new(sessions), config);
+    let mcp = StreamableHttpService::new(move || Ok(template.fresh()), sessions, config);
     let bridge = Arc::new(Bridge { server, inboxes: Mutex::default(), stop: stop.clone() });
     let app = axum::Router::new()
         .route("/sse", get(open_sse))
@@ -98,11 +116,60 @@ pub(crate) async fn http(server: Server, http: Http, stop: CancellationToken) ->
         .with_state(bridge)
         .nest_service("/mcp", mcp)
         .fallback(|| async { StatusCode::NOT_FOUND })
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(door, check));
     eprintln!("landfall serves http://{address}/mcp (older clients: http://{address}/sse)");
     eprintln!("bearer token: {}", path.display());
-    axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await.context("serve HTTP")
+    accept(listener, app, stop).await;
+    Ok(())
+}
+
+/// Takes connections until told to stop. Each has a time to say what it wants, so that nobody keeps a place by being slow.
+async fn accept(listener: tokio::net::TcpListener, app: axum::Router, stop: CancellationToken) {
+    let places = Arc::new(tokio::sync::Semaphore::new(SOCKET_LIMIT));
+    let open = tokio_util::task::TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                // Out of file descriptors, or a client that left at once: the next one is served.
+                tracing::warn!(%error, "a connection was not taken");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::warn!("{SOCKET_LIMIT} connections are open; another one was turned away");
+            continue;
+        };
+        let _ = socket.set_nodelay(true);
+        let service = TowerToHyperService::new(app.clone());
+        let stop = stop.clone();
+        open.spawn(async move {
+            let _place = place;
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(SLOWNESS).max_headers(64);
+            let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service));
+            let ended = tokio::select! {
+                ended = served.as_mut() => ended,
+                () = stop.cancelled() => {
+                    served.as_mut().graceful_shutdown();
+                    served.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended badly");
+            }
+        });
+    }
+    open.close();
+    if tokio::time::timeout(LEAVING, open.wait()).await.is_err() {
+        tracing::warn!("open answers were cut after {} s", LEAVING.as_secs());
+    }
 }
 
 fn with_port(host: &str, port: u16) -> String {
@@ -117,11 +184,22 @@ fn any_port(origin: &str) -> String {
     if named { origin.to_owned() } else { format!("{origin}:*") }
 }
 
-/// The one check that every route is behind: Host, Origin, bearer token.
+/// The one check that every route is behind: Host, Origin, bearer token; then the body, whole and in time.
 async fn check(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    match door.refusal(request.uri(), request.headers()) {
-        Some(refusal) => refusal,
-        None => next.run(request).await,
+    if let Some(refusal) = door.refusal(request.uri(), request.headers()) {
+        return refusal;
+    }
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    if !request.headers().contains_key("mcp-session-id") && door.sessions.sessions.read().await.len() >= SESSION_LIMIT {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many sessions are open\n").into_response();
+    }
+    let (head, body) = request.into_parts();
+    match tokio::time::timeout(SLOWNESS, axum::body::to_bytes(body, BODY_LIMIT)).await {
+        Ok(Ok(body)) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Ok(Err(_)) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or ended early\n").into_response(),
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n").into_response(),
     }
 }
 
@@ -197,13 +275,13 @@ fn own_token(state: &Path) -> anyhow::Result<(String, PathBuf)> {
 
 /// The open HTTP+SSE connections.
 #[derive(Debug)]
-struct Bridge {
-    server: Server,
+struct Bridge<S> {
+    server: S,
     inboxes: Mutex<HashMap<String, mpsc::Sender<RxJsonRpcMessage<RoleServer>>>>,
     stop: CancellationToken,
 }
 
-impl Bridge {
+impl<S> Bridge<S> {
     fn inboxes(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<RxJsonRpcMessage<RoleServer>>>> {
         self.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -239,19 +317,19 @@ impl Transport<RoleServer> for Pipe {
 }
 
 /// Ends a connection when its event stream is dropped.
-struct Leaving {
-    bridge: Arc<Bridge>,
+struct Leaving<S> {
+    bridge: Arc<Bridge<S>>,
     id: String,
     _ends: DropGuard,
 }
 
-impl Drop for Leaving {
+impl<S> Drop for Leaving<S> {
     fn drop(&mut self) {
         self.bridge.inboxes().remove(&self.id);
     }
 }
 
-async fn open_sse(State(bridge): State<Arc<Bridge>>) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
+async fn open_sse<S: Connection>(State(bridge): State<Arc<Bridge<S>>>) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
     let mut noise = [0u8; 16];
     getrandom::fill(&mut noise).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let id = hex::encode(noise);
@@ -287,12 +365,13 @@ async fn open_sse(State(bridge): State<Arc<Bridge>>) -> Result<Sse<impl Stream<I
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
 
-async fn take_message(State(bridge): State<Arc<Bridge>>, Query(query): Query<HashMap<String, String>>, body: Bytes) -> Response {
+async fn take_message<S: Connection>(State(bridge): State<Arc<Bridge<S>>>, Query(query): Query<HashMap<String, String>>, body: Bytes) -> Response {
     let inbox = query.get("sessionId").and_then(|id| bridge.inboxes().get(id).cloned());
     let Some(inbox) = inbox else { return (StatusCode::NOT_FOUND, "no such connection\n").into_response() };
     let Ok(message) = serde_json::from_slice(&body) else { return (StatusCode::BAD_REQUEST, "not a JSON-RPC message\n").into_response() };
-    match inbox.send(message).await {
-        Ok(()) => (StatusCode::ACCEPTED, Body::from("accepted")).into_response(),
-        Err(_) => (StatusCode::GONE, "the connection is closed\n").into_response(),
+    match tokio::time::timeout(SLOWNESS, inbox.send(message)).await {
+        Ok(Ok(())) => (StatusCode::ACCEPTED, Body::from("accepted")).into_response(),
+        Ok(Err(_)) => (StatusCode::GONE, "the connection is closed\n").into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the connection is busy: its client does not read\n").into_response(),
     }
 }

@@ -134,6 +134,11 @@ impl Reader {
         Self { path: folder.join("journal.jsonl"), read: 0, records: Vec::new() }
     }
 
+    /// The journal's length now, bytes; 0 where there is none. It changes when something was appended.
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).map(|facts| facts.len()).unwrap_or(0)
+    }
+
     /// All whole lines until now; only what was appended since the last call is read and parsed.
     /// `JOURNAL_DAMAGED` where a line before the last does not parse or chain.
     pub fn records(&mut self) -> Result<&[Record], Failure> {

@@ -1,4 +1,4 @@
-//! operation_status, cancel_operation, deployment_report and resources: what the journals of a workspace tell.
+//! operation_status, cancel_operation and deployment_report: what the journals of a workspace tell.
 
 use super::{Landfall, app_name};
 use crate::ask::{self, ReportFormat, ReportKind};
@@ -10,7 +10,6 @@ use crate::names::OperationId;
 use crate::operation::{self, Request};
 use crate::reply::{self, EventView, OperationState, OperationView, Reply, ResourceLink, Status, Target, With};
 use serde_json::{Map, Value, json};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 impl Landfall {
@@ -243,61 +242,6 @@ impl Landfall {
         let markdown = if ask.format == ReportFormat::Html { told.summary.clone() } else { cut(&text, 8_000) };
         Ok(With::new(reply, reply::Reported { report: Some(reply::ReportView { kind: ask.kind, markdown }), artifacts: told.artifacts, not_run: told.not_run }))
     }
-
-    /// The text of a `landfall://` resource and its MIME type. The workspace is the only allowed root, or `?workspace=` of the address.
-    pub async fn resource(&self, uri: &str) -> Result<(String, String), Failure> {
-        let gone = || {
-            Failure::new(Code::BadArgument, format!("there is no resource {}", crate::secret::plain(uri, 200))).help("use the address as it stands in a reply")
-        };
-        let rest = uri.strip_prefix("landfall://").ok_or_else(gone)?;
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let named = query.split('&').find_map(|pair| pair.strip_prefix("workspace="));
-        let workspace = self.workspace(named)?;
-        let folders = self.folders(&workspace);
-        let parts: Vec<_> = path.split('/').collect();
-        if parts.iter().any(|part| part.is_empty() || *part == ".." || *part == "." || part.contains('\\') || part.contains('\0')) {
-            return Err(gone());
-        }
-        let read = |path: &Path, mime: &str| -> Result<(String, String), Failure> {
-            let text = std::fs::read_to_string(path).map_err(|_| gone())?;
-            Ok((crate::secret::redact(&cut(&text, 1_000_000)), mime.to_owned()))
-        };
-        match parts.as_slice() {
-            ["plan", digest] => read(&folders.plans().join(format!("{}.json", short_digest(digest).ok_or_else(gone)?)), "application/json"),
-            ["plan", digest, "diff"] => read(&folders.plans().join(format!("{}.diff", short_digest(digest).ok_or_else(gone)?)), "text/x-diff"),
-            ["operation", id] => {
-                let id = OperationId::parse(*id).map_err(|_| gone())?;
-                let request = operation::request(&folders, &id)?;
-                let (view, _) = operation::look(&folders, &request)?;
-                let text = serde_json::to_string_pretty(&view).map_err(|error| Failure::internal("write an operation").cause(error))?;
-                Ok((text, "application/json".to_owned()))
-            }
-            ["operation", id, "journal"] => read(&folders.operation(&OperationId::parse(*id).map_err(|_| gone())?).join("journal.jsonl"), "application/jsonl"),
-            ["report", id, name] => {
-                let id = OperationId::parse(*id).map_err(|_| gone())?;
-                let mime = match name.rsplit('.').next() {
-                    Some("md") => "text/markdown",
-                    Some("json") => "application/json",
-                    Some("html") => "text/html",
-                    Some(_) | None => return Err(gone()),
-                };
-                read(&folders.operation(&id).join(format!("report-{name}")), mime)
-            }
-            ["file", path @ ..] => {
-                let path = path.join("/");
-                // Only what was generated is given out: its copy, which is ours.
-                if !folders.generated().join(&path).is_file() {
-                    return Err(gone());
-                }
-                read(&workspace.join(&path), "text/plain")
-            }
-            _ => Err(gone()),
-        }
-    }
-}
-
-fn short_digest(text: &str) -> Option<&str> {
-    text.get(..12).filter(|short| short.chars().all(|letter| letter.is_ascii_hexdigit()))
 }
 
 fn sentence(view: &OperationView) -> String {

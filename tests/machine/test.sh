@@ -35,11 +35,17 @@ tests() { # tests NAME COMMAND...: counts what its "test result:" lines say; a r
   [ "$bad" = 0 ]
 }
 
-shell_scripts() { find tests/machine tests/testbed .ci -type f \( -name '*.sh' -o -name entrypoint -o -name run \); }
+shell_scripts() { find tests/machine tests/clients tests/testbed .ci -type f \( -name '*.sh' -o -name entrypoint -o -name run \); }
 
 shell_syntax() { local script code=0; while read -r script; do bash -n "$script" || code=1; done < <(shell_scripts); return "$code"; }
 
 shell_lint() { shell_scripts | xargs shellcheck --external-sources --severity=warning --exclude=SC1090,SC1091,SC2046,SC2086,SC2155,SC2164; }
+
+clients() { # clients NAME PART: an official client against the built program; a machine without what it needs is told so
+  local kind=node missing; case "$2" in python|browser) kind="$2" ;; esac
+  missing="$(tests/clients/clients.sh missing "$kind")"
+  if [ -n "$missing" ]; then not_run "$1" "$missing"; else tests "$1" tests/clients/clients.sh "$2"; fi
+}
 
 targets() { # targets cluster|other: "--test NAME" for the integration tests that need a cluster, or need none
   cargo metadata --no-deps --format-version 1 2>/dev/null | grep -o '"kind":\["test"\],"crate_types":\["bin"\],"name":"[^"]*"' | sed 's/.*"name":"//; s/"$//' | sort -u |
@@ -113,6 +119,13 @@ if [ -z "${broken:-}" ]; then
   others="$(targets other)"
   [ -n "$others" ] && tests "integration tests that need no cluster" cargo test --no-fail-fast $others
   tests "examples in the documentation" cargo test --doc
+  clients "the official conformance suite" conformance
+  clients "the inspector, strict" inspector
+  clients "the Python client and its chatbot" python
+  if [ "$tier" = full ]; then
+    clients "the TypeScript client, new SDK and old" typescript
+    clients "the dashboard in a browser" browser
+  fi
 fi
 if [ "$tier" = full ]; then cluster_matrix
 elif part "a cluster" await_cluster && [ -z "${broken:-}" ]; then cluster_tests "tests on the cluster"

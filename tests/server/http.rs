@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Ends the program with the test, however that ends.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -17,15 +17,15 @@ impl Drop for Running {
     }
 }
 
-struct Http {
-    child: Running,
-    port: u16,
-    token: String,
-    state: tempfile::TempDir,
+pub(crate) struct Http {
+    pub(crate) child: Running,
+    pub(crate) port: u16,
+    pub(crate) token: String,
+    pub(crate) state: tempfile::TempDir,
 }
 
 impl Http {
-    fn start(more: &[&str]) -> Self {
+    pub(crate) fn start(more: &[&str]) -> Self {
         let state = tempfile::tempdir().unwrap();
         let mut child = Running(
             Command::new(PROGRAM)
@@ -48,11 +48,11 @@ impl Http {
         Self { child, port, token, state }
     }
 
-    fn own(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn own(&self) -> Vec<(&'static str, String)> {
         vec![("Host", format!("127.0.0.1:{}", self.port)), ("Authorization", format!("Bearer {}", self.token))]
     }
 
-    fn open(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> BufReader<TcpStream> {
+    pub(crate) fn open(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
@@ -67,7 +67,7 @@ impl Http {
     }
 
     /// Status, headers and body of one request.
-    fn ask(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> (u16, String, String) {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> (u16, String, String) {
         let mut reader = self.open(method, path, headers, body);
         let (status, head) = head_of(&mut reader);
         let mut rest = Vec::new();
@@ -75,7 +75,7 @@ impl Http {
         (status, head, String::from_utf8_lossy(&rest).into_owned())
     }
 
-    fn post(&self, path: &str, more: &[(&str, &str)], body: &Value) -> (u16, String, String) {
+    pub(crate) fn post(&self, path: &str, more: &[(&str, &str)], body: &Value) -> (u16, String, String) {
         let mut headers = self.own();
         headers.push(("Content-Type", "application/json".to_owned()));
         headers.push(("Accept", "application/json, text/event-stream".to_owned()));
@@ -85,7 +85,7 @@ impl Http {
     }
 }
 
-fn head_of(reader: &mut BufReader<TcpStream>) -> (u16, String) {
+pub(crate) fn head_of(reader: &mut BufReader<TcpStream>) -> (u16, String) {
     let mut head = String::new();
     loop {
         let mut line = String::new();
@@ -98,12 +98,12 @@ fn head_of(reader: &mut BufReader<TcpStream>) -> (u16, String) {
     (status, head)
 }
 
-fn hello(version: &str) -> Value {
+pub(crate) fn hello(version: &str) -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": { "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } } })
 }
 
 /// The JSON of the events of a body.
-fn events(body: &str) -> Vec<Value> {
+pub(crate) fn events(body: &str) -> Vec<Value> {
     body.lines().filter_map(|line| line.strip_prefix("data:")).filter_map(|data| serde_json::from_str(data.trim()).ok()).collect()
 }
 
@@ -294,4 +294,110 @@ fn a_signal_ends_http_well() {
     let mut out = String::new();
     server.child.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     assert_eq!(out, "", "stdout is not for HTTP's news");
+}
+
+#[test]
+fn a_client_that_is_slow_is_not_waited_for_and_keeps_nobody_out() {
+    let server = Http::start(&[]);
+    let began = Instant::now();
+    let open = |text: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let headers: Vec<TcpStream> = (0..200).map(|_| open("POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")).collect();
+    let head = server.own().iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+    let body = open(&format!("POST /mcp HTTP/1.1\r\n{head}Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{"));
+    let (status, _, body_of) = server.post("/mcp", &[], &hello("2025-06-18"));
+    assert_eq!(status, 200, "{body_of}");
+    assert!(began.elapsed() < Duration::from_secs(8), "others wait for the slow ones: {:?}", began.elapsed());
+    let mut answer = String::new();
+    let _ = BufReader::new(body).read_line(&mut answer);
+    assert!(answer.contains("408"), "{answer:?}");
+    for mut stream in headers {
+        let mut rest = Vec::new();
+        // The server closes, with or without a word about it.
+        assert!(stream.read_to_end(&mut rest).is_ok(), "a slow connection stays open");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+/// Resident memory of a process, MB.
+fn memory(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+fn a_thousand_idle_sessions_cost_little_and_keep_nobody_out() {
+    let server = Http::start(&[]);
+    assert_eq!(server.post("/mcp", &[], &hello("2025-06-18")).0, 200);
+    let before = memory(&server.child.0);
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..1_000 {
+        let (status, head, _) = server.post("/mcp", &[], &hello("2025-06-18"));
+        assert_eq!(status, 200);
+        ids.insert(session_of(&head));
+    }
+    assert_eq!(ids.len(), 1_000, "every session has an id of its own");
+    let grown = memory(&server.child.0).saturating_sub(before);
+    assert!(grown < 150, "1,000 idle sessions hold {grown} MB");
+    let began = Instant::now();
+    assert_eq!(server.post("/mcp", &[], &hello("2025-06-18")).0, 200);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+fn session_of(head: &str) -> String {
+    head.lines().find_map(|line| line.to_lowercase().starts_with("mcp-session-id:").then(|| line.split(':').nth(1).unwrap().trim().to_owned())).unwrap()
+}
+
+#[test]
+fn a_session_cannot_be_chosen_by_somebody_else() {
+    let server = Http::start(&[]);
+    let chosen = "11111111-2222-3333-4444-555555555555";
+    let (status, head, _) = server.post("/mcp", &[("Mcp-Session-Id", chosen)], &hello("2025-06-18"));
+    // Whether the opening is refused or taken: the id is never the one that was brought along.
+    assert!(status >= 400 || session_of(&head) != chosen, "{status} {head}");
+    assert_eq!(server.post("/mcp", &[("Mcp-Session-Id", chosen)], &json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" })).0, 404);
+    let own = session_of(&server.post("/mcp", &[], &hello("2025-06-18")).1);
+    assert!(own.len() >= 32, "{own}");
+    let mut headers = server.own();
+    headers.push(("Mcp-Session-Id", own.clone()));
+    assert!(matches!(server.ask("DELETE", "/mcp", &headers, b"").0, 200..=204));
+    assert_eq!(
+        server.post("/mcp", &[("Mcp-Session-Id", &own)], &json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/list" })).0,
+        404,
+        "an ended session is over"
+    );
+    // A session is no substitute for the token.
+    let stranger = [("Host", format!("127.0.0.1:{}", server.port)), ("Mcp-Session-Id", own)];
+    assert_eq!(server.ask("POST", "/mcp", &stranger, b"{}").0, 401);
+    assert_eq!(server.post(&format!("/messages?sessionId={chosen}"), &[], &hello("2024-11-05")).0, 404);
+}
+
+#[test]
+fn whatever_is_posted_gets_an_answer_and_the_server_lives() {
+    let server = Http::start(&[]);
+    let own = server.own();
+    let with = |more: &[(&'static str, &str)]| own.iter().cloned().chain(more.iter().map(|(name, value)| (*name, (*value).to_owned()))).collect::<Vec<_>>();
+    let json = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")];
+    for body in [
+        &b""[..],
+        b"{",
+        b"null",
+        b"[]",
+        b"[[[[[[[[",
+        b"\xff\xfe\x00",
+        b"{\"jsonrpc\":\"2.0\"}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":7}",
+        &b"[".repeat(200_000),
+    ] {
+        for headers in [with(&json), with(&[]), with(&[("Content-Type", "text/plain"), ("Accept", "*/*")])] {
+            let (status, _, _) = server.ask("POST", "/mcp", &headers, body);
+            assert!((400..500).contains(&status), "{status} for {} bytes", body.len());
+        }
+    }
+    assert_eq!(server.post("/mcp", &[], &hello("2025-06-18")).0, 200);
 }

@@ -80,12 +80,31 @@ impl Lines {
         message["result"].clone()
     }
 
+    /// Every notification of this kind so far.
+    pub(crate) fn notifications(&mut self, method: &str) -> Vec<Value> {
+        while let Ok(line) = self.lines.try_recv() {
+            self.seen.push(line);
+        }
+        self.seen.iter().map(|line| serde_json::from_slice::<Value>(line).unwrap()).filter(|message| message["method"] == method).collect()
+    }
+
     /// The handshake of an older revision.
     pub(crate) fn open(&mut self, version: &str) -> Value {
-        let hello = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } });
+        self.open_as(version, json!({}))
+    }
+
+    /// The same, for a client that can do more.
+    pub(crate) fn open_as(&mut self, version: &str, capabilities: Value) -> Value {
+        let hello = json!({ "protocolVersion": version, "capabilities": capabilities, "clientInfo": { "name": "test", "version": "1" } });
         let result = self.result("initialize", hello);
         self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         result
+    }
+
+    /// What the server tells every model, as it said when the conversation was opened.
+    pub(crate) fn instructions(&mut self) -> String {
+        let first = self.seen.iter().map(|line| serde_json::from_slice::<Value>(line).unwrap()).find(|message| message["result"]["instructions"].is_string());
+        first.unwrap()["result"]["instructions"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {

@@ -25,6 +25,36 @@ impl Shop {
         Self { home, folder }
     }
 
+    /// A shop on whose machine `helm lint` refuses after three seconds: time to look at a running operation.
+    pub(crate) fn slow() -> Self {
+        let shop = Self::new();
+        shop.helm(3);
+        shop
+    }
+
+    /// A stand-in for helm that renders nothing and refuses every chart, after this many seconds.
+    pub(crate) fn helm(&self, seconds: u32) {
+        self.stand_in("helm", &format!("case \"$1\" in version) echo v3.16.4;; template) ;; lint) sleep {seconds}; echo no >&2; exit 1;; *) exit 1;; esac"));
+    }
+
+    /// Puts a program where a package manager would put it for one user.
+    pub(crate) fn stand_in(&self, name: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = self.home.path().join("home/.local/bin");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.home.path().join("home")
+    }
+
+    /// The name of its only service.
+    pub(crate) fn service(&self) -> String {
+        self.values().parent().unwrap().file_name().unwrap().to_string_lossy().into_owned()
+    }
+
     pub(crate) fn workspace(&self) -> String {
         std::fs::canonicalize(self.folder.path()).unwrap().to_string_lossy().into_owned()
     }

@@ -23,8 +23,9 @@ pub(super) async fn plan(landfall: &Landfall, screen: &Screen, ask: ask::PlanDep
         && !screen.json
         && let Some(plan) = &reply.more.plan
     {
-        let (text, _) = landfall.resource(&format!("landfall://plan/{}/diff", plan.digest)).await?;
-        screen.print(&text);
+        let workspace = reply.reply.target.as_ref().map(|target| target.workspace.as_str()).unwrap_or_default();
+        let text = crate::resources::whole(landfall, &format!("landfall://plan/{}/diff", plan.digest), workspace).await?;
+        screen.print(&format!("{text}\n"));
         return Ok(exit_code(&reply.reply));
     }
     Ok(screen.reply::<tools::PlanDeployment>(&reply))

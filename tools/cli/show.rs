@@ -44,8 +44,11 @@ impl Screen {
     /// A whole reply: its structure with `--json`, else drawn. Answers the exit code.
     pub(crate) fn reply<O: Offer>(&self, reply: &With<O::More>) -> u8 {
         if self.json {
-            match serde_json::to_string_pretty(reply) {
-                Ok(text) => self.print(&format!("{text}\n")),
+            match serde_json::to_value(reply) {
+                Ok(mut value) => {
+                    crate::server::neutral(&mut value);
+                    self.print(&format!("{value:#}\n"));
+                }
                 Err(error) => return self.failure(&Failure::internal("write the reply").cause(error)),
             }
         } else {

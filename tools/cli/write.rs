@@ -33,7 +33,7 @@ pub(super) async fn report(landfall: &Landfall, screen: &Screen, ask: ask::Deplo
         let text = match (whole, &reply.more.report) {
             (Some(link), _) => {
                 let workspace = ask.workspace.as_deref().unwrap_or_default();
-                landfall.resource(&format!("{}?workspace={workspace}", link.uri)).await?.0
+                crate::resources::whole(landfall, &link.uri, workspace).await?
             }
             (None, Some(report)) => report.markdown.clone(),
             (None, None) => return Err(Failure::new(Code::OperationNotFound, "there is no report to write").help("landfall deploy first")),

@@ -15,9 +15,10 @@ impl Offer for Deploy {
     type More = Deployed;
     const NAME: &'static str = "deploy";
     const TITLE: &'static str = "Deploy";
-    const DESCRIPTION: &'static str = "Run what is missing up to a stage on the local Minikube, in waves behind gates; rolls back by itself when a gate refuses. Asks for approval first, then returns an operation to follow with operation_status.";
+    const DESCRIPTION: &'static str = "Run what is missing up to a stage on the local Minikube, in waves behind gates; rolls back by itself when a gate refuses. Asks for approval first, then returns an operation to follow.";
     const EFFECT: Effect = Effect::Replaces;
     const OPEN_WORLD: bool = true;
+    const DASHBOARD: bool = true;
     const LOOKS_AT: &'static str = "the files of the workspace, the container engine and the API server of the profile";
 
     async fn call(landfall: &Landfall, ask: &Self::Ask) -> Result<With<Self::More>, Failure> {

@@ -15,8 +15,9 @@ impl Offer for OperationStatus {
     type More = Progressed;
     const NAME: &'static str = "operation_status";
     const TITLE: &'static str = "Operation status";
-    const DESCRIPTION: &'static str = "Follow an operation begun by another tool: waits up to 2.5 s for news; returns state, progress, new events and, once settled, the result. Repeat with after=<last event> until settled.";
+    const DESCRIPTION: &'static str = "How far a running operation is: waits up to 2.5 s for news; returns state, progress, new events and, once settled, the result. Repeat with after=<last event> until settled.";
     const EFFECT: Effect = Effect::Reads;
+    const DASHBOARD: bool = true;
     const LOOKS_AT: &'static str = "the journal of the operation";
 
     async fn call(landfall: &Landfall, ask: &Self::Ask) -> Result<With<Self::More>, Failure> {

@@ -17,6 +17,7 @@ impl Offer for Rollback {
     const TITLE: &'static str = "Roll back";
     const DESCRIPTION: &'static str = "Bring the deployed app back to the last verified revision (or a named one, or uninstalled), keeping data and secrets, then validate it. Asks for approval with the impact, then returns an operation.";
     const EFFECT: Effect = Effect::Replaces;
+    const DASHBOARD: bool = true;
     const LOOKS_AT: &'static str = "the releases in the cluster and the API server of the profile";
 
     async fn call(landfall: &Landfall, ask: &Self::Ask) -> Result<With<Self::More>, Failure> {
