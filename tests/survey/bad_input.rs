@@ -10,16 +10,18 @@ const PROMPT: Duration = Duration::from_secs(3);
 
 /// An answer in time. Machines that build at the same time are slow: only what takes long by itself is long three times.
 fn answers(path: &Path) -> Survey {
-    let mut least = Duration::MAX;
-    for _ in 0..3 {
+    let timed = || {
         let began = Instant::now();
-        let found = look(path);
-        least = least.min(began.elapsed());
-        if least < PROMPT {
-            return found;
+        (look(path), began.elapsed())
+    };
+    let (found, mut least) = timed();
+    for _ in 0..2 {
+        if least >= PROMPT {
+            least = least.min(timed().1);
         }
     }
-    panic!("it took {least:?}");
+    assert!(least < PROMPT, "it took {least:?}");
+    found
 }
 
 fn reason(found: &Survey, why: &str) -> u64 {
@@ -221,7 +223,8 @@ fn a_hundred_thousand_files() {
         let inner = folder.path().join(format!("data/{number}"));
         fs::create_dir_all(&inner).unwrap();
         for file in 0..each {
-            fs::write(inner.join(format!("{file}.{}", ["txt", "png", "json", "md"][file % 4])), b"x").unwrap();
+            let tail = if file % 2 == 0 { "png" } else { "json" };
+            fs::write(inner.join(format!("{file}.{tail}")), b"x").unwrap();
         }
     }
     let found = answers(folder.path());
