@@ -5,7 +5,7 @@ use crate::config::ApprovalMode;
 use crate::evidence::{Diagnosis, Finding, Gate, Time, Verdict};
 use crate::names::OperationId;
 use crate::ports::{Program, ProofCheck};
-use crate::survey::{PassedOver, Ready, Service, Skipped, Specs, Unknown, WorkspaceMcp};
+use crate::survey::{BackingNeed, PassedOver, Ready, Service, Skipped, Specs, Unknown, WorkspaceMcp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -234,6 +234,8 @@ pub struct Analysis {
     pub root: String,
     pub digest: String,
     pub services: Vec<Service>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backing: Vec<BackingNeed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp: Option<WorkspaceMcp>,
     pub specs: Specs,

@@ -4,10 +4,12 @@ mod walk;
 mod workspace;
 mod facts;
 mod syntax;
+mod yaml;
 mod python;
 mod script;
 mod other;
 mod leaks;
+mod commands;
 mod docker;
 mod versions;
 mod start;
@@ -17,9 +19,13 @@ mod pip;
 mod more;
 mod assemble;
 mod finish;
+mod settings;
 mod calls;
+mod helm;
 mod findings;
 mod specs;
+#[cfg(test)]
+mod tests;
 
 use crate::evidence::{Finding, Place};
 use crate::failure::{Code, Failure};
@@ -98,6 +104,7 @@ pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
         root: String::new(),
         digest: String::new(),
         services: drafts.into_iter().map(|draft| draft.service).collect(),
+        backing: docker::backing(&workspace.compose),
         mcp,
         specs: specs::read(&workspace),
         findings,
@@ -433,6 +440,9 @@ pub struct Survey {
     /// SHA-256 over the facts below (the root's path excepted).
     pub digest: String,
     pub services: Vec<Service>,
+    /// Databases, queues and their like that the workspace's own compose files run, whoever asks for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backing: Vec<BackingNeed>,
     pub mcp: WorkspaceMcp,
     pub specs: Specs,
     pub findings: Vec<Finding>,

@@ -202,7 +202,7 @@ fn planned(object: &str, hook: Hook, action: String, diff: String) -> Option<(Pl
 }
 
 fn analysis(survey: Survey, detail: Detail) -> reply::Analysis {
-    let Survey { root, digest, mut services, mcp, mut specs, findings, ready, unknown, passed_over, skipped, .. } = survey;
+    let Survey { root, digest, mut services, backing, mcp, mut specs, findings, ready, unknown, passed_over, skipped, .. } = survey;
     if detail == Detail::Summary {
         for service in &mut services {
             service.evidence.clear();
@@ -220,7 +220,7 @@ fn analysis(survey: Survey, detail: Detail) -> reply::Analysis {
         }
         specs.principles.iter_mut().for_each(|principle| principle.text = crate::secret::plain(&principle.text, 160));
     }
-    reply::Analysis { root, digest, services, mcp: Some(mcp), specs, findings, ready, unknown, passed_over, skipped }
+    reply::Analysis { root, digest, services, backing, mcp: Some(mcp), specs, findings, ready, unknown, passed_over, skipped }
 }
 
 fn sub_folder(workspace: &Path, path: Option<&str>) -> Result<std::path::PathBuf, Failure> {

@@ -57,7 +57,7 @@ fn projects(workspace: &Workspace) -> BTreeMap<String, BTreeSet<Ecosystem>> {
     all
 }
 
-fn decoy(dir: &str) -> bool {
+pub(crate) fn decoy(dir: &str) -> bool {
     dir != "." && dir.split('/').any(|part| part.starts_with('.') || DECOYS.contains(&part.to_ascii_lowercase().as_str()) || outdated(part))
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn dockerfiles_of<'all>(workspace: &'all Workspace, dir: &str) -> Vec
     workspace.dockerfiles.iter().filter(|(path, _)| dir_of(path) == dir && !for_development(path)).collect()
 }
 
-fn for_development(path: &str) -> bool {
+pub(crate) fn for_development(path: &str) -> bool {
     let lower = base_of(path).to_ascii_lowercase();
     lower.split(['.', '-', '_']).any(|word| matches!(word, "dev" | "development" | "test" | "local" | "debug" | "ci" | "e2e" | "debugger"))
 }
@@ -526,7 +526,7 @@ pub(crate) fn reachable(workspace: &Workspace, draft: &Draft) -> Vec<String> {
 }
 
 /// The files that the imports of a file may mean.
-fn imported(facts: &Facts, path: &str, dir: &str) -> Vec<String> {
+pub(crate) fn imported(facts: &Facts, path: &str, dir: &str) -> Vec<String> {
     let mut out = Vec::new();
     let python = path.ends_with(".py");
     for import in &facts.imports {
@@ -546,6 +546,8 @@ fn imported(facts: &Facts, path: &str, dir: &str) -> Vec<String> {
                 let module = join(&home, &rest);
                 out.push(format!("{module}.py"));
                 out.push(format!("{module}/__init__.py"));
+                // The packages on the way run as well.
+                out.extend(rest.match_indices('/').filter_map(|(at, _)| rest.get(..at)).map(|package| format!("{}/__init__.py", join(&home, package))));
                 out.extend(
                     import
                         .names

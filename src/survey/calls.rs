@@ -103,7 +103,7 @@ impl Target {
 }
 
 /// True for names that hold the address of another service.
-fn holds_address(name: &str) -> bool {
+pub(crate) fn holds_address(name: &str) -> bool {
     let tail = ["URL", "URI", "HOST", "ADDR", "ADDRESS", "ENDPOINT", "BASE", "SERVER", "TARGET", "ORIGIN"].iter().any(|tail| name.ends_with(tail))
         || name.contains("_URL_")
         || name.contains("URL");

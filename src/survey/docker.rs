@@ -240,6 +240,8 @@ pub(crate) struct ComposeService {
     /// Context folder and Dockerfile, relative to the workspace.
     pub(crate) build: Option<(String, String)>,
     pub(crate) target: Option<String>,
+    /// Build arguments with their values.
+    pub(crate) arguments: BTreeMap<String, Option<String>>,
     /// Container ports.
     pub(crate) ports: Vec<u16>,
     pub(crate) environment: BTreeMap<String, Option<String>>,
@@ -249,7 +251,7 @@ pub(crate) struct ComposeService {
 
 /// Reads a compose file; broken ones give nothing.
 pub(crate) fn compose(path: &str, text: &str) -> Vec<ComposeService> {
-    let Ok(document) = serde_saphyr::from_str::<Json>(text) else { return Vec::new() };
+    let Ok(document) = super::yaml::read(text) else { return Vec::new() };
     let Some(services) = document.get("services").and_then(Json::as_object) else { return Vec::new() };
     let dir = super::walk::dir_of(path);
     let mut out: Vec<ComposeService> = services.iter().map(|(name, about)| compose_service(path, dir, text, name, about)).collect();
@@ -269,15 +271,8 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
         _ => None,
     });
     let build = build.map(|(context, file)| (context.clone(), super::walk::join(&context, &file)));
-    let mut environment = BTreeMap::new();
-    match about.get("environment") {
-        Some(Json::Object(map)) => environment.extend(map.iter().map(|(key, value)| (key.clone(), scalar(value)))),
-        Some(Json::Array(list)) => environment.extend(list.iter().filter_map(Json::as_str).map(|pair| match pair.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Some(interpolate(value))),
-            None => (pair.to_owned(), None),
-        })),
-        _ => {}
-    }
+    let environment = settings(about.get("environment"));
+    let arguments = settings(about.get("build").and_then(|build| build.get("args")));
     let depends_on = match about.get("depends_on").or_else(|| about.get("links")) {
         Some(Json::Object(map)) => map.keys().cloned().collect(),
         Some(Json::Array(list)) => list.iter().filter_map(Json::as_str).map(|name| name.split(':').next().unwrap_or(name).to_owned()).collect(),
@@ -310,10 +305,27 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
         image: about.get("image").and_then(word),
         target: about.get("build").and_then(|build| build.get("target")).and_then(word),
         build,
+        arguments,
         ports,
         environment,
         depends_on,
         command: command.filter(|command| !command.is_empty()),
+    }
+}
+
+/// A mapping of names to values, or a list of `NAME=value`.
+fn settings(given: Option<&Json>) -> BTreeMap<String, Option<String>> {
+    match given {
+        Some(Json::Object(map)) => map.iter().map(|(key, value)| (key.clone(), scalar(value))).collect(),
+        Some(Json::Array(list)) => list
+            .iter()
+            .filter_map(Json::as_str)
+            .map(|pair| match pair.split_once('=') {
+                Some((key, value)) => (key.to_owned(), Some(interpolate(value))),
+                None => (pair.to_owned(), None),
+            })
+            .collect(),
+        _ => BTreeMap::new(),
     }
 }
 
@@ -329,6 +341,20 @@ fn scalar(value: &Json) -> Option<String> {
 pub(crate) fn interpolate(text: &str) -> String {
     static SHAPE: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| regex::Regex::new(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-([^}]*)\}").ok());
     SHAPE.as_ref().map_or_else(|| text.to_owned(), |shape| shape.replace_all(text, "$1").into_owned())
+}
+
+/// What compose files run beside the services, one of each kind.
+pub(crate) fn backing(services: &[ComposeService]) -> Vec<super::BackingNeed> {
+    let mut out: Vec<super::BackingNeed> = Vec::new();
+    for service in services.iter().filter(|service| service.build.is_none()) {
+        let image = service.image.as_deref().unwrap_or_default();
+        if let Some(kind) = backing_image(image).filter(|kind| !out.iter().any(|need| need.kind == *kind)) {
+            let place = super::Place::new(service.file.clone(), service.line, image);
+            out.push(super::BackingNeed { kind: kind.to_owned(), via: service.name.clone(), evidence: vec![place] });
+        }
+    }
+    out.sort_by(|left, right| left.kind.cmp(&right.kind));
+    out
 }
 
 /// The kind of backing service that a public image is.

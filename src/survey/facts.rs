@@ -159,6 +159,8 @@ pub(crate) struct Import {
     pub(crate) module: String,
     pub(crate) names: Vec<(String, String)>,
     pub(crate) line: u32,
+    /// It stands at the top of the file, where nothing catches what it throws.
+    pub(crate) bare: bool,
 }
 
 /// Everything of one file.
@@ -214,6 +216,11 @@ pub(crate) fn find_line<'text>(text: &'text str, needle: &str) -> (u32, &'text s
         .enumerate()
         .find(|(_, line)| line.contains(needle))
         .map_or((0, ""), |(number, line)| (u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1), line.trim()))
+}
+
+/// True for a variable that the frontend tools bake into what browsers load.
+pub(crate) fn browser_name(name: &str) -> bool {
+    ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "NUXT_PUBLIC_", "PUBLIC_", "EXPO_PUBLIC_", "GATSBY_", "VUE_APP_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// True for a name that a variable of an environment could have.

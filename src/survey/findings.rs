@@ -1,149 +1,18 @@
 //! What a careful reader would point out before anything is built: one table of codes, one rule each.
 
-use super::docker::Dockerfile;
+mod charts;
+mod images;
+mod imports;
+mod table;
+
 use super::draft::Draft;
-use super::facts::{Facts, Value, find_line};
+use super::facts::{Facts, Value};
 use super::walk::{Presence, base_of, dir_of, join, within};
 use super::workspace::Workspace;
 use super::{Kind, McpShape, McpTransport, Place, WorkspaceMcp, calls, start};
 use crate::evidence::{Finding, Severity};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One row: code, severity, message, help. `{}` in the message is what the rule found.
-struct Row {
-    code: &'static str,
-    severity: Severity,
-    message: &'static str,
-    help: &'static str,
-}
-
-const fn row(code: &'static str, severity: Severity, message: &'static str, help: &'static str) -> Row {
-    Row { code, severity, message, help }
-}
-
-use Severity::{Blocker, Note, Warning};
-
-/// Every finding that the survey knows.
-const TABLE: &[Row] = &[
-    row(
-        "nothing_to_deploy",
-        Blocker,
-        "nothing in this folder can be built and run as a service{}",
-        "name the folder that holds the application, or add a manifest with a start command (package.json, pyproject.toml, Procfile, …)",
-    ),
-    row("lockfile_missing", Warning, "{} has no lockfile, so two builds may install different versions", "create one with the package manager and commit it"),
-    row("lockfile_gitignored", Blocker, "{} is ignored by git: a fresh clone lacks it", "take it out of .gitignore and commit it"),
-    row(
-        "standalone_missing_in_config",
-        Blocker,
-        "the Dockerfile of {} copies .next/standalone, but next.config does not set output: \"standalone\"",
-        "add output: \"standalone\" to next.config",
-    ),
-    row(
-        "next_standalone_off",
-        Note,
-        "{} does not set output: \"standalone\", so its image must carry all of node_modules",
-        "add output: \"standalone\" to next.config for a much smaller image",
-    ),
-    row(
-        "export_with_server_start",
-        Blocker,
-        "{} is exported as static files, but its start command runs a server that refuses to serve them",
-        "remove output: \"export\", or serve the folder out/ as static files",
-    ),
-    row(
-        "copies_missing_public",
-        Blocker,
-        "the Dockerfile of {} copies public/, which no fresh clone has",
-        "commit the folder (a .gitkeep is enough) or remove the COPY",
-    ),
-    row("copy_source_missing", Blocker, "the Dockerfile copies {}, which no fresh clone has", "commit the file, or take it out of the COPY"),
-    row(
-        "secret_in_tracked_file",
-        Blocker,
-        "{} shows the value of a secret in a file that git tracks",
-        "revoke it, remove it from the history, and read it from the environment",
-    ),
-    row(
-        "secret_like_value_in_tracked_file",
-        Warning,
-        "{} holds what looks like the value of a secret",
-        "if it is real, revoke it and read it from the environment; if not, use an obvious placeholder",
-    ),
-    row(
-        "secret_default_in_code",
-        Warning,
-        "{} falls back to a value that is written in the code, where anybody can read it",
-        "remove the default, and stop when the variable is missing",
-    ),
-    row("secret_value_in_values_yaml", Warning, "chart values hold a secret's value: {}", "leave it empty and reference an existing Secret"),
-    row("listens_on_loopback", Blocker, "{} listens on loopback only: nothing outside its container can reach it", "listen on 0.0.0.0"),
-    row(
-        "localhost_baked",
-        Warning,
-        "{} is baked into what browsers load and points to localhost",
-        "let the browser call its own origin and proxy on the server, or set the value at build time",
-    ),
-    row(
-        "cluster_dns_baked_for_browser",
-        Blocker,
-        "{} is baked into what browsers load and points to a name that only the cluster resolves",
-        "let the browser call its own origin and proxy on the server",
-    ),
-    row(
-        "mcp_host_check_refuses_service_names",
-        Blocker,
-        "the MCP server of {} checks the Host header and accepts localhost only: a Service name gets 421",
-        "pass host=\"0.0.0.0\" to the server object, or transport_security with the Service's name among allowed_hosts",
-    ),
-    row("entry_point_cannot_import", Blocker, "{} does not exist, so the start command fails", "correct the module in the start command"),
-    row("latest_base", Warning, "the image {} is not pinned to a version", "name a version, better with its digest"),
-    row("latest_tag", Warning, "an image is used by its mutable tag: {}", "name a version or a digest"),
-    row(
-        "mcp_name_only",
-        Warning,
-        "something is called MCP, but nothing speaks the protocol: {}",
-        "serve it with an MCP SDK over streamable HTTP, or do not call it MCP",
-    ),
-    row("mcp_package_name_shadowed", Blocker, "the package {} of this repository shadows the MCP SDK of the same name", "rename the package"),
-    row(
-        "no_dockerignore",
-        Warning,
-        "the build context of {} has no .dockerignore, so local files and secrets may get into the image",
-        "add a .dockerignore with .git, .env*, node_modules and virtual environments",
-    ),
-    row("root_user", Warning, "the image of {} runs as root", "add a numeric USER above 10000"),
-    row("compiler_in_final", Warning, "the final image of {} carries a compiler", "install build tools in an earlier stage only"),
-    row(
-        "next_public_not_build_arg",
-        Warning,
-        "the Dockerfile of {} builds without the browser variables that the code reads",
-        "declare an ARG for each before the build step",
-    ),
-    row(
-        "devdeps_omitted_before_build",
-        Blocker,
-        "the Dockerfile of {} builds without development dependencies that the build needs",
-        "install everything for the build and prune afterwards",
-    ),
-    row("healthcheck_path_missing", Warning, "the image's health check asks for {}, which no route serves", "ask for a route that exists"),
-    row("healthcheck_needs_missing_module", Warning, "the image's health check needs {}, which is not installed", "use what the image has"),
-    row("next_public_set_at_runtime", Warning, "a chart sets {} at run time, when it is already baked into the bundle", "pass it as a build argument instead"),
-    row(
-        "browser_var_points_to_cluster_dns",
-        Blocker,
-        "a chart gives browsers a name that only the cluster resolves: {}",
-        "let the browser call its own origin and proxy on the server",
-    ),
-    row(
-        "pvc_with_rollingupdate",
-        Warning,
-        "{} keeps its data on a claim but is replaced by rolling update: two pods would share it",
-        "set strategy type Recreate",
-    ),
-    row("no_resources", Warning, "{} declares no resource requests and limits", "declare both"),
-    row("no_readiness", Warning, "{} has no readiness probe", "add one on a route that the service serves"),
-];
+use table::TABLE;
 
 /// All findings of the workspace, by severity and code.
 pub(crate) fn judge(workspace: &Workspace, drafts: &[Draft], mcp: &WorkspaceMcp) -> Vec<Finding> {
@@ -153,14 +22,15 @@ pub(crate) fn judge(workspace: &Workspace, drafts: &[Draft], mcp: &WorkspaceMcp)
     }
     for draft in drafts {
         judge.lockfile(draft);
-        judge.next(draft);
+        judge.next(draft, drafts);
         judge.loopback(draft);
         judge.browser(draft, drafts);
         judge.host_check(draft);
         judge.entry(draft);
         judge.shadow(draft);
         judge.secret_defaults(draft);
-        if let Some((path, file)) = draft.service.dockerfile.as_ref().and_then(|path| workspace.dockerfiles.get(path).map(|file| (path, file))) {
+        judge.imports(draft);
+        for (path, file) in images::dockerfiles(workspace, draft, drafts) {
             judge.dockerfile(draft, path, file);
         }
     }
@@ -184,16 +54,9 @@ impl Judge<'_> {
     fn add(&mut self, code: &str, what: &str, evidence: Vec<Place>) {
         let Some(row) = TABLE.iter().find(|row| row.code == code) else { return };
         let message = crate::secret::plain(&row.message.replace("{}", what), 300);
-        let finding = Finding { code: row.code.to_owned(), severity: row.severity, message, help: row.help.to_owned(), evidence, fix: None };
+        let fix = (!row.fix.is_empty()).then(|| row.fix.replace("{}", what));
+        let finding = Finding { code: row.code.to_owned(), severity: row.severity, message, help: row.help.to_owned(), evidence, fix };
         self.found.entry((row.severity, row.code, what.to_owned())).or_insert(finding);
-    }
-
-    fn fix(&mut self, code: &str, what: &str, fix: &str) {
-        for ((_, known, subject), finding) in &mut self.found {
-            if *known == code && subject == what {
-                finding.fix = Some(fix.to_owned());
-            }
-        }
     }
 
     fn sorted(self) -> Vec<Finding> {
@@ -241,14 +104,13 @@ impl Judge<'_> {
         })
     }
 
-    fn next(&mut self, draft: &Draft) {
+    fn next(&mut self, draft: &Draft, drafts: &[Draft]) {
         if draft.service.framework.as_deref() != Some("nextjs") {
             return;
         }
         let name = draft.service.name.as_str().to_owned();
         let config = draft.service.build_facts.get("next.config").cloned();
         let place = config.map_or_else(|| Place::file(join(&draft.service.dir, "package.json")), Place::file);
-        let file = draft.service.dockerfile.as_ref().and_then(|path| self.workspace.dockerfiles.get(path).map(|file| (path.clone(), file)));
         let standalone = draft.service.build_facts.get("next.standalone").is_some_and(|value| value == "true");
         let exported = draft.service.build_facts.get("next.output").is_some_and(|value| value == "export");
         if exported {
@@ -264,18 +126,16 @@ impl Judge<'_> {
         if standalone {
             return;
         }
-        let copied = file.as_ref().and_then(|(path, file)| {
+        let copied = images::dockerfiles(self.workspace, draft, drafts).into_iter().find_map(|(path, file)| {
             let copy = file.all("COPY").find(|copy| copy.rest.contains(".next/standalone"))?;
             Some(Place::new(path.clone(), copy.line, &copy.rest))
         });
         match copied {
             Some(copied) => {
                 self.add("standalone_missing_in_config", &name, vec![copied, place]);
-                self.fix("standalone_missing_in_config", &name, "output: \"standalone\",");
             }
             None => {
                 self.add("next_standalone_off", &name, vec![place]);
-                self.fix("next_standalone_off", &name, "output: \"standalone\",");
             }
         }
     }
@@ -303,7 +163,9 @@ impl Judge<'_> {
                 let written = host.and_then(|host| if host.env.is_none() { host.literal.as_deref() } else { None });
                 let own = host.is_none() && matches!(listen.by, "uvicorn" | "flask") && draft.service.language == "python";
                 let fastify = listen.by == "fastify" && host.is_none();
-                if written.is_some_and(loopback) || own || fastify {
+                // A bare server beside the program waits for a browser's answer, such as a login.
+                let aside = listen.by == "http.server" && draft.entry.as_ref() != Some(&path);
+                if (written.is_some_and(loopback) && !aside) || own || fastify {
                     self.add("listens_on_loopback", name, vec![Place::new(path.clone(), listen.line, &listen.text)]);
                 }
             }
@@ -322,7 +184,12 @@ impl Judge<'_> {
             drafts.iter().flat_map(|other| [Some(other.service.name.as_str().to_owned()), other.service.compose_service.clone()]).flatten().collect();
         for (variable, url, place) in calls::browser_values(self.workspace, draft) {
             let Some((host, _, _)) = calls::split(&url) else { continue };
-            let documented = base_of(&place.file).to_ascii_lowercase().starts_with("readme") || base_of(&place.file).contains("example");
+            let file = base_of(&place.file);
+            // What a chart or a compose file sets comes after the build; their own rules judge it.
+            if file.starts_with("values") || file.contains("compose") {
+                continue;
+            }
+            let documented = file.to_ascii_lowercase().starts_with("readme") || file.contains("example");
             if host.ends_with(".svc.cluster.local") || host.ends_with(".svc") || (names.contains(&host) && !documented) {
                 self.add("cluster_dns_baked_for_browser", &variable, vec![place]);
             } else if matches!(host.as_str(), "localhost" | "127.0.0.1") && !documented && !base_of(&place.file).starts_with(".env") {
@@ -434,310 +301,54 @@ impl Judge<'_> {
             self.add(if leak.certain { "secret_in_tracked_file" } else { "secret_like_value_in_tracked_file" }, &text, vec![place]);
         }
     }
+}
 
-    fn dockerfile(&mut self, draft: &Draft, path: &str, file: &Dockerfile) {
-        let name = draft.service.name.as_str().to_owned();
-        let context = self.context(path);
-        self.copies(&name, path, file, &context);
-        for stage in &file.stages {
-            let own = file.stages.iter().any(|other| other.name.eq_ignore_ascii_case(&stage.base));
-            let tag = stage.base.rsplit('/').next().unwrap_or_default();
-            let floating = tag.ends_with(":latest") || (!tag.contains(':') && !stage.base.contains('@'));
-            if floating && !own && !stage.base.is_empty() && stage.base != "scratch" && !stage.base.contains('$') {
-                self.add("latest_base", &stage.base, vec![Place::new(path, stage.line, &format!("FROM {}", stage.base))]);
-            }
-        }
-        for copy in file.all("COPY") {
-            if let Some(image) = copy.rest.split_whitespace().find_map(|word| word.strip_prefix("--from=")).filter(|image| image.ends_with(":latest")) {
-                self.add("latest_base", image, vec![Place::new(path, copy.line, &copy.rest)]);
-            }
-        }
-        let unprivileged = ["nonroot", "unprivileged", "chiseled", "distroless"].iter().any(|word| file.base().contains(word));
-        let root = file.user().is_none_or(|user| matches!(user.rest.split(':').next(), Some("root" | "0")));
-        if root && !unprivileged {
-            let line = file.last().map_or(0, |stage| stage.line);
-            self.add("root_user", &name, vec![Place::new(path, line, &format!("FROM {}", file.last().map_or("", |stage| stage.base.as_str())))]);
-        }
-        let ignore = [join(&context, ".dockerignore"), format!("{path}.dockerignore")];
-        if !ignore.iter().any(|file| self.workspace.tree.has(file)) && !file.copies().is_empty() {
-            self.add("no_dockerignore", &name, vec![Place::file(path)]);
-        }
-        self.compiler(&name, path, file);
-        self.build_step(draft, &name, path, file);
-        self.health_check(draft, path, file);
+/// Whether a service answers a path with GET; `None` where its routes are not known well enough to say.
+fn serves(workspace: &Workspace, draft: &Draft, path: &str) -> Option<bool> {
+    let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
+    let routes = super::finish::full_routes(&files);
+    let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    let pattern =
+        |full: &str| full.contains(['{', '*', ':', '[', '<']) && (full.matches('/').count() == path.matches('/').count() || full.contains(['*', '[']));
+    if routes.iter().any(|(_, route, full)| full == path || route.path == path || pattern(full)) {
+        return Some(true);
     }
+    let mounts = || files.iter().flat_map(|(_, facts)| facts.mounts.iter());
+    let open = mounts().any(|mount| mount.prefix.literal.is_none() && (mount.prefix.env.is_some() || mount.prefix.field.is_some()));
+    let nested = routes.iter().any(|(_, route, _)| route.path.len() > 1 && path.ends_with(&route.path));
+    let under = mounts().any(|mount| {
+        mount.prefix.literal.as_deref().is_some_and(|prefix| prefix == "/" || (prefix.len() > 1 && path.starts_with(prefix) && !mount.what.contains("outer")))
+    });
+    match draft.service.framework.as_deref() {
+        Some("fastapi") if matches!(path, "/docs" | "/redoc" | "/openapi.json") => Some(true),
+        Some("fastapi" | "flask" | "express") if routes.is_empty() || open || nested || under => None,
+        Some("fastapi" | "flask") => Some(false),
+        // A static folder may be served there.
+        Some("express") if path != "/" => Some(false),
+        Some("nextjs") if path.starts_with("/api/") => {
+            let config = draft.service.build_facts.get("next.config").and_then(|path| workspace.text(path)).unwrap_or_default();
+            // What is rewritten is answered elsewhere.
+            let rewrites = config.split_once("rewrites").map_or("", |(_, rest)| rest.split("async ").next().unwrap_or_default());
+            let rewritten = rewrites.split("source").skip(1).filter_map(|rest| rest.split(['"', '\'', '`']).nth(1)).any(|source| {
+                let head = source.split([':', '*', '(']).next().unwrap_or_default();
+                source == path || (head.len() < source.len() && path.starts_with(head.trim_end_matches('/')))
+            });
+            let unread = !rewrites.is_empty() && !rewrites.contains("source");
+            if rewritten || unread { None } else { Some(false) }
+        }
+        Some(_) | None => None,
+    }
+}
 
-    /// The folder that a Dockerfile is built from.
-    fn context(&self, path: &str) -> String {
-        let from_compose =
-            self.workspace.compose.iter().find_map(|service| service.build.as_ref().filter(|(_, file)| file == path).map(|(context, _)| context.clone()));
-        from_compose.unwrap_or_else(|| {
-            let own = dir_of(path);
-            let sources = self.workspace.dockerfiles.get(path).map(Dockerfile::copies).unwrap_or_default();
-            let fits = |dir: &str| {
-                sources.iter().filter(|(source, _)| self.workspace.tree.presence(&join(dir, source.trim_start_matches('/'))) == Presence::Tracked).count()
-            };
-            // Where most sources are: the folder itself, or one of those above it.
-            let mut best = (fits(own), own.to_owned());
-            let mut dir = own.to_owned();
-            while dir != "." {
-                dir = dir_of(&dir).to_owned();
-                let count = fits(&dir);
-                if count > best.0 {
-                    best = (count, dir.clone());
-                }
-            }
-            best.1
-        })
-    }
+/// The host of the first address in a text.
+fn host_of(text: &str) -> Option<String> {
+    super::python::urls(text).into_iter().find_map(|url| calls::split(&url).map(|(host, _, _)| host))
+}
 
-    fn copies(&mut self, name: &str, path: &str, file: &Dockerfile, context: &str) {
-        let mut globbed: BTreeMap<u32, bool> = BTreeMap::new();
-        let all = file.copies();
-        for (source, line) in &all {
-            if source.contains('*') || source.contains('?') || source.contains('[') {
-                *globbed.entry(*line).or_default() |= self.glob_exists(context, source);
-            }
-        }
-        for (source, line) in &all {
-            if source.contains(['*', '?', '[', '$']) || source.contains("://") || matches!(source.as_str(), "." | "./" | "/") {
-                continue;
-            }
-            let full = join(context, source.trim_start_matches('/'));
-            if self.workspace.tree.presence(&full) == Presence::Tracked {
-                continue;
-            }
-            let place = vec![Place::new(path, *line, &format!("COPY {source}"))];
-            if base_of(source.trim_end_matches('/')) == "public" {
-                self.add("copies_missing_public", name, place);
-            } else {
-                self.add("copy_source_missing", &full, place);
-            }
-        }
-        // `COPY --from=builder /app/public` where the builder copied a tree without it.
-        for copy in file.all("COPY").filter(|copy| copy.rest.contains("--from=")) {
-            let source = copy.rest.split_whitespace().find(|word| !word.starts_with("--")).unwrap_or_default();
-            let folder = source.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            let made = file.all("RUN").any(|run| run.rest.contains("mkdir") && run.rest.contains("public"));
-            if folder == "public"
-                && !made
-                && self.workspace.tree.presence(&join(context, "public")) != Presence::Tracked
-                && self.workspace.tree.has(&join(context, "package.json"))
-            {
-                self.add("copies_missing_public", name, vec![Place::new(path, copy.line, &copy.rest)]);
-            }
-        }
-    }
-
-    fn glob_exists(&self, context: &str, pattern: &str) -> bool {
-        let head = pattern.split(['*', '?', '[']).next().unwrap_or_default();
-        let start = if context == "." { head.to_owned() } else { format!("{context}/{head}") };
-        self.workspace.tree.files.range(start.clone()..).next().is_some_and(|path| path.starts_with(&start))
-    }
-
-    fn compiler(&mut self, name: &str, path: &str, file: &Dockerfile) {
-        let Some(last) = file.last() else { return };
-        for run in last.instructions.iter().filter(|instruction| instruction.name == "RUN") {
-            let words: BTreeSet<&str> = run.rest.split_whitespace().collect();
-            let installs = run.rest.contains("apt-get install") || run.rest.contains("apk add") || run.rest.contains("apt install");
-            let removed =
-                run.rest.contains("apt-get purge") || run.rest.contains("apk del") || run.rest.contains("apt-get remove") || run.rest.contains("--virtual");
-            if installs && !removed && ["gcc", "g++", "build-essential", "make", "build-base", "clang"].iter().any(|tool| words.contains(tool)) {
-                self.add("compiler_in_final", name, vec![Place::new(path, run.line, &run.rest)]);
-            }
-        }
-    }
-
-    fn build_step(&mut self, draft: &Draft, name: &str, path: &str, file: &Dockerfile) {
-        if draft.service.language != "node" {
-            return;
-        }
-        let build = file.stages.iter().find_map(|stage| {
-            stage
-                .instructions
-                .iter()
-                .find(|run| {
-                    run.name == "RUN" && ["run build", "next build", "yarn build", "vite build", "pnpm build"].iter().any(|word| run.rest.contains(word))
-                })
-                .map(|run| (stage, run))
-        });
-        let Some((stage, run)) = build else { return };
-        let browser: Vec<String> =
-            draft.service.env.iter().filter(|read| read.phases.contains(&super::Phase::Browser)).map(|read| read.name.to_string()).collect();
-        let missing: Vec<&String> = browser.iter().filter(|variable| !file.declares(variable)).collect();
-        let tracked_env =
-            self.workspace.tree.under(&draft.service.dir).any(|path| matches!(base_of(path), ".env" | ".env.production" | ".env.production.local"));
-        if !missing.is_empty() && missing.len() == browser.len() && !tracked_env {
-            let mut places = vec![Place::new(path, run.line, &run.rest)];
-            places.extend(
-                draft
-                    .service
-                    .env
-                    .iter()
-                    .filter(|read| missing.iter().any(|name| *name == read.name.as_str()))
-                    .flat_map(|read| read.evidence.iter().take(1).cloned())
-                    .take(3),
-            );
-            self.add("next_public_not_build_arg", name, places);
-        }
-        let omits = |text: &str| ["--omit=dev", "--omit dev", "--only=production", "--production", "--prod"].iter().any(|flag| text.contains(flag));
-        let installs = |text: &str| ["npm ci", "npm install", "npm i ", "yarn install", "pnpm install", "pnpm i "].iter().any(|word| text.contains(word));
-        let mut lineage = vec![stage];
-        while let Some(base) =
-            lineage.last().and_then(|stage| file.stages.iter().find(|other| !other.name.is_empty() && other.name.eq_ignore_ascii_case(&stage.base)))
-        {
-            if lineage.len() > file.stages.len() {
-                break;
-            }
-            lineage.push(base);
-        }
-        let copied = |from: &str| {
-            lineage.iter().any(|stage| {
-                stage.instructions.iter().any(|copy| copy.name == "COPY" && copy.rest.contains(&format!("--from={from}")) && copy.rest.contains("node_modules"))
-            })
-        };
-        let relevant: Vec<_> = file
-            .stages
-            .iter()
-            .filter(|other| lineage.iter().any(|own| std::ptr::eq(*own, *other)) || (!other.name.is_empty() && copied(&other.name)))
-            .flat_map(|stage| stage.instructions.iter())
-            .filter(|instruction| instruction.name == "RUN" && installs(&instruction.rest) && instruction.line <= run.line)
-            .collect();
-        if !relevant.is_empty() && relevant.iter().all(|run| omits(&run.rest)) {
-            let places = relevant.iter().map(|run| Place::new(path, run.line, &run.rest)).collect();
-            self.add("devdeps_omitted_before_build", name, places);
-        }
-    }
-
-    fn health_check(&mut self, draft: &Draft, path: &str, file: &Dockerfile) {
-        let Some(check) = file.last().and_then(|stage| {
-            stage.instructions.iter().rfind(|instruction| instruction.name == "HEALTHCHECK" && !instruction.rest.eq_ignore_ascii_case("none"))
-        }) else {
-            return;
-        };
-        let place = vec![Place::new(path, check.line, &check.rest)];
-        if draft.service.language == "python" && check.rest.contains("import requests") && !draft.service.depends_on("requests") {
-            self.add("healthcheck_needs_missing_module", "requests", place.clone());
-        }
-        if draft.service.language == "python" && check.rest.contains("import httpx") && !draft.service.depends_on("httpx") {
-            self.add("healthcheck_needs_missing_module", "httpx", place.clone());
-        }
-        let asked = super::python::urls(&check.rest).into_iter().find_map(|url| calls::split(&url).map(|(_, _, path)| path.unwrap_or_else(|| "/".to_owned())));
-        let Some(asked) = asked else { return };
-        let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
-        let routes = super::finish::full_routes(&files);
-        let clean = asked.trim_end_matches(['\'', '"', ')', ']']).to_owned();
-        let served = routes.iter().any(|(_, route, full)| {
-            *full == clean || route.path == clean || full.contains(['{', '*', ':']) && full.matches('/').count() == clean.matches('/').count()
-        });
-        let understood = matches!(draft.service.framework.as_deref(), Some("fastapi" | "flask" | "express")) && !routes.is_empty();
-        let next = draft.service.framework.as_deref() == Some("nextjs") && clean.starts_with("/api/");
-        if (understood || next) && !served && clean != "/" && clean != "/docs" && clean != "/openapi.json" {
-            self.add("healthcheck_path_missing", &clean, place);
-        }
-    }
-
-    fn compose(&mut self) {
-        for service in &self.workspace.compose.clone() {
-            let Some(image) = service.image.as_ref().filter(|_| service.build.is_none()) else { continue };
-            let tag = image.rsplit('/').next().unwrap_or_default();
-            if !image.contains('$') && (tag.ends_with(":latest") || (!tag.contains(':') && !image.contains('@'))) {
-                self.add("latest_tag", image, vec![Place::new(service.file.clone(), service.line, image)]);
-            }
-        }
-    }
-
-    fn charts(&mut self, drafts: &[Draft]) {
-        let dirs: Vec<String> = self
-            .workspace
-            .tree
-            .files
-            .iter()
-            .filter(|path| base_of(path) == "Chart.yaml" && !path.split('/').any(|part| part.starts_with('.')))
-            // A chart of ours is judged as it renders, by its gate.
-            .filter(|path| !self.workspace.text(path).is_some_and(|text| text.starts_with("# Written by Landfall")))
-            .map(|path| dir_of(path).to_owned())
-            .collect();
-        let services: BTreeSet<String> = drafts.iter().map(|draft| draft.service.name.as_str().to_owned()).collect();
-        for (path, text) in &self.workspace.texts {
-            let Some(dir) = dirs.iter().find(|dir| within(path, dir)) else { continue };
-            let name = base_of(path);
-            let is_values = name.starts_with("values") && (name.ends_with(".yaml") || name.ends_with(".yml"));
-            let is_template = within(path, &join(dir, "templates"));
-            if is_values || is_template {
-                self.chart_lines(path, text, is_values, &services);
-            }
-            if is_template {
-                self.chart_template(path, text);
-            }
-        }
-    }
-
-    fn chart_lines(&mut self, path: &str, text: &str, values: bool, services: &BTreeSet<String>) {
-        let mut pending: Option<String> = None;
-        for (number, line) in text.lines().enumerate() {
-            let place = || Place::new(path, u32::try_from(number).unwrap_or(0) + 1, line);
-            let Some((key, value)) = line.split_once(':') else { continue };
-            let key = key.trim().trim_start_matches("- ").trim_matches(['"', '\'']);
-            let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
-            if line.trim_start().starts_with('#') {
-                continue;
-            }
-            if (key == "tag" && value == "latest") || (key == "image" && value.ends_with(":latest")) {
-                self.add("latest_tag", path, vec![place()]);
-            }
-            if values
-                && crate::secret::secret_name(&super::leaks::snake(key))
-                && !value.is_empty()
-                && !value.starts_with(['{', '[', '&', '$', '~'])
-                && !matches!(value, "true" | "false" | "null")
-            {
-                let shown = Place { file: path.to_owned(), line: u32::try_from(number).unwrap_or(0) + 1, text: String::new() };
-                self.add("secret_value_in_values_yaml", &format!("{key} in {path}"), vec![shown]);
-            }
-            let named = if key == "name" { value.to_owned() } else { key.to_owned() };
-            let browser = |name: &str| ["NEXT_PUBLIC_", "VITE_", "REACT_APP_"].iter().any(|prefix| name.starts_with(prefix)) || name.starts_with("nextPublic");
-            if browser(&named) {
-                self.add("next_public_set_at_runtime", &named, vec![place()]);
-                pending = Some(named.clone());
-            } else if key != "value" && key != "valueFrom" {
-                pending = None;
-            }
-            let target = if browser(&named) { Some(named) } else { pending.clone() };
-            if let Some(variable) = target
-                && let Some(host) = super::python::urls(line).into_iter().find_map(|url| calls::split(&url).map(|(host, _, _)| host))
-                && (services.contains(&host)
-                    || host.ends_with(".svc.cluster.local")
-                    || (!host.contains('.') && host != "localhost")
-                    || host.ends_with("-service")
-                    || host.ends_with("-backend"))
-            {
-                self.add("browser_var_points_to_cluster_dns", &variable, vec![place()]);
-            }
-        }
-    }
-
-    fn chart_template(&mut self, path: &str, text: &str) {
-        // Only what the file itself writes is judged: a container that a named template gives is not known here.
-        let declared = text.lines().any(|line| line.starts_with("kind: Deployment"));
-        let written = text.split_once("containers:").is_some_and(|(_, rest)| rest.trim_start().starts_with('-'));
-        if !declared || !written {
-            return;
-        }
-        let (line, shown) = find_line(text, "kind: Deployment");
-        let place = vec![Place::new(path, line, shown)];
-        let delegated = text.contains("toYaml .Values") || text.contains("include \"");
-        if !text.contains("resources:") {
-            self.add("no_resources", path, place.clone());
-        }
-        let probed = text.contains("readinessProbe") || (delegated && text.contains("robe"));
-        if !probed {
-            self.add("no_readiness", path, place.clone());
-        }
-        if text.contains("persistentVolumeClaim") && !text.contains("Recreate") && !text.contains(".strategy") {
-            self.add("pvc_with_rollingupdate", path, place);
-        }
-    }
+/// A name that a cluster or a compose network gives, and no browser can resolve.
+fn cluster_name(host: &str) -> bool {
+    let cluster = host.ends_with(".svc.cluster.local") || host.ends_with(".svc");
+    cluster || (!host.contains(['.', ':', '$', '{', '<', '%']) && !host.is_empty() && host != "localhost" && host != super::helm::UNKNOWN)
 }
 
 /// Whether a service can be containerized, and why (not).
@@ -755,6 +366,8 @@ pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
                 | "standalone_missing_in_config"
                 | "devdeps_omitted_before_build"
                 | "lockfile_gitignored"
+                | "copy_source_ignored"
+                | "dependency_not_declared"
         ) && finding.evidence.iter().any(|place| {
             let own = service.dockerfile.as_deref() == Some(&place.file) || service.evidence.get("start_command").is_some_and(|places| places.contains(place));
             own || (within(&place.file, &service.dir) && service.dir != ".") || finding.message.contains(&format!("of {name} "))

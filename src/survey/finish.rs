@@ -144,6 +144,9 @@ fn environment(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)
         };
         by_name.entry(name).or_default().push((path, read));
     }
+    for (path, read) in super::settings::reads(workspace, draft) {
+        by_name.entry(read.name.clone()).or_default().push((path, read));
+    }
     for (name, library, line, text, path) in
         files.iter().flat_map(|(path, facts)| facts.implied.iter().map(move |(name, library, line, text)| (*name, *library, *line, text, *path)))
     {
@@ -233,9 +236,7 @@ fn without_literals(text: &str, name: &str) -> String {
 
 /// When a read happens: by the variable's prefix, and by the file.
 fn phases_of(draft: &Draft, path: &str, name: &str) -> Vec<Phase> {
-    let browser =
-        ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "NUXT_PUBLIC_", "PUBLIC_", "EXPO_PUBLIC_", "GATSBY_", "VUE_APP_"].iter().any(|prefix| name.starts_with(prefix));
-    if browser && draft.service.language == "node" {
+    if super::facts::browser_name(name) && draft.service.language == "node" {
         return if name.starts_with("NUXT_PUBLIC_") { vec![Phase::Run, Phase::Browser] } else { vec![Phase::Build, Phase::Browser] };
     }
     let config =

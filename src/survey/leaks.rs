@@ -51,12 +51,20 @@ const OWNERS: &[(&str, &str)] = &[
 
 fn provider(line: &str) -> Option<&'static str> {
     let hit = SHAPES.as_ref()?.find_iter(line).find(|hit| !placeholder(hit.as_str()))?;
+    // A shape that is looked for, such as this table's own, is no key: there the material follows, on this line or the next.
+    if hit.as_str().starts_with("-----") {
+        let tail = line.get(hit.end()..).unwrap_or_default().trim().trim_start_matches("\\n");
+        let material = tail.chars().take_while(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/' | '=')).count();
+        if !tail.is_empty() && material < 24 {
+            return None;
+        }
+    }
     OWNERS.iter().find(|(head, _)| hit.as_str().starts_with(head)).map(|(_, owner)| *owner)
 }
 
 /// One pass over a text that holds none of these is enough.
 static HINT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"AKIA|AIza|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|k_live_|sk-|gsk_|npg_|hf_|PRIVATE KEY-----|://[!-.0-9;-?A-~]{1,60}:[!-.0-?A-~]{4,80}@|[Ss]ecret|SECRET|[Pp]assword|PASSWORD|[Tt]oken|TOKEN|[Aa]pi_?[Kk]ey|API_?KEY").ok()
+    Regex::new(r"AKIA|AIza|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|k_live_|sk-|gsk_|npg_|hf_|PRIVATE KEY-----|QUtJQ|QUl6|c2st|bnBnX|Z2hw|cG9zdGdy|LS0tLS1CRUdJTi|://[!-.0-9;-?A-~]{1,60}:[!-.0-?A-~]{4,80}@|[Ss]ecret|SECRET|[Pp]assword|PASSWORD|[Tt]oken|TOKEN|[Aa]pi_?[Kk]ey|API_?KEY").ok()
 });
 
 /// A URL with a password.
@@ -88,7 +96,7 @@ pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
         }
         let kind = match provider(line) {
             Some(kind) => Some((kind, true)),
-            None => url_with_password(line).or_else(|| if settings { assigned(line) } else { None }),
+            None => url_with_password(line).or_else(|| if settings { encoded(line).or_else(|| assigned(line)) } else { None }),
         };
         if let Some((kind, certain)) = kind {
             let line = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
@@ -106,10 +114,29 @@ fn url_with_password(line: &str) -> Option<(&'static str, bool)> {
     let (user, password, host) = (hit.get(1)?.as_str(), hit.get(2)?.as_str(), hit.get(3)?.as_str());
     // Passwords of development databases beside the code are no secret.
     let local = !host.contains('.') || host.starts_with("localhost") || host.starts_with("127.") || host.starts_with("192.168.") || host.contains("example");
-    if local || placeholder(password) || password.eq_ignore_ascii_case(user) || entropy(password) < 2.5 {
+    if local || password.starts_with('$') || placeholder(password) || password.eq_ignore_ascii_case(user) || entropy(password) < 2.5 {
         return None;
     }
     Some(("password in a URL", true))
+}
+
+/// True for an address with a password in it that is not written as a placeholder.
+pub(crate) fn with_password(url: &str) -> bool {
+    let hit = CREDENTIALS.as_ref().and_then(|shape| shape.captures(url));
+    hit.and_then(|hit| hit.get(2)).is_some_and(|password| !password.as_str().contains("$(") && !password.as_str().contains("${"))
+}
+
+/// A value in base64, as Secrets hold it, that decodes to a provider's shape; the text is dropped here.
+fn encoded(line: &str) -> Option<(&'static str, bool)> {
+    use base64::Engine as _;
+    let value = line.split_once(':').map_or(line, |(_, value)| value);
+    let value = value.trim().trim_matches(['"', '\'']);
+    if value.len() < 24 || !value.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '/' | '=')) {
+        return None;
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(value).ok()?;
+    let text = std::str::from_utf8(&bytes).ok()?;
+    provider(text).map(|kind| (kind, true)).or_else(|| url_with_password(text))
 }
 
 fn assigned(line: &str) -> Option<(&'static str, bool)> {
@@ -209,6 +236,8 @@ mod tests {
         check("STATUS.md", "the key is AKIAQ3EGRZ7TLWPV5XNM, do not lose it", true);
         check(".env", "JWT_SECRET=9f8Ze2Kq71LmVx0aPw4RtYb6", true);
         check("values.yaml", "  jwtSecret: \"9f8Ze2Kq71LmVx0aPw4RtYb6\"", true);
+        check("secret.yaml", "  key: QUtJQVEzRUdSWjdUTFdQVjVYTk0=", true);
+        check("deploy.pem", "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA", true);
         check("notes.md", "postgresql://neondb_owner:Zk39vQ8xLm@ep-cool-1.eu-central-1.aws.neon.tech/db", true);
     }
 
@@ -220,5 +249,7 @@ mod tests {
         check("README.md", "postgresql://user:password@host:5432/name", false);
         check("values.yaml", "jwtAlgorithm: HS256", false);
         check("main.py", "token = tokenizer.next_token_of_stream", false);
+        check("run.sh", "--set url=\"postgresql://$USER:$DB_PASS1@db.prod.example.net/x\"", false);
+        check("log.go", "regexp.MustCompile(`(-----BEGIN RSA PRIVATE KEY-----)`),", false);
     }
 }

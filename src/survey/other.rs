@@ -245,7 +245,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
     for shape in &table.import {
         for hit in shape.captures_iter(text) {
             if let Some(module) = hit.name("module") {
-                facts.imports.push(Import { module: module.as_str().to_owned(), names: Vec::new(), line: line_at(text, module.start()) });
+                facts.imports.push(Import { module: module.as_str().to_owned(), names: Vec::new(), line: line_at(text, module.start()), bare: false });
             }
         }
     }

@@ -71,12 +71,17 @@ pub(crate) fn extract(text: &str) -> Facts {
 fn imports_alone(text: &str) -> Vec<Import> {
     let mut out = Vec::new();
     let mut lines = text.lines().enumerate();
-    while let Some((number, line)) = lines.next() {
-        let line = line.trim();
+    while let Some((number, raw)) = lines.next() {
+        let line = raw.trim();
         let at = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
         if let Some(modules) = line.strip_prefix("import ") {
             let names = |part: &str| part.split_whitespace().next().unwrap_or_default().to_owned();
-            out.extend(modules.split(',').map(|part| Import { module: names(part), names: vec![(String::new(), String::new())], line: at }));
+            out.extend(modules.split(',').map(|part| Import {
+                module: names(part),
+                names: vec![(String::new(), String::new())],
+                line: at,
+                bare: !raw.starts_with([' ', '\t']),
+            }));
         } else if let Some((module, names)) = line.strip_prefix("from ").and_then(|rest| rest.split_once(" import ")) {
             let mut names = names.to_owned();
             if names.contains('(') {
@@ -92,10 +97,15 @@ fn imports_alone(text: &str) -> Vec<Import> {
                 let alias = words.nth(1).map_or_else(|| name.clone(), str::to_owned);
                 Some((name, alias))
             });
-            out.push(Import { module: module.trim().to_owned(), names: pairs.collect(), line: at });
+            out.push(Import { module: module.trim().to_owned(), names: pairs.collect(), line: at, bare: !raw.starts_with([' ', '\t']) });
         }
     }
     out
+}
+
+/// True for a statement of the module itself.
+fn at_top(node: Node<'_>) -> bool {
+    node.parent().is_none_or(|parent| parent.kind() == "module")
 }
 
 struct File<'text, 'facts> {
@@ -140,7 +150,7 @@ impl<'text> File<'text, '_> {
                 "aliased_import" => (self.field(part, "name"), self.field(part, "alias")),
                 _ => (self.src(part).to_owned(), String::new()),
             };
-            self.facts.imports.push(Import { names: vec![(String::new(), alias)], module, line: line(node) });
+            self.facts.imports.push(Import { names: vec![(String::new(), alias)], module, line: line(node), bare: at_top(node) });
         }
     }
 
@@ -158,7 +168,7 @@ impl<'text> File<'text, '_> {
             let bound: Vec<String> = names.iter().filter(|(name, _)| name == "config").map(|(_, alias)| alias.clone()).collect();
             self.env_objects.extend(bound);
         }
-        self.facts.imports.push(Import { module, names, line: line(node) });
+        self.facts.imports.push(Import { module, names, line: line(node), bare: at_top(node) });
     }
 
     fn constant(&mut self, node: Node<'_>) {
@@ -246,6 +256,11 @@ impl<'text> File<'text, '_> {
         const AT_START: &[&str] =
             &["valid", "load", "config", "setting", "env", "start", "lifespan", "main", "create_app", "init", "engine", "connect", "database", "__post"];
         ancestor(node, &["function_definition"], 40).is_some_and(|function| {
+            // `global x; if x is None: …` makes it when it is first asked for.
+            let body = function.child_by_field_name("body").map(|body| self.src(body)).unwrap_or_default();
+            if body.contains("global ") && body.contains(" is None") {
+                return true;
+            }
             let name = self.field(function, "name").to_ascii_lowercase();
             !AT_START.iter().any(|word| name.contains(word))
         })

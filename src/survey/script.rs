@@ -71,7 +71,7 @@ fn imports_alone(text: &str) -> Vec<Import> {
         let Some(quoted) = after else { continue };
         let mark = quoted.chars().next().unwrap_or('"');
         if let Some(module) = quoted.get(1..).and_then(|rest| rest.split(mark).next()) {
-            out.push(Import { module: module.to_owned(), names: Vec::new(), line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1) });
+            out.push(Import { module: module.to_owned(), names: Vec::new(), line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1), bare: false });
         }
     }
     out
@@ -110,13 +110,13 @@ impl<'text> File<'text, '_> {
                 {
                     names.push(("default".to_owned(), self.src(default).to_owned()));
                 }
-                self.facts.imports.push(Import { module, names, line: line(node) });
+                self.facts.imports.push(Import { module, names, line: line(node), bare: false });
             }
             "call_expression" if matches!(self.field(node, "function"), "require" | "import") => {
                 if let Some(module) = self.argument(node, 0).and_then(|module| self.string(module)) {
                     let alias = node.parent().filter(|parent| parent.kind() == "variable_declarator").map(|parent| self.field(parent, "name").to_owned());
                     let names = alias.into_iter().map(|alias| ("default".to_owned(), alias)).collect();
-                    self.facts.imports.push(Import { module, names, line: line(node) });
+                    self.facts.imports.push(Import { module, names, line: line(node), bare: false });
                 }
             }
             "variable_declarator" => {

@@ -1,6 +1,7 @@
 //! The workspace in memory: texts of manifests and facts of sources, read once and in parallel; it decides nothing.
 
 use super::Options;
+use super::commands::{self, Commands};
 use super::docker::{self, ComposeService, Dockerfile};
 use super::facts::Facts;
 use super::leaks::{self, Leak};
@@ -30,6 +31,8 @@ pub(crate) struct Workspace {
     pub(crate) texts: BTreeMap<String, String>,
     pub(crate) sources: BTreeMap<String, Facts>,
     pub(crate) leaks: Vec<Leak>,
+    /// What documents and scripts run.
+    pub(crate) commands: Commands,
     pub(crate) dockerfiles: BTreeMap<String, Dockerfile>,
     pub(crate) compose: Vec<ComposeService>,
     /// The name of the root folder.
@@ -47,11 +50,12 @@ impl Workspace {
         for _ in 0..over {
             let _: Option<()> = tree.skip("more files than the limit", 0);
         }
-        let read: Vec<(String, Content, Vec<Leak>)> =
+        let read: Vec<Reading> =
             jobs.par_iter().take(options.max_read).with_min_len(4).filter_map(|(path, role)| read_one(&tree, path, *role, options)).collect();
-        let (mut texts, mut sources, mut leaks) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        for (path, content, found) in read {
+        let (mut texts, mut sources, mut leaks, mut commands) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), Commands::default());
+        for Reading { path, content, leaks: found, commands: run } in read {
             leaks.extend(found);
+            commands.extend(run);
             match content {
                 Content::Text(text) => {
                     texts.insert(path, text);
@@ -67,6 +71,7 @@ impl Workspace {
             }
         }
         leaks.sort();
+        commands.sort();
         let folder = tree.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         // What we wrote says nothing that was not known before: a survey after a deploy is the survey before it.
         let dockerfiles = texts
@@ -76,7 +81,7 @@ impl Workspace {
             .filter(|(_, file)| !file.stages.is_empty());
         let dockerfiles = dockerfiles.collect();
         let compose = texts.iter().filter(|(path, _)| is_compose(path)).flat_map(|(path, text)| docker::compose(path, text)).collect();
-        Self { tree, texts, sources, leaks, dockerfiles, compose, folder }
+        Self { tree, texts, sources, leaks, commands, dockerfiles, compose, folder }
     }
 
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
@@ -106,9 +111,18 @@ enum Content {
     Nothing,
 }
 
-fn read_one(tree: &Tree, path: &str, role: Role, options: &Options) -> Option<(String, Content, Vec<Leak>)> {
+/// What one file gave.
+struct Reading {
+    path: String,
+    content: Content,
+    leaks: Vec<Leak>,
+    commands: Commands,
+}
+
+fn read_one(tree: &Tree, path: &str, role: Role, options: &Options) -> Option<Reading> {
     let text = tree.read(path, options)?;
     let found = leaks::scan(path, &text);
+    let commands = if matches!(role, Role::Text | Role::Searched) { commands::read(&text) } else { Commands::default() };
     let generated = text.len() > SOURCE_LIMIT || minified(&text);
     let content = match role {
         Role::Unread | Role::Searched => Content::Nothing,
@@ -124,7 +138,7 @@ fn read_one(tree: &Tree, path: &str, role: Role, options: &Options) -> Option<(S
         }
         Role::Other(language) => Content::Facts(Box::new(other::extract(language, &text))),
     };
-    Some((path.to_owned(), content, found))
+    Some(Reading { path: path.to_owned(), content, leaks: found, commands })
 }
 
 /// Configuration that is a program.
@@ -218,6 +232,10 @@ fn role(path: &str) -> Role {
     if is_test(path) {
         return Role::Unread;
     }
+    // Notes of a chart are a template like the others.
+    if lower == "notes.txt" {
+        return Role::Text;
+    }
     match extension {
         "py" => Role::Python,
         "ts" | "tsx" | "js" | "jsx" | "mjs" | "cjs" | "mts" | "cts" => Role::Script,
@@ -225,8 +243,9 @@ fn role(path: &str) -> Role {
             other::Language::of(extension).map_or(Role::Unread, Role::Other)
         }
         "md" if lower.starts_with("readme") || path.contains("spec") => Role::Text,
-        "md" | "txt" | "json" | "sh" | "cfg" | "ini" | "conf" | "env" | "tf" | "xml" => Role::Searched,
+        "md" | "txt" | "json" | "sh" | "cfg" | "ini" | "conf" | "env" | "tf" | "xml" | "ps1" => Role::Searched,
         "yml" | "yaml" | "prisma" | "tpl" | "toml" | "properties" => Role::Text,
+        _ if lower == "makefile" => Role::Searched,
         _ => Role::Unread,
     }
 }
