@@ -17,6 +17,8 @@ mod draft;
 mod node;
 mod pip;
 mod more;
+mod jvm;
+mod tail;
 mod assemble;
 mod finish;
 mod settings;
@@ -71,6 +73,7 @@ impl Default for Options {
 /// | `requirements` | requirements file, relative to the service |
 /// | `entry` | file that is started, relative to the service |
 /// | `go.main` | package to build, `.` or `./cmd/x` |
+/// | `jvm.root` | folder of the Maven or Gradle build that the service is a module of, where that is another folder |
 /// | `rust.binary`, `java.jar`, `dotnet.project`, `php.root` | what the build leaves behind, or the folder that is served |
 ///
 /// Fails with `WORKSPACE_NOT_FOUND` or `WORKSPACE_UNREADABLE`; a folder with nothing to deploy is a survey with the finding `nothing_to_deploy`.
@@ -207,7 +210,7 @@ pub struct Port {
     pub evidence: Vec<Place>,
 }
 
-/// Health routes. `live` never depends on another service; `ready` may.
+/// Health routes, or `grpc:<port>` for gRPC's own health service. `live` never depends on another service; `ready` may.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]

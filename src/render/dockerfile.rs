@@ -94,6 +94,7 @@ impl Stack {
         };
         match (facts.language.as_str(), manager) {
             ("python", "" | "pip") => Ok(Self::PythonPip),
+            ("python", "uv") if foreign_lockfile(facts) => missing("its uv.lock belongs to a workspace further up".to_owned()),
             ("python", "uv") => Ok(Self::PythonUv),
             ("python", "poetry") => Ok(Self::PythonPoetry),
             ("python", other) => missing(format!("there is no template for Python with {other}, only for pip, uv and poetry")),
@@ -111,6 +112,7 @@ impl Stack {
             ("go", _) => Ok(Self::Go),
             ("rust", _) if foreign_lockfile(facts) => missing("its Cargo.lock belongs to a workspace further up".to_owned()),
             ("rust", _) => Ok(Self::Rust),
+            ("java", _) if facts.build_facts.contains_key("jvm.root") => missing("it is a module of a build further up".to_owned()),
             ("java", "" | "maven") => Ok(Self::JavaMaven),
             ("java", "gradle") => Ok(Self::JavaGradle),
             ("html" | "static" | "", _) if facts.kind == Kind::Static => Ok(Self::StaticPlain),

@@ -18,7 +18,8 @@ const BESIDE: &[&str] = &["scripts", "examples", "example", "docs", "benchmarks"
 
 /// True where a file of a project is not part of what runs.
 pub(crate) fn beside(path: &str, dir: &str) -> bool {
-    let below = super::walk::below(dir_of(path), dir);
+    let home = super::jvm::package_root(dir_of(path)).unwrap_or_else(|| dir_of(path));
+    let below = super::walk::below(home, dir);
     below != dir && below.split('/').any(|part| BESIDE.contains(&part) || part.starts_with('.') && part.len() > 1)
 }
 
@@ -33,8 +34,16 @@ pub(crate) fn drafts(workspace: &Workspace) -> (Vec<Draft>, Vec<PassedOver>) {
         drafts = lenient(workspace, &projects);
     }
     containers(workspace, &mut drafts);
-    let passed = older_states(&mut drafts);
+    let mut passed = older_states(&mut drafts);
     compose(workspace, &mut drafts);
+    passed.extend(left_over(workspace, &mut drafts));
+    served_files(&mut drafts);
+    // Nothing shows that it listens.
+    for draft in drafts.iter_mut().filter(|draft| !draft.certain && draft.service.ports.is_empty() && draft.service.framework.is_none()) {
+        if draft.service.start_command.is_some() && matches!(draft.service.kind, Kind::Api | Kind::Web) {
+            draft.service.kind = Kind::Worker;
+        }
+    }
     charts(workspace, &mut drafts);
     name(workspace, &mut drafts);
     (drafts, passed)
@@ -69,7 +78,12 @@ fn outdated(part: &str) -> bool {
 
 /// The services of one folder. A second ecosystem that only builds assets is no service.
 fn folder(workspace: &Workspace, dir: &str, kinds: &BTreeSet<Ecosystem>, lenient: bool) -> Vec<Draft> {
-    let mut all: Vec<Draft> = kinds.iter().flat_map(|kind| more::drafts(workspace, dir, *kind, lenient)).collect();
+    let (tail, known): (Vec<Ecosystem>, Vec<Ecosystem>) = kinds.iter().partition(|kind| matches!(kind, Ecosystem::Tail(_)));
+    let mut all: Vec<Draft> = known.iter().flat_map(|kind| more::drafts(workspace, dir, *kind, lenient)).collect();
+    // A CMakeLists.txt beside a package.json builds a part of it.
+    if all.is_empty() {
+        all = tail.iter().flat_map(|kind| more::drafts(workspace, dir, *kind, lenient)).take(1).collect();
+    }
     let other = all.iter().any(|draft| draft.certain && draft.service.language != "node");
     if other {
         all.retain(|draft| draft.service.language != "node" || (draft.service.kind != Kind::Static && draft.service.framework.is_some()));
@@ -82,9 +96,25 @@ fn folder(workspace: &Workspace, dir: &str, kinds: &BTreeSet<Ecosystem>, lenient
 
 /// Nothing is certain: the program at the top, whatever it is.
 fn lenient(workspace: &Workspace, projects: &BTreeMap<String, BTreeSet<Ecosystem>>) -> Vec<Draft> {
-    let least = projects.keys().map(|dir| depth(dir)).min();
-    for (dir, kinds) in projects.iter().filter(|(dir, _)| Some(depth(dir)) == least) {
-        let found = folder(workspace, dir, kinds, true);
+    let mut depths: BTreeSet<usize> = projects.keys().map(|dir| depth(dir)).collect();
+    while let Some(least) = depths.pop_first() {
+        for (dir, kinds) in projects.iter().filter(|(dir, _)| depth(dir) == least) {
+            let found = folder(workspace, dir, kinds, true);
+            if !found.is_empty() {
+                return found.into_iter().take(1).collect();
+            }
+        }
+    }
+    // What a workspace names as its members is meant, wherever it lies.
+    for member in members(workspace) {
+        let kinds: BTreeSet<Ecosystem> = workspace
+            .tree
+            .under(&member)
+            .filter(|path| dir_of(path) == member)
+            .filter_map(more::ecosystem_of)
+            .filter(|kind| !projects.contains_key(&member) || matches!(kind, Ecosystem::Tail(_)))
+            .collect();
+        let found = folder(workspace, &member, &kinds, true);
         if !found.is_empty() {
             return found.into_iter().take(1).collect();
         }
@@ -98,13 +128,74 @@ fn lenient(workspace: &Workspace, projects: &BTreeMap<String, BTreeSet<Ecosystem
         (workspace.first_in(".", &["index.html", "public/index.html", "dist/index.html"]).is_some(), Ecosystem::Static),
         (workspace.first_in(".", &["start.sh", "run.sh"]).is_some(), Ecosystem::Shell),
     ];
-    for (_, ecosystem) in rows.iter().filter(|(here, _)| *here) {
-        let found = more::drafts(workspace, ".", *ecosystem, true);
+    let rows = rows.into_iter().filter(|(here, _)| *here).map(|(_, ecosystem)| ecosystem).chain(super::tail::sources().map(Ecosystem::Tail));
+    for ecosystem in rows {
+        let found = more::drafts(workspace, ".", ecosystem, true);
         if !found.is_empty() {
             return found;
         }
     }
     script_without_manifest(workspace).into_iter().collect()
+}
+
+/// Folders that the manifest at the top names as members: of cargo, uv, npm, pnpm and Go workspaces, Gradle includes and Maven modules.
+fn members(workspace: &Workspace) -> Vec<String> {
+    let mut globs: Vec<String> = Vec::new();
+    let listed = |value: Option<&toml::Value>| -> Vec<String> {
+        value.and_then(|list| list.as_array()).into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    };
+    if let Some(cargo) = workspace.toml("Cargo.toml") {
+        globs.extend(listed(cargo.get("workspace").and_then(|workspace| workspace.get("members"))));
+    }
+    if let Some(python) = workspace.toml("pyproject.toml") {
+        globs.extend(listed(python.get("tool").and_then(|tool| tool.get("uv")?.get("workspace")?.get("members"))));
+    }
+    if let Some(package) = workspace.json("package.json") {
+        let list = package.get("workspaces").and_then(|list| list.as_array().or_else(|| list.get("packages")?.as_array()));
+        globs.extend(list.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)));
+    }
+    let lines = |name: &str| workspace.text(name).unwrap_or_default().lines().map(str::trim);
+    globs.extend(lines("pnpm-workspace.yaml").filter_map(|line| line.strip_prefix("- ")).map(|item| item.trim_matches(['"', '\'']).to_owned()));
+    globs.extend(lines("go.work").map(|line| line.trim_start_matches("use ").trim()).filter(|line| line.starts_with("./")).map(str::to_owned));
+    globs.extend(lines("pom.xml").filter_map(|line| line.strip_prefix("<module>")?.strip_suffix("</module>").map(str::to_owned)));
+    for name in ["settings.gradle", "settings.gradle.kts"] {
+        for line in lines(name).filter(|line| line.starts_with("include")) {
+            globs.extend(line.split(['"', '\'']).skip(1).step_by(2).map(|project| project.trim_start_matches(':').replace(':', "/")));
+        }
+    }
+    let folders: BTreeSet<&str> = workspace.tree.files.iter().filter(|path| more::ecosystem_of(path).is_some()).map(|path| dir_of(path)).collect();
+    let fits = |dir: &str, glob: &str| {
+        let glob = glob.trim_start_matches("./").trim_end_matches('/');
+        match glob.split_once('*') {
+            None => dir == glob,
+            Some((head, rest)) => {
+                dir.strip_prefix(head).is_some_and(|tail| !tail.is_empty() && (rest.contains('*') || rest.contains('/') || !tail.contains('/')))
+            }
+        }
+    };
+    folders.into_iter().filter(|dir| globs.iter().any(|glob| fits(dir, glob))).map(str::to_owned).collect()
+}
+
+/// A program at the top that the compose file does not build, beside services that it does: an earlier state that stayed where it was.
+fn left_over(workspace: &Workspace, drafts: &mut Vec<Draft>) -> Vec<PassedOver> {
+    let built = drafts.iter().filter(|draft| draft.service.compose_service.is_some()).count();
+    let spare = |draft: &Draft| {
+        draft.service.dir == "." && draft.service.compose_service.is_none() && draft.service.dockerfile.is_none() && !workspace.tree.has("Procfile")
+    };
+    if built == 0 || !drafts.iter().any(spare) {
+        return Vec::new();
+    }
+    drafts.retain(|draft| !spare(draft));
+    vec![PassedOver { dir: ".".to_owned(), why: "the compose file builds other folders, and not this one".to_owned() }]
+}
+
+/// Static files are served on HTTP's own port, where nothing says another.
+fn served_files(drafts: &mut [Draft]) {
+    for draft in drafts.iter_mut().filter(|draft| draft.service.kind == Kind::Static && draft.service.ports.is_empty()) {
+        let place = draft.service.evidence.get("build_command").or_else(|| draft.service.evidence.get("language")).and_then(|places| places.first().cloned());
+        draft.port(80, "http", place.unwrap_or_default());
+        draft.assumed_port = true;
+    }
 }
 
 /// `index.js` or `index.ts` alone.
@@ -247,7 +338,16 @@ fn owner(workspace: &Workspace, path: &str, drafts: &[Draft]) -> Option<String> 
     if let [only] = copied.iter().copied().collect::<Vec<_>>().as_slice() {
         return Some((*only).to_owned());
     }
-    dirs.contains(own).then(|| own.to_owned())
+    if dirs.contains(own) {
+        return Some(own.to_owned());
+    }
+    // The only service there is, in a folder that is copied as part of a larger one.
+    match dirs.iter().collect::<Vec<_>>().as_slice() {
+        [only] if own == "." && file.copies().iter().any(|(source, _)| within(only, source.trim_start_matches("./").trim_end_matches('/'))) => {
+            Some((**only).to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn same_language(file: &Dockerfile, draft: &Draft) -> bool {
@@ -318,7 +418,21 @@ fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Docker
         draft.service.ports.retain(|known| known.port == port);
         draft.port(port, "http", Place::new(path, instruction.line, &instruction.rest));
     }
-    let exposed = file.exposed();
+    let mut exposed = file.exposed();
+    let urls = file.all("ENV").find_map(|instruction| listening_variable(&instruction.rest).map(|port| (port, instruction.line)));
+    if let Some((port, line)) = urls {
+        exposed.retain(|(known, _)| *known == port);
+        exposed.insert(0, (port, line));
+    }
+    if exposed.is_empty()
+        && (draft.assumed_port || draft.service.ports.is_empty())
+        && let Some(port) = image_port(file.base())
+    {
+        draft.service.ports.clear();
+        let line = file.lineage().last().map_or(0, |stage| stage.line);
+        draft.port(port, "http", Place::new(path, line, &format!("FROM {}", file.base())));
+        draft.assumed_port = true;
+    }
     if draft.assumed_port && !exposed.is_empty() {
         draft.service.ports.clear();
         draft.assumed_port = false;
@@ -330,22 +444,45 @@ fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Docker
     }
 }
 
+/// `ASPNETCORE_URLS=http://+:8000` and its kin: what a runtime is told to listen on.
+fn listening_variable(pair: &str) -> Option<u16> {
+    let (name, value) = pair.split_once(['=', ' '])?;
+    let value = value.trim().trim_matches('"');
+    match name.trim() {
+        "ASPNETCORE_URLS" | "URLS" => value.split(';').find_map(|url| url.rsplit(':').next()?.trim_matches('/').parse().ok()),
+        "ASPNETCORE_HTTP_PORTS" | "HTTP_PORTS" | "SERVER_PORT" | "ROCKET_PORT" | "NITRO_PORT" | "QUARKUS_HTTP_PORT" | "MICRONAUT_SERVER_PORT" => {
+            value.split(';').next()?.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// The port that a public image's own program listens on.
+fn image_port(image: &str) -> Option<u16> {
+    let (name, tag) = image.rsplit('/').next()?.split_once(':').unwrap_or((image.rsplit('/').next()?, ""));
+    Some(match name {
+        "nginx" | "httpd" | "caddy" | "wordpress" | "drupal" | "joomla" => 80,
+        "nginx-unprivileged" | "tomcat" | "jetty" => 8080,
+        "php" if tag.contains("apache") => 80,
+        _ => return None,
+    })
+}
+
 /// A service known by its Dockerfile alone.
 fn from_dockerfile(workspace: &Workspace, path: &str, file: &Dockerfile, drafts: &[Draft]) -> Option<Draft> {
     let dir = dir_of(path);
     let copies = file.copies();
-    if copies.is_empty()
+    let built = workspace.compose.iter().find(|service| service.build.as_ref().is_some_and(|(_, built)| built == path));
+    // One that is told what to copy serves several services, and is none itself.
+    let told = !copies.is_empty() && copies.iter().all(|(source, _)| source.contains('$'));
+    if copies.is_empty() && built.is_none_or(|service| service.image.is_some())
+        || told
         || super::docker::backing_image(file.base()).is_some()
         || drafts.iter().any(|draft| within(&draft.service.dir, dir) && dir != "." && draft.service.dir != dir)
     {
         return None;
     }
-    let context = workspace
-        .compose
-        .iter()
-        .find(|service| service.build.as_ref().is_some_and(|(_, built)| built == path))
-        .and_then(|service| service.build.clone())
-        .map_or_else(|| dir.to_owned(), |(context, _)| context);
+    let context = built.and_then(|service| service.build.clone()).map_or_else(|| dir.to_owned(), |(context, _)| context);
     if dir == "." && drafts.iter().any(|draft| draft.certain) {
         return None;
     }
@@ -417,21 +554,50 @@ fn phase_number(part: &str) -> Option<u32> {
     })
 }
 
-/// Names of compose services, and their ports where the code says none.
+/// Names of compose services, the ports they are told to listen on, and their ports where the code says none.
 fn compose(workspace: &Workspace, drafts: &mut [Draft]) {
     for service in &workspace.compose {
-        let Some((context, file)) = &service.build else { continue };
-        let by_file = drafts.iter().position(|draft| draft.service.dockerfile.as_deref() == Some(file) && draft.service.compose_service.is_none());
-        let by_dir = || drafts.iter().position(|draft| draft.service.dir == *context && draft.service.compose_service.is_none());
-        let Some(draft) = by_file.or_else(by_dir).and_then(|index| drafts.get_mut(index)) else { continue };
+        let found = match (&service.build, &service.image) {
+            (Some((context, file)), _) => {
+                let by_file = drafts.iter().position(|draft| draft.service.dockerfile.as_deref() == Some(file) && draft.service.compose_service.is_none());
+                by_file.or_else(|| drafts.iter().position(|draft| draft.service.dir == *context && draft.service.compose_service.is_none()))
+            }
+            (None, Some(image)) => by_image(image, drafts),
+            (None, None) => None,
+        };
+        let Some(draft) = found.and_then(|index| drafts.get_mut(index)) else { continue };
+        let place = Place::new(service.file.clone(), service.line, &service.name);
         draft.service.compose_service = Some(service.name.clone());
-        draft.shows("compose_service", Place::new(service.file.clone(), service.line, &service.name));
-        if draft.service.ports.is_empty()
-            && let Some(port) = service.ports.first()
-        {
-            draft.port(*port, "http", Place::new(service.file.clone(), service.line, &service.name));
+        draft.shows("compose_service", place.clone());
+        let told = told_port(workspace, draft, service);
+        let published = service.ports.first().copied().filter(|_| draft.service.ports.is_empty() || draft.assumed_port);
+        if let Some(port) = told.or(published) {
+            draft.service.ports.clear();
+            draft.assumed_port = false;
+            draft.port(port, "http", place.clone());
         }
     }
+}
+
+/// The service that was published under an image's name: the last part is its folder's or its manifest's name.
+fn by_image(image: &str, drafts: &[Draft]) -> Option<usize> {
+    let name = image.rsplit('/').next()?.split([':', '@']).next()?;
+    let same = |draft: &Draft| draft.service.dir != "." && (base_of(&draft.service.dir) == name || draft.manifest_name.as_deref() == Some(name));
+    drafts.iter().position(|draft| same(draft) && draft.service.compose_service.is_none())
+}
+
+/// A port in a variable that the program listens by.
+fn told_port(workspace: &Workspace, draft: &Draft, service: &super::docker::ComposeService) -> Option<u16> {
+    if draft.service.start_command.as_deref().is_some_and(|command| start::parse(command).port.is_some()) {
+        return None;
+    }
+    let listening = service.environment.iter().find_map(|(name, value)| listening_variable(&format!("{name}={}", value.as_deref()?)));
+    if draft.assumed_port && listening.is_some() {
+        return listening;
+    }
+    let paths = reachable(workspace, draft);
+    let listens = paths.iter().filter_map(|path| workspace.sources.get(path)).flat_map(|facts| &facts.listens);
+    listens.filter_map(|listen| listen.port.env.as_ref()).find_map(|name| service.environment.get(name)?.as_deref()?.trim().parse().ok())
 }
 
 /// Charts that exist: one named like the service, else the one whose templates name it.

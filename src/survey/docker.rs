@@ -247,6 +247,8 @@ pub(crate) struct ComposeService {
     pub(crate) environment: BTreeMap<String, Option<String>>,
     pub(crate) depends_on: Vec<String>,
     pub(crate) command: Option<String>,
+    /// The path that its health check asks of the service itself.
+    pub(crate) healthcheck: Option<String>,
 }
 
 /// Reads a compose file; broken ones give nothing.
@@ -310,6 +312,7 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
         environment,
         depends_on,
         command: command.filter(|command| !command.is_empty()),
+        healthcheck: about.get("healthcheck").and_then(|check| check.get("test")).and_then(|test| checked_path(test, name)),
     }
 }
 
@@ -327,6 +330,20 @@ fn settings(given: Option<&Json>) -> BTreeMap<String, Option<String>> {
             .collect(),
         _ => BTreeMap::new(),
     }
+}
+
+/// `curl -f http://localhost:8080/health` asks for `/health`.
+fn checked_path(test: &Json, name: &str) -> Option<String> {
+    let text = match test {
+        Json::String(text) => text.clone(),
+        Json::Array(words) => words.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" "),
+        _ => return None,
+    };
+    let rest = text.split_once("http://")?.1;
+    let end = rest.find([' ', '"', '\'', '|', ')', ',']).unwrap_or(rest.len());
+    let (host, path) = rest.get(..end)?.split_once('/').map_or((rest.get(..end)?, String::new()), |(host, path)| (host, path.to_owned()));
+    let own = ["localhost", "127.0.0.1", "0.0.0.0", name].contains(&host.split(':').next().unwrap_or_default());
+    own.then(|| format!("/{path}")).filter(|path| !path.contains(['$', '{', '?']))
 }
 
 fn scalar(value: &Json) -> Option<String> {

@@ -190,6 +190,8 @@ pub(crate) struct Facts {
     /// The file asks for code of `use client`, or is only for browsers.
     pub(crate) browser: bool,
     pub(crate) constants: BTreeMap<String, Value>,
+    /// Where the standard health service of gRPC is added to a server: line, text.
+    pub(crate) grpc_health: Option<(u32, String)>,
 }
 
 impl Facts {
@@ -221,6 +223,25 @@ pub(crate) fn find_line<'text>(text: &'text str, needle: &str) -> (u32, &'text s
 /// True for a variable that the frontend tools bake into what browsers load.
 pub(crate) fn browser_name(name: &str) -> bool {
     ["NEXT_PUBLIC_", "VITE_", "REACT_APP_", "NUXT_PUBLIC_", "PUBLIC_", "EXPO_PUBLIC_", "GATSBY_", "VUE_APP_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Where a program answers the standard health checks of gRPC, in any language.
+pub(crate) fn grpc_health(text: &str) -> Option<(u32, String)> {
+    const ADDED: &[&str] = &[
+        "RegisterHealthServer(",
+        "add_HealthServicer_to_server(",
+        "HealthStatusManager(",
+        "Health.service,",
+        "HealthImplementation(",
+        "MapGrpcHealthChecksService(",
+        ": HealthBase",
+        ": Health.HealthBase",
+        "tonic_health::server::health_reporter(",
+    ];
+    if !text.contains("Health") && !text.contains("tonic_health") {
+        return None;
+    }
+    ADDED.iter().map(|word| find_line(text, word)).find(|(line, _)| *line > 0).map(|(line, text)| (line, text.to_owned()))
 }
 
 /// True for a name that a variable of an environment could have.

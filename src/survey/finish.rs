@@ -43,6 +43,8 @@ pub(crate) fn finish(workspace: &Workspace, draft: &mut Draft, shared: bool) {
     if draft.service.health.is_none() {
         health(draft, &files);
     }
+    grpc_health(draft, &files);
+    compose_health(workspace, draft);
     backing(workspace, draft);
     writes(draft, &files);
 }
@@ -337,6 +339,24 @@ fn health(draft: &mut Draft, files: &[(&str, &Facts)]) {
     }
     if health.live.is_some() || health.ready.is_some() {
         draft.service.health = Some(health);
+    }
+}
+
+/// What the compose file's health check asks of an interface whose code shows no route.
+fn compose_health(workspace: &Workspace, draft: &mut Draft) {
+    let (None, Kind::Api, Some(name)) = (&draft.service.health, draft.service.kind, &draft.service.compose_service) else { return };
+    let Some(service) = workspace.compose.iter().find(|service| service.name == *name && service.healthcheck.is_some()) else { return };
+    let evidence = vec![Place::new(service.file.clone(), service.line, &service.name)];
+    draft.service.health = Some(Health { live: None, ready: service.healthcheck.clone(), evidence });
+}
+
+/// gRPC's own health service, where no route answers: `grpc:<port>`.
+fn grpc_health(draft: &mut Draft, files: &[(&str, &Facts)]) {
+    let Some((file, (line, text))) = files.iter().find_map(|(path, facts)| facts.grpc_health.as_ref().map(|found| (*path, found))) else { return };
+    let Some(port) = draft.service.ports.first_mut() else { return };
+    "grpc".clone_into(&mut port.protocol);
+    if draft.service.health.is_none() {
+        draft.service.health = Some(Health { live: Some(format!("grpc:{}", port.port)), ready: None, evidence: vec![Place::new(file, *line, text)] });
     }
 }
 

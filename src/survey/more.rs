@@ -19,11 +19,8 @@ pub(crate) enum Ecosystem {
     Deno,
     DotNet,
     Node,
-    Gleam,
-    Scala,
-    Dart,
-    Swift,
-    Crystal,
+    /// A row of the long tail's table.
+    Tail(usize),
     Static,
     Shell,
 }
@@ -38,19 +35,14 @@ pub(crate) fn ecosystem_of(path: &str) -> Option<Ecosystem> {
         "package.json" => Ecosystem::Node,
         "go.mod" => Ecosystem::Go,
         "Cargo.toml" => Ecosystem::Rust,
-        "pom.xml" | "build.gradle" | "build.gradle.kts" => Ecosystem::Java,
+        _ if super::jvm::manifest(name) => Ecosystem::Java,
         "Gemfile" | "config.ru" => Ecosystem::Ruby,
         "composer.json" => Ecosystem::Php,
         "mix.exs" => Ecosystem::Elixir,
         "deno.json" | "deno.jsonc" => Ecosystem::Deno,
-        "gleam.toml" => Ecosystem::Gleam,
-        "build.sbt" => Ecosystem::Scala,
-        "pubspec.yaml" => Ecosystem::Dart,
-        "Package.swift" => Ecosystem::Swift,
-        "shard.yml" => Ecosystem::Crystal,
         "Staticfile" => Ecosystem::Static,
         _ if name.ends_with(".csproj") || name.ends_with(".fsproj") => Ecosystem::DotNet,
-        _ => return None,
+        _ => return super::tail::of(name).map(Ecosystem::Tail),
     })
 }
 
@@ -68,11 +60,7 @@ pub(crate) fn drafts(workspace: &Workspace, dir: &str, ecosystem: Ecosystem, len
         Ecosystem::DotNet => project.dotnet().into_iter().collect(),
         Ecosystem::Elixir => project.elixir().into_iter().collect(),
         Ecosystem::Deno => project.deno().into_iter().collect(),
-        Ecosystem::Gleam => project.plain("gleam", "gleam", "gleam.toml").into_iter().collect(),
-        Ecosystem::Scala => project.plain("scala", "sbt", "build.sbt").into_iter().collect(),
-        Ecosystem::Dart => project.plain("dart", "pub", "pubspec.yaml").into_iter().collect(),
-        Ecosystem::Swift => project.plain("swift", "swiftpm", "Package.swift").into_iter().collect(),
-        Ecosystem::Crystal => project.plain("crystal", "shards", "shard.yml").into_iter().collect(),
+        Ecosystem::Tail(row) => project.tail(row).into_iter().collect(),
         Ecosystem::Static => project.site().into_iter().collect(),
         Ecosystem::Shell => project.shell().into_iter().collect::<Vec<_>>(),
     };
@@ -82,24 +70,25 @@ pub(crate) fn drafts(workspace: &Workspace, dir: &str, ecosystem: Ecosystem, len
     out
 }
 
-struct Project<'all> {
-    workspace: &'all Workspace,
-    dir: &'all str,
-    lenient: bool,
+/// A folder with a manifest.
+pub(super) struct Project<'all> {
+    pub(super) workspace: &'all Workspace,
+    pub(super) dir: &'all str,
+    pub(super) lenient: bool,
 }
 
 impl<'all> Project<'all> {
-    fn text(&self, name: &str) -> &'all str {
+    pub(super) fn text(&self, name: &str) -> &'all str {
         self.workspace.text(&join(self.dir, name)).unwrap_or_default()
     }
 
-    fn place(&self, name: &str, needle: &str) -> Place {
+    pub(super) fn place(&self, name: &str, needle: &str) -> Place {
         let path = join(self.dir, name);
         let (line, text) = find_line(self.workspace.text(&path).unwrap_or_default(), needle);
         Place::new(path, line, text)
     }
 
-    fn sources(&self, tails: &[&str], manifest: fn(&str) -> bool) -> Vec<String> {
+    pub(super) fn sources(&self, tails: &[&str], manifest: fn(&str) -> bool) -> Vec<String> {
         let nested: Vec<&str> = self.workspace.tree.under(self.dir).filter(|path| manifest(base_of(path)) && dir_of(path) != self.dir).map(dir_of).collect();
         let files = self.workspace.tree.under(self.dir);
         let own = |path: &str| {
@@ -108,15 +97,15 @@ impl<'all> Project<'all> {
         files.filter(|path| own(path) && !super::assemble::beside(path, self.dir)).map(str::to_owned).collect()
     }
 
-    fn facts<'own>(&'own self, sources: &'own [String]) -> impl Iterator<Item = (&'own str, &'own Facts)> {
+    pub(super) fn facts<'own>(&'own self, sources: &'own [String]) -> impl Iterator<Item = (&'own str, &'own Facts)> {
         sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts)))
     }
 
-    fn has_dockerfile(&self) -> bool {
+    pub(super) fn has_dockerfile(&self) -> bool {
         !super::assemble::dockerfiles_of(self.workspace, self.dir).is_empty()
     }
 
-    fn listens(&self, sources: &[String]) -> bool {
+    pub(super) fn listens(&self, sources: &[String]) -> bool {
         self.facts(sources).any(|(_, facts)| facts.listens.iter().any(|listen| listen.by != "constant"))
     }
 
@@ -189,6 +178,12 @@ impl<'all> Project<'all> {
                     ("github.com/gofiber/fiber", "fiber"),
                     ("github.com/labstack/echo", "echo"),
                     ("github.com/go-chi/chi", "chi"),
+                    ("github.com/cloudwego/hertz", "hertz"),
+                    ("github.com/go-kratos/kratos", "kratos"),
+                    ("github.com/zeromicro/go-zero", "go-zero"),
+                    ("github.com/beego/beego", "beego"),
+                    ("github.com/kataras/iris", "iris"),
+                    ("github.com/gobuffalo/buffalo", "buffalo"),
                     ("github.com/mark3labs/mcp-go", "mcp-go"),
                     ("github.com/modelcontextprotocol/go-sdk", "mcp-go-sdk"),
                     ("github.com/gorilla/mux", "gorilla/mux"),
@@ -213,30 +208,38 @@ impl<'all> Project<'all> {
         let table = self.workspace.toml(&join(self.dir, "Cargo.toml"))?;
         let package = table.get("package")?;
         let sources = self.sources(&[".rs"], |name| name == "Cargo.toml");
-        let binary = self.workspace.tree.has(&join(self.dir, "src/main.rs")) || table.get("bin").is_some();
+        let named = package.get("name").and_then(|name| name.as_str()).unwrap_or("app").to_owned();
+        let program = self.rust_program(&table, &named);
         let dependencies = table.get("dependencies").and_then(|map| map.as_table());
-        let frameworks = ["axum", "actix-web", "rocket", "warp", "poem", "salvo", "tide", "tonic", "rmcp"];
-        let framework = frameworks.iter().find(|name| dependencies.is_some_and(|map| map.contains_key(**name)));
-        let certain = binary && (framework.is_some() || self.listens(&sources) || self.has_dockerfile());
-        if !binary || !(certain || self.lenient) {
-            return None;
-        }
+        // The framework, and its own port.
+        let frameworks = [
+            ("loco-rs", "loco", Some(5150)),
+            ("axum", "axum", None),
+            ("actix-web", "actix-web", None),
+            ("rocket", "rocket", Some(8000)),
+            ("warp", "warp", None),
+            ("poem", "poem", None),
+            ("salvo", "salvo", None),
+            ("tide", "tide", None),
+            ("tonic", "tonic", None),
+            ("rmcp", "rmcp", None),
+        ];
+        let framework = frameworks.iter().find(|(name, ..)| dependencies.is_some_and(|map| map.contains_key(*name)));
+        let certain = program.is_some() && (framework.is_some() || self.listens(&sources) || self.has_dockerfile());
+        let program = program.filter(|_| certain || self.lenient)?;
         let mut draft = Draft::new(self.dir, "rust", Kind::Api);
         draft.certain = certain;
         draft.sources = sources;
-        let name = package.get("name").and_then(|name| name.as_str()).unwrap_or("app").to_owned();
         draft.service.package_manager = Some("cargo".to_owned());
         draft.service.build_command = Some("cargo build --release --locked".to_owned());
-        draft.start(format!("./bin/{name}"), self.place("Cargo.toml", "name"));
-        draft.fact("rust.binary", name.clone());
-        draft.manifest_name = Some(name);
-        draft.service.framework = framework.map(|name| (*name).to_owned());
+        draft.start(format!("./bin/{program}"), self.place("Cargo.toml", "name"));
+        draft.fact("rust.binary", program);
+        draft.manifest_name = Some(named);
         for (name, about) in dependencies.into_iter().flatten() {
             let version = about.as_str().or_else(|| about.get("version").and_then(|version| version.as_str())).unwrap_or_default();
             draft.service.dependencies.insert(name.to_ascii_lowercase(), version.to_owned());
         }
-        let declared = package.get("rust-version").and_then(|version| version.as_str()).map(str::to_owned);
-        draft.service.language_version = declared.and_then(|version| super::versions::series("rust", &version));
+        self.rust_version(&mut draft, &table);
         for lock in [join(self.dir, "Cargo.lock"), "Cargo.lock".to_owned()] {
             if self.workspace.tree.has(&lock) {
                 draft.fact("lockfile", lock);
@@ -244,118 +247,72 @@ impl<'all> Project<'all> {
             }
         }
         draft.shows("language", self.place("Cargo.toml", "[package]"));
+        if let Some((package, name, own)) = framework {
+            let place = self.place("Cargo.toml", package);
+            draft.service.framework = Some((*name).to_owned());
+            draft.shows("framework", place.clone());
+            super::assemble::code_ports(self.workspace, &mut draft);
+            let rocket = (*name == "rocket").then(|| self.rocket_port()).flatten();
+            match (rocket, own) {
+                (Some((port, place)), _) => draft.port(port, "http", place),
+                (None, Some(port)) if draft.service.ports.is_empty() => {
+                    draft.port(*port, "http", place);
+                    draft.assumed_port = true;
+                }
+                (None, Some(_) | None) => {}
+            }
+        }
         Some(draft)
     }
 
-    fn java(&self) -> Option<Draft> {
-        let (manifest, manager) = [("pom.xml", "maven"), ("build.gradle", "gradle"), ("build.gradle.kts", "gradle")]
-            .into_iter()
-            .find(|(name, _)| self.workspace.tree.has(&join(self.dir, name)))?;
-        let text = self.text(manifest);
-        let sources = self.sources(&[".java", ".kt"], |name| matches!(name, "pom.xml" | "build.gradle" | "build.gradle.kts"));
-        let program = self.facts(&sources).find(|(_, facts)| facts.program);
-        let boot = ["spring-boot-starter", "org.springframework.boot", "spring-boot-maven-plugin"].iter().any(|word| text.contains(word));
-        let others = [
-            ("quarkus", "quarkus"),
-            ("micronaut", "micronaut"),
-            ("com.sparkjava", "sparkjava"),
-            ("io.javalin", "javalin"),
-            ("grpc-netty", "grpc"),
-            ("io.grpc", "grpc"),
-            ("vertx-web", "vertx"),
-            ("ktor-server", "ktor"),
-        ];
-        let framework = if boot { Some("spring-boot") } else { others.iter().find(|(word, _)| text.contains(word)).map(|(_, name)| *name) };
-        let aggregator = text.contains("<packaging>pom</packaging>");
-        if aggregator || sources.is_empty() || (program.is_none() && framework != Some("quarkus")) {
-            return None;
+    /// The binary that is meant: `default-run`, else the package's own, else the first one named.
+    fn rust_program(&self, table: &toml::Table, package: &str) -> Option<String> {
+        let about = table.get("package")?;
+        if let Some(name) = about.get("default-run").and_then(|name| name.as_str()) {
+            return Some(name.to_owned());
         }
-        let certain = framework.is_some() || self.listens(&sources) || self.has_dockerfile();
-        if !certain && !self.lenient {
-            return None;
+        let bins = table.get("bin").and_then(|bins| bins.as_array());
+        let named = bins.and_then(|bins| bins.first()).and_then(|bin| bin.get("name")).and_then(|name| name.as_str()).map(str::to_owned);
+        if named.is_some() {
+            return named;
         }
-        let mut draft = Draft::new(self.dir, "java", Kind::Api);
-        draft.certain = certain;
-        let entry = program.map(|(path, _)| path.to_owned());
-        draft.service.package_manager = Some(manager.to_owned());
-        draft.service.framework = framework.map(str::to_owned);
-        let wrapper = |name: &str| self.workspace.first_in(self.dir, &[name]).is_some() || self.workspace.tree.has(name);
-        draft.service.build_command = Some(match manager {
-            "maven" if wrapper("mvnw") => "./mvnw -B package -DskipTests".to_owned(),
-            "maven" => "mvn -B package -DskipTests".to_owned(),
-            _ if wrapper("gradlew") => "./gradlew --no-daemon build -x test".to_owned(),
-            _ => "gradle --no-daemon build -x test".to_owned(),
-        });
-        let jar = if manager == "maven" { "target/*.jar" } else { "build/libs/*.jar" };
-        draft.start(format!("java -jar {jar}"), Place::file(join(self.dir, manifest)));
-        draft.fact("java.jar", jar);
-        draft.sources = sources.clone();
-        for key in ["<java.version>", "<maven.compiler.release>", "<maven.compiler.source>", "sourceCompatibility", "languageVersion", "jvmToolchain"] {
-            let (line, shown) = find_line(text, key);
-            let digits: String =
-                shown.replace("1.8", "8").trim_start_matches(|letter: char| !letter.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
-            if line > 0 && !digits.is_empty() {
-                draft.service.language_version = Some(digits);
-                draft.shows("language_version", Place::new(join(self.dir, manifest), line, shown));
-                break;
-            }
+        if self.workspace.tree.has(&join(self.dir, "src/main.rs")) {
+            return Some(package.to_owned());
         }
-        draft.manifest_name = text
-            .split_once("</parent>")
-            .map_or(text, |(_, rest)| rest)
-            .split_once("<artifactId>")
-            .and_then(|(_, rest)| rest.split_once('<'))
-            .map(|(name, _)| name.to_owned());
-        for package in [
-            "postgresql",
-            "mysql-connector",
-            "mariadb-java-client",
-            "spring-boot-starter-data-redis",
-            "spring-boot-starter-data-mongodb",
-            "spring-boot-starter-amqp",
-            "spring-kafka",
-            "spring-boot-starter-actuator",
-        ] {
-            if text.contains(package) {
-                draft.service.dependencies.insert(package.to_owned(), String::new());
-            }
-        }
-        if let Some(entry) = entry {
-            draft.shows("language", Place::file(entry.clone()));
-            draft.entry = Some(entry);
-        }
-        self.spring(&mut draft, boot);
-        Some(draft)
+        let home = join(self.dir, "src/bin");
+        let first = self.workspace.tree.under(&home).find(|path| path.ends_with(".rs"))?;
+        super::walk::below(first, &home).trim_end_matches("/main.rs").trim_end_matches(".rs").split('/').next().map(str::to_owned)
     }
 
-    /// What application.yml and application.properties say.
-    fn spring(&self, draft: &mut Draft, boot: bool) {
-        let mut port = None;
-        for name in ["application.yml", "application.yaml", "application.properties", "bootstrap.yml"] {
-            let path = join(self.dir, &format!("src/main/resources/{name}"));
-            let Some(text) = self.workspace.text(&path) else { continue };
-            let needle = if name.ends_with("properties") { "server.port" } else { "port:" };
-            let (line, shown) = find_line(text, needle);
-            let value = shown.split(['=', ':']).skip(1).collect::<Vec<_>>().join(":");
-            let digits: String = value.rsplit(':').next().unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
-            if line > 0 && port.is_none() {
-                port = digits.parse::<u16>().ok().filter(|port| *port > 0).map(|port| (port, Place::new(path, line, shown)));
+    fn rust_version(&self, draft: &mut Draft, table: &toml::Table) {
+        for name in ["rust-toolchain.toml", "rust-toolchain"] {
+            for path in [join(self.dir, name), name.to_owned()] {
+                let Some(text) = self.workspace.text(&path) else { continue };
+                let (line, shown) = match find_line(text, "channel") {
+                    (0, _) => (1, text.trim()),
+                    found => found,
+                };
+                if let Some(series) = super::versions::series("rust", shown.rsplit('=').next().unwrap_or_default().trim().trim_matches('"')) {
+                    draft.service.language_version = Some(series);
+                    return draft.shows("language_version", Place::new(path, line, shown));
+                }
             }
         }
-        match port {
-            Some((port, place)) => draft.port(port, "http", place),
-            None if boot || draft.service.framework.as_deref() == Some("quarkus") => {
-                let place = draft.service.evidence.get("language").and_then(|places| places.first().cloned()).unwrap_or_default();
-                draft.port(8080, "http", place);
-            }
-            None => {}
+        let declared = table.get("package").and_then(|package| package.get("rust-version")).and_then(|version| version.as_str());
+        if let Some(series) = declared.and_then(|version| super::versions::series("rust", version)) {
+            draft.service.language_version = Some(series);
+            let place = self.place("Cargo.toml", "rust-version");
+            draft.shows("language_version", place);
         }
-        if draft.service.depends_on("spring-boot-starter-actuator") {
-            let manifest = ["pom.xml", "build.gradle", "build.gradle.kts"].into_iter().find(|name| self.text(name).contains("actuator")).unwrap_or("pom.xml");
-            let evidence = vec![self.place(manifest, "actuator")];
-            // The whole health includes the database: that is readiness.
-            draft.service.health = Some(super::Health { live: None, ready: Some("/actuator/health".to_owned()), evidence });
-        }
+    }
+
+    /// What Rocket.toml says for every profile, or for releases.
+    fn rocket_port(&self) -> Option<(u16, Place)> {
+        let path = join(self.dir, "Rocket.toml");
+        let table = self.workspace.toml(&path)?;
+        let port = ["release", "default", "global"].iter().find_map(|profile| table.get(*profile)?.get("port")?.as_integer())?;
+        let (line, shown) = find_line(self.workspace.text(&path)?, "port");
+        Some((u16::try_from(port).ok()?, Place::new(path, line, shown)))
     }
 
     fn ruby(&self) -> Option<Draft> {
@@ -395,13 +352,21 @@ impl<'all> Project<'all> {
             }
             _ if rack => ("bundle exec rackup --host 0.0.0.0 --port 9292".to_owned(), Place::file(join(self.dir, "config.ru")), Some(9292)),
             (_, Some(script)) => (format!("ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), None),
-            (_, None) => return certain.then_some(draft),
+            (_, None) => return (certain || self.lenient).then_some(draft),
         };
         draft.start(command, place.clone());
         draft.shows("language", Place::file(join(self.dir, "Gemfile")));
         super::assemble::code_ports(self.workspace, &mut draft);
-        if let (Some(port), true) = (port, draft.service.ports.is_empty()) {
-            draft.port(port, "http", place);
+        match (port, draft.service.main_port()) {
+            (Some(port), None) => {
+                draft.port(port, "http", place);
+                draft.assumed_port = true;
+            }
+            // What config/puma.rb says, said to the command as well: an option comes before a file.
+            (Some(own), Some(port)) if own != port => {
+                draft.service.start_command = draft.service.start_command.take().map(|command| command.replace(&own.to_string(), &port.to_string()));
+            }
+            (Some(_), Some(_)) | (None, _) => {}
         }
         if self.workspace.tree.has(&join(self.dir, "Gemfile.lock")) {
             draft.fact("lockfile", join(self.dir, "Gemfile.lock"));
@@ -420,14 +385,29 @@ impl<'all> Project<'all> {
         if !draft.certain && !self.lenient {
             return None;
         }
+        // Served by a web server in front of the interpreter: HTTP's own port, where nothing says another.
+        draft.port(80, "http", index.clone().map(Place::file).unwrap_or_else(|| Place::file(join(self.dir, "artisan"))));
+        draft.assumed_port = true;
         draft.sources = self.sources(&[".php"], |name| name == "composer.json");
         let require = composer.as_ref().and_then(|composer| composer.get("require")).and_then(|map| map.as_object());
         for (name, version) in require.into_iter().flatten() {
             draft.service.dependencies.insert(name.to_ascii_lowercase(), version.as_str().unwrap_or_default().to_owned());
         }
-        let framework = [("laravel/framework", "laravel"), ("symfony/framework-bundle", "symfony"), ("slim/slim", "slim")]
-            .into_iter()
-            .find(|(name, _)| draft.service.depends_on(name));
+        let framework = [
+            ("laravel/framework", "laravel"),
+            ("laravel/lumen-framework", "lumen"),
+            ("symfony/framework-bundle", "symfony"),
+            ("slim/slim", "slim"),
+            ("codeigniter4/framework", "codeigniter"),
+            ("cakephp/cakephp", "cakephp"),
+            ("yiisoft/yii2", "yii"),
+            ("drupal/core-recommended", "drupal"),
+            ("drupal/core", "drupal"),
+            ("laminas/laminas-mvc", "laminas"),
+            ("statamic/cms", "statamic"),
+        ]
+        .into_iter()
+        .find(|(name, _)| draft.service.depends_on(name));
         if let Some((package, name)) = framework {
             draft.service.framework = Some(name.to_owned());
             draft.shows("framework", self.place("composer.json", package));
@@ -480,7 +460,10 @@ impl<'all> Project<'all> {
         super::assemble::code_ports(self.workspace, &mut draft);
         if web && draft.service.ports.is_empty() {
             let evidence = draft.service.evidence.get("language").and_then(|places| places.first().cloned()).unwrap_or_default();
-            draft.port(8080, "http", evidence);
+            // Since .NET 8 images listen without privileges.
+            let older =
+                draft.service.language_version.as_deref().and_then(|version| version.split('.').next()?.parse::<u32>().ok()).is_some_and(|major| major < 8);
+            draft.port(if older { 80 } else { 8080 }, "http", evidence);
             draft.assumed_port = true;
         }
         Some(draft)
@@ -493,7 +476,8 @@ impl<'all> Project<'all> {
         if !certain && !self.lenient {
             return None;
         }
-        let mut draft = Draft::new(self.dir, "elixir", Kind::Web);
+        let serves = phoenix || mix.contains(":plug_cowboy") || mix.contains(":bandit");
+        let mut draft = Draft::new(self.dir, "elixir", if serves { Kind::Web } else { Kind::Worker });
         draft.certain = certain;
         draft.sources = self.sources(&[".ex", ".exs"], |name| name == "mix.exs");
         draft.service.package_manager = Some("mix".to_owned());
@@ -506,6 +490,16 @@ impl<'all> Project<'all> {
             let place = self.place("mix.exs", ":phoenix");
             draft.port(4000, "http", place);
         }
+        let app = find_line(mix, "app: :").1.split("app: :").nth(1).and_then(|rest| rest.split([',', ' ']).next()).unwrap_or_default();
+        if !phoenix && !app.is_empty() {
+            draft.start(format!("_build/prod/rel/{app}/bin/{app} start"), self.place("mix.exs", "app: :"));
+            draft.manifest_name = Some(app.to_owned());
+        }
+        if !phoenix && (mix.contains(":plug_cowboy") || mix.contains(":bandit")) {
+            draft.service.framework = Some("plug".to_owned());
+            let place = self.place("mix.exs", if mix.contains(":bandit") { ":bandit" } else { ":plug_cowboy" });
+            draft.shows("framework", place);
+        }
         if mix.contains(":postgrex") {
             draft.service.dependencies.insert("postgrex".to_owned(), String::new());
         }
@@ -514,34 +508,43 @@ impl<'all> Project<'all> {
 
     fn deno(&self) -> Option<Draft> {
         let manifest = ["deno.json", "deno.jsonc"].into_iter().find(|name| self.workspace.tree.has(&join(self.dir, name)))?;
-        let entry = self.workspace.first_in(self.dir, &["main.ts", "server.ts", "mod.ts", "index.ts", "src/main.ts", "main.js"])?;
+        let text = super::node::without_comments(self.text(manifest));
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let task = json.get("tasks").and_then(|tasks| tasks.get("start")).and_then(|task| task.as_str().or_else(|| task.get("command")?.as_str()));
+        let fresh = ["$fresh/", "fresh", "@fresh/core"].iter().any(|name| json.get("imports").is_some_and(|imports| imports.get(*name).is_some()));
+        let entry = self.workspace.first_in(self.dir, &["main.ts", "server.ts", "mod.ts", "index.ts", "src/main.ts", "main.js", "main.tsx", "src/server.ts"]);
+        if entry.is_none() && task.is_none() {
+            return None;
+        }
         let mut draft = Draft::new(self.dir, "deno", Kind::Api);
         draft.sources = self.sources(&[".ts", ".js", ".tsx", ".mjs"], |name| name.starts_with("deno.json"));
-        draft.certain = self.listens(&draft.sources);
+        draft.certain = self.listens(&draft.sources) || fresh;
         if !draft.certain && !self.lenient {
             return None;
         }
         draft.service.package_manager = Some("deno".to_owned());
-        draft.start(format!("deno run --allow-all {}", super::walk::below(&entry, self.dir)), Place::file(entry.clone()));
-        draft.entry = Some(entry);
+        let frameworks = [
+            ("fresh", fresh),
+            ("oak", text.contains("/oak@") || text.contains("@oak/oak")),
+            ("hono", text.contains("@hono/hono") || text.contains("npm:hono")),
+        ];
+        if let Some((name, _)) = frameworks.iter().find(|(_, here)| *here) {
+            draft.service.framework = Some((*name).to_owned());
+            let place = self.place(manifest, name);
+            draft.shows("framework", place);
+        }
+        match (task, &entry) {
+            (Some(task), _) => draft.start(task, self.place(manifest, "\"start\"")),
+            (None, Some(entry)) => draft.start(format!("deno run --allow-all {}", super::walk::below(entry, self.dir)), Place::file(entry.clone())),
+            (None, None) => {}
+        }
+        draft.entry = entry;
         draft.shows("language", Place::file(join(self.dir, manifest)));
         super::assemble::code_ports(self.workspace, &mut draft);
         if draft.certain && draft.service.ports.is_empty() {
             let place = Place::file(join(self.dir, manifest));
             draft.port(8000, "http", place);
         }
-        Some(draft)
-    }
-
-    /// A language of which only the manifest is understood.
-    fn plain(&self, language: &str, manager: &str, manifest: &str) -> Option<Draft> {
-        if !self.lenient && !self.has_dockerfile() {
-            return None;
-        }
-        let mut draft = Draft::new(self.dir, language, Kind::Api);
-        draft.certain = self.has_dockerfile();
-        draft.service.package_manager = Some(manager.to_owned());
-        draft.shows("language", Place::file(join(self.dir, manifest)));
         Some(draft)
     }
 
@@ -568,7 +571,10 @@ impl<'all> Project<'all> {
     fn shell(&self) -> Option<Draft> {
         let script = self.workspace.first_in(self.dir, &["start.sh", "run.sh"])?;
         let mut draft = Draft::new(self.dir, "shell", Kind::Worker);
-        draft.start(format!("bash {}", super::walk::below(&script, self.dir)), Place::file(script.clone()));
+        // The interpreter that its first line asks for.
+        let first = self.workspace.text(&script).and_then(|text| text.lines().next()).filter(|line| line.starts_with("#!")).unwrap_or("#!/bin/sh");
+        let shell = ["bash", "zsh"].into_iter().find(|shell| first.contains(shell)).unwrap_or("sh");
+        draft.start(format!("{shell} {}", super::walk::below(&script, self.dir)), Place::file(script.clone()));
         draft.shows("language", Place::file(script));
         Some(draft)
     }

@@ -32,19 +32,42 @@ const FRAMEWORKS: &[Framework] = &[
     framework("@remix-run/node", "remix", Kind::Web, Some(3000), None),
     framework("@react-router/dev", "react-router", Kind::Web, Some(3000), None),
     framework("@sveltejs/kit", "sveltekit", Kind::Web, Some(3000), None),
+    framework("@solidjs/start", "solidstart", Kind::Web, Some(3000), None),
+    framework("@builder.io/qwik-city", "qwik-city", Kind::Web, Some(3000), None),
+    framework("@analogjs/platform", "analog", Kind::Web, Some(3000), None),
     framework("astro", "astro", Kind::Static, None, Some("dist")),
+    framework("@docusaurus/core", "docusaurus", Kind::Static, None, Some("build")),
+    framework("vitepress", "vitepress", Kind::Static, None, Some(".vitepress/dist")),
+    framework("@11ty/eleventy", "eleventy", Kind::Static, None, Some("_site")),
     framework("gatsby", "gatsby", Kind::Static, None, Some("public")),
+    framework("@angular/ssr", "angular", Kind::Web, None, Some("dist")),
     framework("@nestjs/core", "nestjs", Kind::Api, Some(3000), None),
+    framework("@strapi/strapi", "strapi", Kind::Web, Some(1337), None),
+    framework("@keystone-6/core", "keystone", Kind::Web, Some(3000), None),
+    framework("@medusajs/medusa", "medusa", Kind::Api, Some(9000), None),
+    framework("@adonisjs/core", "adonisjs", Kind::Web, Some(3333), None),
+    framework("@loopback/rest", "loopback", Kind::Api, Some(3000), None),
+    framework("@feathersjs/feathers", "feathers", Kind::Api, Some(3030), None),
+    framework("sails", "sails", Kind::Web, Some(1337), None),
+    framework("@redwoodjs/core", "redwood", Kind::Web, Some(8910), None),
+    framework("nitropack", "nitro", Kind::Api, Some(3000), None),
     framework("fastify", "fastify", Kind::Api, None, None),
     framework("express", "express", Kind::Api, None, None),
     framework("@hapi/hapi", "hapi", Kind::Api, None, None),
     framework("koa", "koa", Kind::Api, None, None),
     framework("elysia", "elysia", Kind::Api, Some(3000), None),
     framework("hono", "hono", Kind::Api, None, None),
+    framework("restify", "restify", Kind::Api, None, None),
+    framework("polka", "polka", Kind::Api, None, None),
+    framework("@apollo/server", "apollo", Kind::Api, None, None),
+    framework("@grpc/grpc-js", "grpc", Kind::Api, None, None),
+    framework("grpc", "grpc", Kind::Api, None, None),
     framework("@angular/core", "angular", Kind::Static, None, Some("dist")),
     framework("react-scripts", "create-react-app", Kind::Static, None, Some("build")),
     framework("@vue/cli-service", "vue-cli", Kind::Static, None, Some("dist")),
     framework("vite", "vite", Kind::Static, None, Some("dist")),
+    framework("ember-cli", "ember", Kind::Static, None, Some("dist")),
+    framework("@rsbuild/core", "rsbuild", Kind::Static, None, Some("dist")),
     framework("parcel", "parcel", Kind::Static, None, Some("dist")),
 ];
 
@@ -87,9 +110,14 @@ impl Package<'_> {
         let declared = self.dependencies();
         let sources = self.sources();
         let vite_app = self.workspace.first_in(self.dir, &["index.html"]).is_some() || self.workspace.tree.has(&join(self.dir, "src/index.html"));
-        let found = FRAMEWORKS
-            .iter()
-            .find(|framework| declared.contains_key(framework.package) && (framework.name != "vite" || vite_app || self.script("start").is_some()));
+        // A client of gRPC needs its package as well.
+        let answers = |facts: &super::facts::Facts| facts.grpc_health.is_some() || facts.listens.iter().any(|listen| listen.protocol == "grpc");
+        let fits = |framework: &&Framework| match framework.name {
+            "vite" => vite_app || self.script("start").is_some(),
+            "grpc" => sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(answers)),
+            _ => true,
+        };
+        let found = FRAMEWORKS.iter().filter(|framework| declared.contains_key(framework.package)).find(fits);
         let listens = sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| !facts.listens.is_empty()));
         let mcp_http =
             sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))));
@@ -100,7 +128,10 @@ impl Package<'_> {
             Some(_) => true,
             None => listens || mcp_http,
         };
-        let certain = app && !(members && found.is_none());
+        // A root that only holds what its members share.
+        let own = |path: &&String| !base_of(path).contains(".config.") && !base_of(path).starts_with('.');
+        let holds = members && !sources.iter().any(|path| own(&path)) && self.script("start").is_none() && self.script("build").is_none();
+        let certain = app && !(members && found.is_none()) && !holds;
         if !certain && !lenient {
             return None;
         }
@@ -116,7 +147,10 @@ impl Package<'_> {
         self.commands(&mut draft, found);
         self.next_facts(&mut draft);
         self.ports(&mut draft, found);
-        if draft.service.start_command.is_none() && draft.service.kind != Kind::Static && !certain {
+        // Nothing to start and nothing that a build would make: a library, unless it is all there is.
+        let alone =
+            lenient && !members && self.dir == "." && !self.workspace.tree.files.iter().any(|path| base_of(path) == "package.json" && path != self.path);
+        if draft.service.start_command.is_none() && draft.service.kind != Kind::Static && !certain && !alone {
             return None;
         }
         Some(draft)
@@ -155,7 +189,8 @@ impl Package<'_> {
         loop {
             let root = dir == self.dir || {
                 let package = self.workspace.json(&join(&dir, "package.json"));
-                package.is_some_and(|package| package.get("workspaces").is_some()) || self.workspace.tree.has(&join(&dir, "pnpm-workspace.yaml"))
+                package.is_some_and(|package| package.get("workspaces").is_some())
+                    || self.workspace.first_in(&dir, &["pnpm-workspace.yaml", "nx.json", "lerna.json", "turbo.json"]).is_some()
             };
             if root
                 && let Some((file, manager)) = LOCKS.iter().map(|(file, manager)| (join(&dir, file), *manager)).find(|(file, _)| self.workspace.tree.has(file))
@@ -278,14 +313,34 @@ impl Package<'_> {
             draft.shows("build_command", self.place("\"build\""));
         }
         self.kind_of_build(draft, found);
-        if let Some(script) = self.script("start") {
+        // `nest start` compiles first, with tools that are not installed for production.
+        let name = if self.script("start").is_some_and(|script| script.trim().starts_with("nest start")) && self.script("start:prod").is_some() {
+            "start:prod"
+        } else {
+            "start"
+        };
+        if let Some(script) = self.script(name) {
             let development = found.is_some_and(|framework| framework.kind == Kind::Static)
-                && ["react-scripts start", "vue-cli-service serve", "ng serve", "vite", "astro dev", "gatsby develop", "parcel"]
-                    .iter()
-                    .any(|dev| script.trim().starts_with(dev));
+                && [
+                    "react-scripts start",
+                    "vue-cli-service serve",
+                    "ng serve",
+                    "vite",
+                    "astro dev",
+                    "gatsby develop",
+                    "parcel",
+                    "docusaurus start",
+                    "vitepress dev",
+                    "eleventy --serve",
+                    "ember serve",
+                    "ember s",
+                    "rsbuild dev",
+                ]
+                .iter()
+                .any(|dev| script.trim().starts_with(dev));
             if !development && draft.service.kind != Kind::Static {
                 draft.fact("start.script", script);
-                draft.start(format!("{manager} run start"), self.place("\"start\""));
+                draft.start(format!("{manager} run {name}"), self.place(&format!("\"{name}\"")));
                 draft.entry = start::parse(script).script.map(|script| join(self.dir, &script)).filter(|path| self.workspace.tree.has(path));
             } else if !development {
                 // A script that serves a finished build, such as `serve -s dist` or `vite preview`.
@@ -298,7 +353,13 @@ impl Package<'_> {
         }
         let standard = match draft.service.framework.as_deref() {
             Some("nextjs") => Some("next start"),
-            Some("nuxt" | "tanstack-start") => Some("node .output/server/index.mjs"),
+            Some("tanstack-start") if !self.nitro() => Some("npx srvx --prod -s ../client dist/server/server.js"),
+            Some("nuxt" | "tanstack-start" | "solidstart" | "nitro") => Some("node .output/server/index.mjs"),
+            Some("analog") => Some("node dist/analog/server/index.mjs"),
+            Some("astro") => Some("node dist/server/entry.mjs"),
+            Some("adonisjs") => Some("node build/bin/server.js"),
+            Some("strapi") => Some("strapi start"),
+            Some("keystone") => Some("keystone start"),
             Some("sveltekit") => Some("node build/index.js"),
             Some("remix") => Some("remix-serve build/server/index.js"),
             Some("react-router") => Some("react-router-serve build/server/index.js"),
@@ -336,6 +397,14 @@ impl Package<'_> {
         }
     }
 
+    /// A build that ends in Nitro's server.
+    fn nitro(&self) -> bool {
+        let declared = self.dependencies();
+        let config = self.workspace.first_in(self.dir, &["vite.config.ts", "vite.config.js", "vite.config.mjs", "app.config.ts", "app.config.js"]);
+        ["nitro", "nitropack", "vinxi", "@tanstack/nitro-v2-vite-plugin"].iter().any(|name| declared.contains_key(*name))
+            || config.is_some_and(|path| self.workspace.text(&path).is_some_and(|text| text.contains("nitro")))
+    }
+
     /// Static or served: what the configuration of the framework says.
     fn kind_of_build(&self, draft: &mut Draft, found: Option<&Framework>) {
         let Some(framework) = found else { return };
@@ -355,6 +424,25 @@ impl Package<'_> {
                 if text.contains("adapter:") || text.contains("output: \"server\"") || text.contains("output: 'server'") {
                     draft.service.kind = Kind::Web;
                     out = None;
+                    // The adapter's own port; others set theirs elsewhere.
+                    if self.dependencies().contains_key("@astrojs/node") {
+                        draft.port(4321, "http", self.place("\"@astrojs/node\""));
+                        draft.assumed_port = true;
+                    }
+                }
+            }
+            "nuxt" => {
+                let generated = self.script("build").is_some_and(|script| script.contains("nuxt generate") || script.contains("nuxi generate"));
+                if generated {
+                    draft.service.kind = Kind::Static;
+                    out = Some(".output/public".to_owned());
+                }
+            }
+            "remix" => {
+                let text = config(&["vite.config"]).and_then(|path| self.workspace.text(&path).map(str::to_owned)).unwrap_or_default();
+                if text.contains("ssr: false") {
+                    draft.service.kind = Kind::Static;
+                    out = Some("build/client".to_owned());
                 }
             }
             "sveltekit" if self.dependencies().contains_key("@sveltejs/adapter-static") => {
@@ -372,7 +460,11 @@ impl Package<'_> {
                 out = self.angular_out().or(out);
                 if self.dependencies().contains_key("@angular/ssr") {
                     draft.service.kind = Kind::Web;
-                    out = None;
+                    let folder = out.take().unwrap_or_default();
+                    let folder = folder.trim_end_matches("/browser").to_owned();
+                    draft.start(format!("node {folder}/server/server.mjs"), self.place("\"@angular/ssr\""));
+                    draft.port(4000, "http", self.place("\"@angular/ssr\""));
+                    draft.assumed_port = true;
                 }
             }
             "vite" => {
@@ -448,7 +540,16 @@ impl Package<'_> {
         {
             draft.port(port, "http", self.place("\"start\""));
         }
-        super::assemble::code_ports(self.workspace, draft);
+        if draft.assumed_port {
+            let before = std::mem::take(&mut draft.service.ports);
+            super::assemble::code_ports(self.workspace, draft);
+            match draft.service.ports.is_empty() {
+                true => draft.service.ports = before,
+                false => draft.assumed_port = false,
+            }
+        } else {
+            super::assemble::code_ports(self.workspace, draft);
+        }
         if let Some(framework) = found
             && let (Some(port), true) = (framework.port, draft.service.ports.is_empty())
         {
@@ -458,7 +559,7 @@ impl Package<'_> {
 }
 
 /// A script without its comments; lines stay where they are.
-fn without_comments(text: &str) -> String {
+pub(crate) fn without_comments(text: &str) -> String {
     let mut out = String::new();
     let mut block = false;
     for line in text.lines() {

@@ -96,7 +96,11 @@ fn build(language: Language) -> Patterns {
                 (r#"System\.getenv\(\)\.getOrDefault\("(?P<name>\w+)",\s*"(?P<default>[^"]*)"\)"#, Optional),
                 (r#"@Value\("\$\{(?P<name>[A-Z][A-Z0-9_]+)(?::(?P<default>[^}]*))?\}"\)"#, Unclear),
             ],
-            &[(r"(?:\.port\(|ServerBuilder\.forPort\(|new ServerSocket\(|listen\()\s*(?P<port>\d{2,5})", "http", "http")],
+            &[(
+                r"(?:\bport\(|ServerBuilder\.forPort\(|new ServerSocket\(|new InetSocketAddress\(|listen\(|\.start\(|embeddedServer\(\s*\w+\s*,\s*(?:port\s*=)?)\s*(?P<port>\d{2,5})\s*[,)]",
+                "http",
+                "http",
+            )],
             &[r#"@(?:GetMapping|RequestMapping|Path|Get)\(\s*(?:value\s*=\s*|path\s*=\s*)?"(?P<path>/[^"]*)""#, r#"\bget\(\s*"(?P<path>/[^"]*)""#],
             &[r"(?m)^import\s+(?P<module>[\w.]+)"],
             r"static void main\(|fun main\(|@SpringBootApplication|extends App\b",
@@ -123,7 +127,14 @@ fn build(language: Language) -> Patterns {
                 (r#"ENV\.fetch\(\s*["'](?P<name>\w+)["']\s*\)"#, Demanded),
                 (r#"ENV\[["'](?P<name>\w+)["']\]"#, Unclear),
             ],
-            &[(r"set\s+:port,\s*(?P<port>\d{2,5})", "http", "sinatra")],
+            &[
+                (r"set\s+:port,\s*(?P<port>\d{2,5})", "http", "sinatra"),
+                (
+                    r#"(?m)^\s*port\s*\(?\s*(?:ENV\S*\s*(?:\|\||,|\{)\s*|ENV\.fetch\(["']PORT["'],\s*|ENV\.fetch\(["']PORT["']\)\s*\{\s*)?["']?(?P<port>\d{2,5})"#,
+                    "http",
+                    "puma",
+                ),
+            ],
             &[r#"(?m)^\s*get\s+["'](?P<path>/?[^"']*)["']"#],
             &[r#"(?m)^require\s+["'](?P<module>[^"']+)["']"#],
             "",
@@ -242,6 +253,9 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
             });
         }
     }
+    if language == Language::Go {
+        named_routes(text, &mut facts);
+    }
     for shape in &table.import {
         for hit in shape.captures_iter(text) {
             if let Some(module) = hit.name("module") {
@@ -252,6 +266,34 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
     facts.program = table.program.as_ref().is_some_and(|program| program.is_match(text));
     // `package main` alone is also in tools that are run by hand; what listens tells them apart later.
     facts
+}
+
+/// Routes whose path is a constant of the same file: `mux.HandleFunc(healthPath, …)`.
+fn named_routes(text: &str, facts: &mut Facts) {
+    for (number, line) in text.lines().enumerate() {
+        let Some((_, rest)) = line.split_once("HandleFunc(").or_else(|| line.split_once("Handle(")).or_else(|| line.split_once(".GET(")) else { continue };
+        let name = rest.split([',', ')']).next().unwrap_or_default().trim();
+        if name.is_empty() || !name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
+            continue;
+        }
+        let value = text.lines().find_map(|line| {
+            let (left, right) = line.split_once('=')?;
+            (left.trim().trim_end_matches(':').trim().trim_start_matches("const ").split_whitespace().next() == Some(name))
+                .then(|| right.trim().trim_matches('"'))
+        });
+        if let Some(path) = value.filter(|value| value.starts_with('/')) {
+            let line_number = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+            facts.routes.push(Route {
+                method: "get".to_owned(),
+                path: path.to_owned(),
+                owner: String::new(),
+                handler: String::new(),
+                touches: false,
+                line: line_number,
+                text: line.trim().to_owned(),
+            });
+        }
+    }
 }
 
 /// The handler behind a route: the rest of its line, and the block that the line opens.

@@ -33,6 +33,10 @@ pub(crate) fn restart(workspace: &Workspace, draft: &mut Draft, command: &str, p
     let dir = draft.service.dir.clone();
     let project = Project { workspace, dir: &dir, sources: draft.sources.clone() };
     let (framework, entry) = (draft.service.framework.clone(), draft.entry.clone());
+    if draft.assumed_port {
+        draft.service.ports.clear();
+        draft.assumed_port = false;
+    }
     project.by_command(draft, command, place);
     if draft.entry.is_none() {
         (draft.service.framework, draft.entry) = (framework, entry);
@@ -71,6 +75,8 @@ struct Entry {
     framework: Option<&'static str>,
     command: String,
     place: Place,
+    /// The port in the command is the server's own, not the project's.
+    assumed: bool,
 }
 
 impl Project<'_> {
@@ -82,6 +88,9 @@ impl Project<'_> {
         let (dependencies, declared) = self.dependencies();
         let base = self.base(&dependencies, &declared);
         let mut out = Vec::new();
+        if self.is_library() {
+            return out;
+        }
         for (process, command, place) in self.procfile() {
             if matches!(process.as_str(), "release" | "postdeploy") {
                 continue;
@@ -107,6 +116,17 @@ impl Project<'_> {
                 }
                 draft.start(entry.command.clone(), entry.place);
                 self.listen(&mut draft, &entry.command);
+                draft.assumed_port |= entry.assumed;
+                out.push(draft);
+            } else if let Some((path, command, line, kind)) = dockerfiles.iter().filter(|_| docker_python).find_map(|(path, file)| {
+                let (command, line) = file.command().filter(|(command, _)| start::parse(command).program.chars().any(char::is_alphabetic))?;
+                Some(((*path).clone(), command, line, if file.exposed().is_empty() { Kind::Worker } else { Kind::Api }))
+            }) {
+                // A program that only its Dockerfile knows.
+                let mut draft = base.clone();
+                draft.certain = true;
+                draft.service.kind = kind;
+                self.by_command(&mut draft, &command, Place::new(path, line, &command));
                 out.push(draft);
             }
         }
@@ -141,16 +161,21 @@ impl Project<'_> {
         let has = |name: &str| self.workspace.first_in(self.dir, &[name]);
         let tool = |name: &str| self.pyproject().is_some_and(|table| table.get("tool").and_then(|tool| tool.get(name)).is_some());
         let requirements = self.requirements();
-        let rows: [(Option<String>, &str, &str); 9] = [
+        let member = self.uv_workspace().map(|(_, lock)| lock).filter(|lock| self.workspace.tree.has(lock));
+        // Without a build system it is no package that pip could install: an application, as uv sees it.
+        let application = self.pyproject().is_some_and(|table| table.contains_key("project") && !table.contains_key("build-system"));
+        let rows: [(Option<String>, &str, &str); 11] = [
             (has("uv.lock"), "uv", "uv sync --locked --no-dev"),
             (has("poetry.lock"), "poetry", "poetry install --only main --no-interaction"),
             (has("pdm.lock"), "pdm", "pdm install --prod --frozen-lockfile"),
             (has("Pipfile.lock"), "pipenv", "pipenv install --deploy"),
             (has("Pipfile"), "pipenv", "pipenv install"),
+            (member, "uv", "uv sync --locked --no-dev"),
             (has("pyproject.toml").filter(|_| tool("poetry")), "poetry", "poetry install --only main --no-interaction"),
             (has("pyproject.toml").filter(|_| tool("pdm")), "pdm", "pdm install --prod"),
             (requirements.clone(), "pip", "pip install -r requirements.txt"),
             (has("pyproject.toml").filter(|_| tool("uv")), "uv", "uv sync --no-dev"),
+            (has("pyproject.toml").filter(|_| application), "uv", "uv sync --no-dev"),
         ];
         let row = rows.into_iter().find_map(|(file, manager, install)| file.map(|file| (file, manager, install)));
         let (file, manager, install) = match row {
@@ -363,8 +388,29 @@ impl Project<'_> {
             draft.shows("framework", Place::new(path, server.line, &server.text));
             return;
         }
-        let known = [("django", "django"), ("streamlit", "streamlit"), ("gradio", "gradio"), ("grpcio", "grpc"), ("aiohttp", "aiohttp"), ("locust", "locust")];
-        if let Some((_, framework)) = known.iter().find(|(package, _)| draft.service.depends_on(package)) {
+        // A framework that is declared, where the code shows none.
+        let silent = self.facts().all(|(_, facts)| facts.apps.is_empty() && facts.mcp_servers.is_empty());
+        let declared = [
+            ("fastapi", "fastapi"),
+            ("flask", "flask"),
+            ("sanic", "sanic"),
+            ("litestar", "litestar"),
+            ("tornado", "tornado"),
+            ("bottle", "bottle"),
+            ("fastmcp", "fastmcp"),
+        ];
+        let known = [
+            ("google-adk", "google-adk"),
+            ("chainlit", "chainlit"),
+            ("django", "django"),
+            ("streamlit", "streamlit"),
+            ("gradio", "gradio"),
+            ("grpcio", "grpc"),
+            ("aiohttp", "aiohttp"),
+            ("locust", "locust"),
+        ];
+        let candidates = known.iter().chain(declared.iter().filter(|_| silent));
+        if let Some((_, framework)) = candidates.into_iter().find(|(package, _)| draft.service.depends_on(package)) {
             draft.service.framework = Some((*framework).to_owned());
             draft.shows("framework", self.manifest_place(framework));
         }
@@ -394,7 +440,10 @@ impl Project<'_> {
             ("flask", _) => Some(5000),
             ("streamlit", _) => Some(8501),
             (_, Some("fastapi" | "django" | "starlette" | "fastmcp" | "mcp")) => Some(8000),
-            (_, Some("flask")) => Some(5000),
+            (_, Some("flask")) => Some(5000).filter(|_| draft.service.kind != Kind::Worker && self.facts().any(|(_, facts)| !facts.apps.is_empty())),
+            (_, Some("gradio")) => Some(7860),
+            (_, Some("google-adk" | "chainlit" | "litestar" | "sanic")) => Some(8000),
+            (_, Some("nicegui")) => Some(8080),
             _ => None,
         };
         if let Some(port) = default {
@@ -408,7 +457,9 @@ impl Project<'_> {
         self.django(dependencies)
             .or_else(|| self.web_app(dependencies))
             .or_else(|| self.streamlit(dependencies))
+            .or_else(|| self.own_server(dependencies))
             .or_else(|| self.mcp_program())
+            .or_else(|| self.script().filter(|entry| lenient || entry.kind != Kind::Worker))
             .or_else(|| self.program(lenient))
     }
 
@@ -426,7 +477,14 @@ impl Project<'_> {
             }
             Some(_) | None => "python manage.py runserver 0.0.0.0:8000".to_owned(),
         };
-        Some(Entry { file: wsgi.cloned().unwrap_or_else(|| manage.clone()), kind: Kind::Web, framework: Some("django"), command, place: Place::file(manage) })
+        Some(Entry {
+            file: wsgi.cloned().unwrap_or_else(|| manage.clone()),
+            kind: Kind::Web,
+            framework: Some("django"),
+            command,
+            place: Place::file(manage),
+            assumed: true,
+        })
     }
 
     fn web_app(&self, dependencies: &BTreeMap<String, String>) -> Option<Entry> {
@@ -443,8 +501,8 @@ impl Project<'_> {
         let (path, facts, app) = apps.min_by_key(|(path, _, app)| (app.factory.is_some(), rank(path)))?;
         let module = self.module_of(path);
         let place = Place::new(path, app.line, &app.text);
-        let port = |default: u16| facts.listens.iter().find_map(|listen| listen.port.number()).unwrap_or(default);
-        let script = super::walk::below(path, self.dir);
+        let written = facts.listens.iter().find_map(|listen| listen.port.number());
+        let port = |default: u16| written.unwrap_or(default);
         let target = match &app.factory {
             None => format!("{module}:{}", app.variable),
             Some(factory) => self.made_by(factory, path).unwrap_or_else(|| format!("{module}:{factory}")),
@@ -455,15 +513,15 @@ impl Project<'_> {
                 let flag = if factory { " --factory" } else { "" };
                 let run = format!("uvicorn {target}{flag} --host 0.0.0.0 --port {}", port(8000));
                 let serves_itself = facts.program && !facts.listens.is_empty();
-                if dependencies.contains_key("uvicorn") || dependencies.contains_key("fastapi") || !serves_itself { run } else { format!("python {script}") }
+                if dependencies.contains_key("uvicorn") || dependencies.contains_key("fastapi") || !serves_itself { run } else { self.run_line(path) }
             }
             "flask" if dependencies.contains_key("gunicorn") => format!("gunicorn --bind 0.0.0.0:{} {target}{}", port(8000), if factory { "()" } else { "" }),
-            "flask" if facts.program && !facts.listens.is_empty() => format!("python {script}"),
+            "flask" if facts.program && (!facts.listens.is_empty() || base_of(path) == "__main__.py") => self.run_line(path),
             "flask" => format!("flask --app {} run --host 0.0.0.0 --port {}", module, port(5000)),
-            _ => format!("python {script}"),
+            _ => self.run_line(path),
         };
         let kind = if matches!(app.framework, "dash" | "fasthtml") { Kind::Web } else { Kind::Api };
-        Some(Entry { file: path.to_owned(), kind, framework: Some(app.framework), command, place })
+        Some(Entry { file: path.to_owned(), kind, framework: Some(app.framework), command, place, assumed: written.is_none() })
     }
 
     /// `app = create_app()` in another file: the object that a server can import.
@@ -491,14 +549,99 @@ impl Project<'_> {
             .min_by_key(|(path, _)| (super::walk::below(path, self.dir).matches('/').count(), path.len()))?;
         let script = super::walk::below(found.0, self.dir);
         let command = format!("streamlit run {script} --server.port 8501 --server.address 0.0.0.0");
-        Some(Entry { file: found.0.to_owned(), kind: Kind::Web, framework: Some("streamlit"), command, place: self.manifest_place("streamlit") })
+        Some(Entry { file: found.0.to_owned(), kind: Kind::Web, framework: Some("streamlit"), command, place: self.manifest_place("streamlit"), assumed: true })
+    }
+
+    /// Frameworks that bring their own server: found by dependency and import, started by their own command.
+    fn own_server(&self, dependencies: &BTreeMap<String, String>) -> Option<Entry> {
+        if dependencies.contains_key("google-adk")
+            && let Some((path, _)) = self.facts().find(|(path, facts)| base_of(path) == "agent.py" && facts.imports("google.adk"))
+        {
+            let command = "adk api_server --host 0.0.0.0 --port 8000 .".to_owned();
+            let place = self.manifest_place("google-adk");
+            return Some(Entry { file: path.to_owned(), kind: Kind::Api, framework: Some("google-adk"), command, place, assumed: true });
+        }
+        let rows: [(&str, &str, &'static str, &str); 3] = [
+            ("gradio", "gradio", "gradio", "python {}"),
+            ("chainlit", "chainlit", "chainlit", "chainlit run {} --host 0.0.0.0 --port 8000"),
+            ("nicegui", "nicegui", "nicegui", "python {}"),
+        ];
+        rows.iter().filter(|(package, ..)| dependencies.contains_key(*package)).find_map(|(package, module, framework, command)| {
+            let (path, _) = self
+                .facts()
+                .filter(|(_, facts)| facts.imports(module))
+                .min_by_key(|(path, facts)| (!facts.program, super::walk::below(path, self.dir).matches('/').count(), path.len()))?;
+            let command = command.replace("{}", super::walk::below(path, self.dir));
+            Some(Entry { file: path.to_owned(), kind: Kind::Web, framework: Some(framework), command, place: self.manifest_place(package), assumed: true })
+        })
+    }
+
+    /// `[project.scripts]`: what the project says can be started; `start` and its kin first, and a single one.
+    fn script(&self) -> Option<Entry> {
+        let table = self.pyproject()?;
+        let tool = |table: &toml::Table| table.get("tool")?.get("poetry")?.get("scripts")?.as_table().cloned();
+        let scripts =
+            table.get("project").and_then(|project| project.get("scripts")).and_then(|scripts| scripts.as_table()).cloned().or_else(|| tool(&table))?;
+        let named = ["start", "serve", "server", "web", "app", "main", "run"];
+        let pick = named.iter().find_map(|name| scripts.get_key_value(*name)).or_else(|| if scripts.len() == 1 { scripts.iter().next() } else { None })?;
+        let target = pick.1.as_str()?;
+        let file = self.module_file(target.split(':').next()?)?;
+        let facts = self.workspace.sources.get(&file);
+        let serves = facts.is_some_and(|facts| !facts.listens.is_empty() || !facts.mcp_runs.is_empty());
+        let manager = if table.get("tool").is_some_and(|tool| tool.get("poetry").is_some()) { "poetry run " } else { "" };
+        let (line, text) = find_line(self.workspace.text(&join(self.dir, "pyproject.toml"))?, target);
+        let place = Place::new(join(self.dir, "pyproject.toml"), line, text);
+        let kind = if serves { Kind::Api } else { Kind::Worker };
+        Some(Entry { file, kind, framework: None, command: format!("{manager}{}", pick.0), place, assumed: false })
+    }
+
+    /// The members of the uv workspace that this project belongs to, as (folder, manifest), its own apart.
+    fn siblings(&self) -> Vec<(String, toml::Table)> {
+        let Some((root, _)) = self.uv_workspace() else { return Vec::new() };
+        let tree = self.workspace.tree.under(&root);
+        let manifests = tree.filter(|path| base_of(path) == "pyproject.toml" && dir_of(path) != self.dir);
+        manifests.filter_map(|path| Some((dir_of(path).to_owned(), self.workspace.toml(path)?))).collect()
+    }
+
+    /// The folder whose uv workspace lists this project as a member, and its lockfile.
+    fn uv_workspace(&self) -> Option<(String, String)> {
+        let mut dir = self.dir;
+        while dir != "." {
+            dir = dir_of(dir);
+            let uv = self.workspace.toml(&join(dir, "pyproject.toml")).and_then(|table| table.get("tool")?.get("uv")?.get("workspace").cloned());
+            if uv.is_some() {
+                return Some((dir.to_owned(), join(dir, "uv.lock")));
+            }
+        }
+        None
+    }
+
+    /// A member that others of its workspace depend on, and that nothing starts.
+    fn is_library(&self) -> bool {
+        let Some(table) = self.pyproject() else { return false };
+        let Some(project) = table.get("project") else { return false };
+        let Some(name) = project.get("name").and_then(|name| name.as_str()).map(normal) else { return false };
+        if project.get("scripts").is_some() || !super::assemble::dockerfiles_of(self.workspace, self.dir).is_empty() {
+            return false;
+        }
+        let asks = |table: &toml::Table| {
+            let listed = table.get("project").and_then(|project| project.get("dependencies")).and_then(|list| list.as_array());
+            listed.into_iter().flatten().filter_map(|item| requirement(item.as_str()?)).any(|(other, _)| other == name)
+        };
+        self.siblings().iter().any(|(_, table)| asks(table))
     }
 
     /// A server of the MCP SDK that speaks over HTTP.
     fn mcp_program(&self) -> Option<Entry> {
         let speaks = |facts: &Facts| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"));
         let (path, facts) = self.facts().find(|(_, facts)| speaks(facts) && facts.program).or_else(|| self.facts().find(|(_, facts)| speaks(facts)))?;
-        let server = self.facts().find_map(|(_, facts)| facts.mcp_servers.first())?;
+        // Made here, or by a member of the same workspace.
+        let homes: Vec<String> = self.siblings().into_iter().map(|(dir, _)| dir).collect();
+        let beside = || {
+            let paths = homes.iter().flat_map(|dir| self.workspace.tree.under(dir)).filter(|path| path.ends_with(".py"));
+            paths.filter_map(|path| self.workspace.sources.get(path)).find_map(|facts| facts.mcp_servers.first())
+        };
+        let server = self.facts().find_map(|(_, facts)| facts.mcp_servers.first()).or_else(beside)?;
         let run = facts.mcp_runs.iter().find(|run| run.transport != Some("stdio"))?;
         let main = self.sources.iter().find(|other| base_of(other) == "__main__.py");
         let command = match main {
@@ -512,6 +655,7 @@ impl Project<'_> {
             framework: Some(framework),
             command,
             place: Place::new(path, run.line, &run.text),
+            assumed: false,
         })
     }
 
@@ -521,14 +665,28 @@ impl Project<'_> {
             self.facts().flat_map(|(path, facts)| facts.apps.iter().map(move |app| (path, app))).find(|(_, app)| app.framework == "celery")
         {
             let command = format!("celery -A {} worker --loglevel=info", self.module_of(path));
-            return Some(Entry { file: path.to_owned(), kind: Kind::Worker, framework: Some("celery"), command, place: Place::new(path, app.line, &app.text) });
+            return Some(Entry {
+                file: path.to_owned(),
+                kind: Kind::Worker,
+                framework: Some("celery"),
+                command,
+                place: Place::new(path, app.line, &app.text),
+                assumed: false,
+            });
         }
         if let Some((path, facts)) = self.facts().find(|(_, facts)| facts.listens.iter().any(|listen| listen.protocol == "grpc" || listen.by != "uvicorn"))
             && let Some(listen) = facts.listens.first()
         {
             let framework = (listen.protocol == "grpc").then_some("grpc");
             let command = format!("python {}", super::walk::below(path, self.dir));
-            return Some(Entry { file: path.to_owned(), kind: Kind::Api, framework, command, place: Place::new(path, listen.line, &listen.text) });
+            return Some(Entry {
+                file: path.to_owned(),
+                kind: Kind::Api,
+                framework,
+                command,
+                place: Place::new(path, listen.line, &listen.text),
+                assumed: false,
+            });
         }
         if !lenient {
             return None;
@@ -536,10 +694,20 @@ impl Project<'_> {
         let named = ["main.py", "app.py", "server.py", "bot.py", "worker.py", "run.py", "src/main.py", "src/app.py", "app/main.py", "__main__.py"];
         let found = self.workspace.first_in(self.dir, &named).or_else(|| {
             let programs: Vec<&str> = self.facts().filter(|(path, facts)| facts.program && dir_of(path) == self.dir).map(|(path, _)| path).collect();
-            programs.first().map(|path| (*path).to_owned())
+            let package = || self.sources.iter().find(|path| base_of(path) == "__main__.py" && dir_of(dir_of(path)) == self.dir).map(String::as_str);
+            programs.first().copied().or_else(package).map(str::to_owned)
         })?;
-        let command = format!("python {}", super::walk::below(&found, self.dir));
-        Some(Entry { place: Place::file(found.clone()), file: found, kind: Kind::Worker, framework: None, command })
+        let command = self.run_line(&found);
+        Some(Entry { place: Place::file(found.clone()), file: found, kind: Kind::Worker, framework: None, command, assumed: false })
+    }
+
+    /// `python main.py`, or `python -m package` for a package that is a program.
+    fn run_line(&self, path: &str) -> String {
+        let below = super::walk::below(path, self.dir);
+        match below.strip_suffix("/__main__.py") {
+            Some(package) => format!("python -m {}", package.trim_start_matches("src/").replace('/', ".")),
+            None => format!("python {below}"),
+        }
     }
 
     /// The dotted name of a file, as it is imported from the project's folder.

@@ -131,14 +131,19 @@ fn read_one(tree: &Tree, path: &str, role: Role, options: &Options) -> Option<Re
             let _: Option<()> = tree.skip("generated or minified", text.len() as u64);
             Content::Nothing
         }
-        Role::Python => Content::Facts(Box::new(python::extract(&text))),
+        Role::Python => Content::Facts(Box::new(with_health(python::extract(&text), &text))),
         Role::Script => {
-            let facts = Box::new(next_route(path, &text, script::extract(&text)));
+            let facts = Box::new(with_health(next_route(path, &text, script::extract(&text)), &text));
             if keep_script(path) { Content::Both(text, facts) } else { Content::Facts(facts) }
         }
-        Role::Other(language) => Content::Facts(Box::new(other::extract(language, &text))),
+        Role::Other(language) => Content::Facts(Box::new(with_health(other::extract(language, &text), &text))),
     };
     Some(Reading { path: path.to_owned(), content, leaks: found, commands })
+}
+
+fn with_health(mut facts: Facts, text: &str) -> Facts {
+    facts.grpc_health = super::facts::grpc_health(text);
+    facts
 }
 
 /// Configuration that is a program.
@@ -293,9 +298,8 @@ fn manifest(lower: &str) -> bool {
         "cargo.toml",
         "rust-toolchain",
         "rust-toolchain.toml",
-        "pom.xml",
-        "build.gradle",
-        "build.gradle.kts",
+        "application.conf",
+        "project.json",
         "settings.gradle",
         "settings.gradle.kts",
         "gemfile",
@@ -303,11 +307,9 @@ fn manifest(lower: &str) -> bool {
         "config.ru",
         "composer.json",
         "mix.exs",
-        "build.sbt",
-        "pubspec.yaml",
-        "gleam.toml",
-        "shard.yml",
-        "package.swift",
+        "package.yaml",
+        "rocket.toml",
+        "run.sh",
         "manage.py",
         "staticfile",
         "nginx.conf",
@@ -322,6 +324,8 @@ fn manifest(lower: &str) -> bool {
         "docker-entrypoint.sh",
     ];
     NAMES.contains(&lower)
+        || super::jvm::manifest(lower)
+        || super::tail::announced(lower)
         || (lower.starts_with("requirements") && (lower.ends_with(".txt") || lower.ends_with(".in")))
         || lower.contains("dockerfile")
         || lower.contains("containerfile")

@@ -1,0 +1,1 @@
+Deno.serve({ port: 8010 }, () => new Response(Deno.env.get("GREETING") ?? "hello"));

@@ -1,0 +1,3 @@
+defmodule Friends do
+  def start, do: System.get_env("NAME")
+end

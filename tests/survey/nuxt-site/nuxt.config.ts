@@ -1,0 +1,1 @@
+export default defineNuxtConfig({ runtimeConfig: { apiSecret: process.env.API_SECRET } })

@@ -1,0 +1,2 @@
+import Config
+config :desk, Desk.Repo, url: System.fetch_env!("DATABASE_URL")

@@ -1,0 +1,3 @@
+import { tanstackStart } from '@tanstack/react-start/plugin/vite';
+import { defineConfig } from 'vite';
+export default defineConfig({ plugins: [tanstackStart()] });
