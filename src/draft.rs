@@ -170,12 +170,13 @@ impl Landfall {
         Ok(real)
     }
 
-    /// Surveys a workspace on a thread that may block.
+    /// Surveys a workspace on a thread that may block; one that did not change since is not read again.
     pub async fn surveyed(&self, workspace: &Path) -> Result<Survey, Failure> {
-        let root = workspace.to_owned();
-        tokio::task::spawn_blocking(move || crate::survey::survey(&root, &crate::survey::Options::default()))
+        let (root, surveys) = (workspace.to_owned(), std::sync::Arc::clone(&self.surveys));
+        let survey = tokio::task::spawn_blocking(move || surveys.survey(&root, &crate::survey::Options::default()))
             .await
-            .map_err(|error| Failure::internal("survey the workspace").cause(error))?
+            .map_err(|error| Failure::internal("survey the workspace").cause(error))??;
+        Ok(std::sync::Arc::unwrap_or_clone(survey))
     }
 
     /// The profile to use: argument, landfall.toml, the only running one; and the profile that could be started for it.

@@ -37,6 +37,8 @@ pub struct Setup {
 pub struct Landfall {
     pub world: World,
     pub setup: Setup,
+    /// Surveys that still hold; clones of the engine share them.
+    pub(crate) surveys: Arc<crate::survey::Cache>,
 }
 
 /// How an approval was given, for the journal.
@@ -54,7 +56,7 @@ pub enum GivenBy {
 impl Landfall {
     /// Joins world and set-up.
     pub fn new(world: World, setup: Setup) -> Self {
-        Self { world, setup }
+        Self { world, setup, surveys: Arc::default() }
     }
 
     /// Marks an approval as given (or declined) by a person. The token alone is enough in client mode; in human mode only this is.

@@ -2,7 +2,8 @@
 
 use regex::Regex;
 use std::fmt;
-use std::sync::LazyLock;
+use std::ops::Range;
+use std::sync::{LazyLock, OnceLock};
 
 /// A secret value. Printing it, in any way, prints `***`; only `reveal` gives it away.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,76 +50,202 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Shapes of credentials: each pattern's group `keep` (where it has one) stays, the rest becomes `***`.
-static SHAPES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    [
-        // user:password@ in a URL
-        r"(?P<keep>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@]{0,100}:)[^\s@/]{1,200}@",
-        // NAME=value, NAME: value and "name": "value" where the name says so
-        r#"(?i)(?P<keep>\b[a-z0-9_.-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token|client[_-]?secret|credential)[a-z0-9_.-]*["']?\s*(?:=|:)\s*["']?)[^\s"',;}{]{4,}"#,
-        r"(?i)(?P<keep>\bbearer\s+)[a-z0-9._~+/-]{8,}=*",
-        // JSON web tokens
-        r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
-        // keys of well-known providers
-        r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}",
-        r"\b(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}",
-        r"\bAKIA[0-9A-Z]{16}\b",
-        r"\bAIza[0-9A-Za-z_-]{35}\b",
-        r"\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{30,}\b",
-        r"\bgithub_pat_[A-Za-z0-9_]{40,}\b",
-        r"\bglpat-[A-Za-z0-9_-]{20,}\b",
-        r"\bxox[abprs]-[A-Za-z0-9-]{10,}\b",
-        r"\bnpg_[A-Za-z0-9]{10,}\b",
-        r"\bgsk_[A-Za-z0-9]{20,}\b",
-        r"\bhf_[A-Za-z0-9]{20,}\b",
-        r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
-    ]
-    .into_iter()
-    .filter_map(|shape| Regex::new(shape).ok())
-    .collect()
-});
+/// A credential's shape. Compiled when a text first holds one of its words: most programs never meet most of them.
+struct Shape {
+    words: &'static [&'static str],
+    /// The group `keep`, where there is one, stays; the rest becomes `***`.
+    text: &'static str,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+const fn shape(words: &'static [&'static str], text: &'static str) -> Shape {
+    Shape { words, text, compiled: OnceLock::new() }
+}
+
+/// Words are compared as they are written here.
+static SHAPES: [Shape; 14] = [
+    // keys of well-known providers
+    shape(&["sk-", "pk-", "rk-"], r"(?-u:\b)(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}"),
+    shape(&["k_live_", "k_test_"], r"(?-u:\b)(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}"),
+    shape(&["AKIA"], r"(?-u:\b)AKIA[0-9A-Z]{16}(?-u:\b)"),
+    shape(&["AIza"], r"(?-u:\b)AIza[0-9A-Za-z_-]{35}(?-u:\b)"),
+    shape(&["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], r"(?-u:\b)(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{30,}(?-u:\b)"),
+    shape(&["github_pat_"], r"(?-u:\b)github_pat_[A-Za-z0-9_]{40,}(?-u:\b)"),
+    shape(&["glpat-"], r"(?-u:\b)glpat-[A-Za-z0-9_-]{20,}(?-u:\b)"),
+    shape(&["xox"], r"(?-u:\b)xox[abprs]-[A-Za-z0-9-]{10,}(?-u:\b)"),
+    shape(&["npg_"], r"(?-u:\b)npg_[A-Za-z0-9]{10,}(?-u:\b)"),
+    shape(&["gsk_"], r"(?-u:\b)gsk_[A-Za-z0-9]{20,}(?-u:\b)"),
+    shape(&["hf_"], r"(?-u:\b)hf_[A-Za-z0-9]{20,}(?-u:\b)"),
+    // JSON web tokens
+    shape(&["eyJ"], r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    shape(&["bearer", "Bearer", "BEARER"], r"(?P<keep>(?-u:\b)[Bb][Ee][Aa][Rr][Ee][Rr]\s+)[A-Za-z0-9._~+/-]{8,}=*"),
+    shape(&["-----BEGIN "], r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)"),
+];
+
+impl Shape {
+    fn in_text(&self, text: &str) -> Option<&Regex> {
+        let regex = self.words.iter().any(|word| text.contains(word)).then(|| self.compiled.get_or_init(|| Regex::new(self.text).ok()).as_ref())??;
+        regex.is_match(text).then_some(regex)
+    }
+}
 
 /// Replaces everything of a credential's shape by `***`.
 pub fn redact(text: &str) -> String {
-    let mut out = text.to_owned();
-    for shape in SHAPES.iter() {
-        if shape.is_match(&out) {
-            out = shape
-                .replace_all(&out, |found: &regex::Captures<'_>| {
-                    let (all, keep) = (found.get(0).map_or("", |all| all.as_str()), found.name("keep").map_or("", |keep| keep.as_str()));
-                    if file_name(keep) {
-                        return all.to_owned();
-                    }
-                    let tail = if all.ends_with('@') { "@" } else { "" };
-                    format!("{keep}***{tail}")
-                })
-                .into_owned();
+    let mut out = match hidden(text, &passwords_in_urls(text)) {
+        Some(hidden) => hidden,
+        None => text.to_owned(),
+    };
+    if let Some(hidden) = hidden(&out, &assigned_values(&out)) {
+        out = hidden;
+    }
+    for shape in &SHAPES {
+        if let Some(regex) = shape.in_text(&out) {
+            let hide = |found: &regex::Captures<'_>| format!("{}***", found.name("keep").map_or("", |keep| keep.as_str()));
+            out = regex.replace_all(&out, hide).into_owned();
+        }
+    }
+    out
+}
+
+/// The text with these ranges hidden; `None` where there are none.
+fn hidden(text: &str, ranges: &[Range<usize>]) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for range in ranges {
+        out.push_str(text.get(from..range.start)?);
+        out.push_str("***");
+        from = range.end;
+    }
+    out.push_str(text.get(from..)?);
+    (!ranges.is_empty()).then_some(out)
+}
+
+/// `user:password@` in a URL: where the passwords stand.
+fn passwords_in_urls(text: &str) -> Vec<Range<usize>> {
+    let mut out: Vec<Range<usize>> = Vec::new();
+    for (at, _) in text.match_indices("://") {
+        let scheme = text.get(..at).is_some_and(|before| before.ends_with(|letter: char| letter.is_ascii_alphanumeric() || "+.-".contains(letter)));
+        if !scheme || out.last().is_some_and(|last| last.end > at) {
+            continue;
+        }
+        let from = at + 3;
+        let user = text.get(from..).map_or(0, |rest| rest.find(|letter: char| letter.is_whitespace() || ":/@".contains(letter)).unwrap_or(rest.len()));
+        if !text.get(from + user..).is_some_and(|rest| rest.starts_with(':')) || user > 200 {
+            continue;
+        }
+        let from = from + user + 1;
+        let Some(rest) = text.get(from..) else { continue };
+        let length = rest.find(|letter: char| letter.is_whitespace() || "@/".contains(letter)).unwrap_or(rest.len());
+        if length > 0 && length <= 400 && rest.get(length..).is_some_and(|rest| rest.starts_with('@')) {
+            out.push(from..from + length);
+        }
+    }
+    out
+}
+
+/// Words by which a name says that its value is secret; the halves of a pair stand together or around `_` or `-`.
+const NAMED: &[(&str, &str)] = &[
+    ("password", ""),
+    ("passwd", ""),
+    ("secret", ""),
+    ("credential", ""),
+    ("api", "key"),
+    ("access", "key"),
+    ("private", "key"),
+    ("auth", "token"),
+    ("access", "token"),
+    ("refresh", "token"),
+    ("session", "token"),
+];
+
+/// True where a lower-case name holds `first` and `second` together, or around one of `between`.
+fn holds(lower: &str, first: &str, second: &str, between: &[char]) -> bool {
+    lower.match_indices(first).any(|(at, _)| {
+        let rest = lower.get(at + first.len()..).unwrap_or_default();
+        rest.starts_with(second) || rest.strip_prefix(between).is_some_and(|rest| rest.starts_with(second))
+    })
+}
+
+/// `NAME=value`, `NAME: value` and `"name": "value"` where the name says so: where the values stand.
+fn assigned_values(text: &str) -> Vec<Range<usize>> {
+    let part = |letter: char| letter.is_ascii_alphanumeric() || "_.-".contains(letter);
+    let (mut out, mut passed) = (Vec::new(), 0);
+    for (at, mark) in text.match_indices(['=', ':']) {
+        if at < passed {
+            continue;
+        }
+        let written = text.get(..at).unwrap_or_default();
+        let before = written.trim_end();
+        let before = before.strip_suffix(['"', '\'']).unwrap_or(before);
+        let begin = before.char_indices().rev().find(|(_, letter)| !part(*letter)).map_or(0, |(at, letter)| at + letter.len_utf8());
+        let name = before.get(begin..).unwrap_or_default();
+        if name.len() < 6 || !NAMED.iter().any(|(first, second)| holds(&name.to_ascii_lowercase(), first, second, &['_', '-'])) {
+            continue;
+        }
+        let after = text.get(at + mark.len()..).unwrap_or_default().trim_start();
+        let value = after.strip_prefix(['"', '\'']).unwrap_or(after);
+        let length = value.find(|letter: char| letter.is_whitespace() || "\"',;}{".contains(letter)).unwrap_or(value.len());
+        if value.get(..length).is_some_and(|value| value.chars().nth(3).is_some()) {
+            let from = text.len() - value.len();
+            passed = from + length;
+            let quoted = value.len() < after.len();
+            if quoted || mark != ":" || !file_name(written) {
+                out.push(from..passed);
+            }
         }
     }
     out
 }
 
 /// True where what looks like `secret: value` is a file's name and what is said of it, as in `templates/secret.yaml: written`.
-fn file_name(keep: &str) -> bool {
-    let name = keep.trim_end().strip_suffix(':').unwrap_or_default();
-    [".yaml", ".yml", ".tpl", ".json", ".toml", ".py", ".ts", ".tsx", ".js", ".go", ".rs", ".rb", ".java", ".md", ".txt"].iter().any(|end| name.ends_with(end))
+fn file_name(written: &str) -> bool {
+    [".yaml", ".yml", ".tpl", ".json", ".toml", ".py", ".ts", ".tsx", ".js", ".go", ".rs", ".rb", ".java", ".md", ".txt"].iter().any(|end| written.ends_with(end))
 }
 
 /// True where the text holds something of a credential's shape.
 pub fn looks_secret(text: &str) -> bool {
-    SHAPES.iter().any(|shape| shape.is_match(text))
+    !passwords_in_urls(text).is_empty() || !assigned_values(text).is_empty() || SHAPES.iter().any(|shape| shape.in_text(text).is_some())
 }
 
 /// True where the name of a variable says that its value is secret.
 pub fn secret_name(name: &str) -> bool {
-    static NAMES: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?i)(secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|signing_?key|encryption_?key|credential|(^|_)token$|(auth|access|refresh|bot|session|github|api)_?token|_dsn$|(^|_)(database|db|postgres|postgresql|mysql|mongo|mongodb|redis|amqp|rabbitmq|broker)_?(url|uri)$|connection_?string)").ok()
-    });
+    const WORDS: &[&str] = &["secret", "passwd", "password", "passphrase", "credential"];
+    const PAIRS: &[(&str, &str)] = &[
+        ("api", "key"),
+        ("access", "key"),
+        ("private", "key"),
+        ("signing", "key"),
+        ("encryption", "key"),
+        ("auth", "token"),
+        ("access", "token"),
+        ("refresh", "token"),
+        ("bot", "token"),
+        ("session", "token"),
+        ("github", "token"),
+        ("api", "token"),
+        ("connection", "string"),
+    ];
+    // Addresses of these carry a password.
+    const STORES: &[&str] = &["database", "db", "postgres", "postgresql", "mysql", "mongo", "mongodb", "redis", "amqp", "rabbitmq", "broker"];
     // Settings about tokens are not tokens.
-    static HARMLESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?i)(minutes|seconds|hours|days|expir|ttl|max_?tokens|tokens$|algorithm|_name$|_file$|_path$|_id$|^next_public_|^vite_|^react_app_)").ok()
-    });
-    NAMES.as_ref().is_some_and(|shape| shape.is_match(name)) && !HARMLESS.as_ref().is_some_and(|shape| shape.is_match(name))
+    const HARMLESS: &[&str] = &["minutes", "seconds", "hours", "days", "expir", "ttl", "maxtokens", "max_tokens", "algorithm"];
+    const TAILS: &[&str] = &["tokens", "_name", "_file", "_path", "_id"];
+    const HEADS: &[&str] = &["next_public_", "vite_", "react_app_"];
+    let lower = name.to_ascii_lowercase();
+    let last = |tail: &str| lower.strip_suffix(tail).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
+    let address = ["url", "uri"]
+        .iter()
+        .filter_map(|tail| lower.strip_suffix(tail))
+        .map(|rest| rest.strip_suffix('_').unwrap_or(rest))
+        .any(|rest| STORES.iter().filter_map(|store| rest.strip_suffix(store)).any(|rest| rest.is_empty() || rest.ends_with('_')));
+    let secret = WORDS.iter().any(|word| lower.contains(word))
+        || PAIRS.iter().any(|(first, second)| holds(&lower, first, second, &['_']))
+        || last("token")
+        || lower.ends_with("_dsn")
+        || address;
+    let harmless =
+        HARMLESS.iter().any(|word| lower.contains(word)) || TAILS.iter().any(|tail| lower.ends_with(tail)) || HEADS.iter().any(|head| lower.starts_with(head));
+    secret && !harmless
 }
 
 /// A text of somebody else's made safe to show: redacted, without control or invisible characters, at most `limit` characters.
@@ -135,7 +262,7 @@ pub fn plain(text: &str, limit: usize) -> String {
 /// A text without terminal escapes, control characters (line ends and tabs apart) and characters that nobody sees.
 pub fn visible(text: &str) -> String {
     static ESCAPES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])").ok());
-    let text = match ESCAPES.as_ref() {
+    let text = match text.contains('\x1b').then(|| ESCAPES.as_ref()).flatten() {
         Some(escapes) => escapes.replace_all(text, ""),
         None => text.into(),
     };
@@ -165,6 +292,41 @@ mod tests {
         check("deploy/charts/a/templates/secret.yaml: written", "deploy/charts/a/templates/secret.yaml: written");
         check("app/secrets.py:12: reads it", "app/secrets.py:12: reads it");
         check("secret.yaml=hunter22", "secret.yaml=***");
+    }
+
+    /// The same rules as expressions: slower to compile, easier to believe.
+    mod believed {
+        pub(super) const URL: &str = r"[a-zA-Z0-9+.-]+://[^\s:/@]{0,200}:(?P<value>[^\s@/]{1,400})@";
+        pub(super) const ASSIGNED: &str = r#"(?i)(?P<keep>[a-z0-9_.-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token|credential)[a-z0-9_.-]*["']?\s*(?:=|:)\s*["']?)(?P<value>[^\s"',;}{]{4,})"#;
+        pub(super) const NAME: &str = r"(?i)(secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|signing_?key|encryption_?key|credential|(^|_)token$|(auth|access|refresh|bot|session|github|api)_?token|_dsn$|(^|_)(database|db|postgres|postgresql|mysql|mongo|mongodb|redis|amqp|rabbitmq|broker)_?(url|uri)$|connection_?string)";
+        pub(super) const HARMLESS: &str =
+            r"(?i)(minutes|seconds|hours|days|expir|ttl|max_?tokens|tokens$|algorithm|_name$|_file$|_path$|_id$|^next_public_|^vite_|^react_app_)";
+    }
+
+    fn values(shape: &str, text: &str) -> Vec<std::ops::Range<usize>> {
+        let regex = Regex::new(shape).unwrap();
+        let file = |found: &regex::Captures<'_>| found.name("keep").is_some_and(|keep| keep.as_str().trim_end().strip_suffix(':').is_some_and(file_name));
+        regex.captures_iter(text).filter(|found| !file(found)).filter_map(|found| found.name("value").map(|value| value.range())).collect()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_found_by_hand_is_what_expressions_find(parts in proptest::collection::vec(proptest::sample::select(vec![
+            "password", "API_KEY", "api-key", "secret", "token", "auth_token", "x", "=", ":", " ", "\"", "'", "://", "@", "/", "user", "abcd", "a", ",", ";", "\n", "_", "-", ".", "postgres", "é", ".py", ".yaml",
+        ]), 0..14)) {
+            let text = parts.concat();
+            proptest::prop_assert_eq!(passwords_in_urls(&text), values(believed::URL, &text), "{}", &text);
+            proptest::prop_assert_eq!(assigned_values(&text), values(believed::ASSIGNED, &text), "{}", &text);
+        }
+
+        #[test]
+        fn names_are_judged_as_by_expressions(parts in proptest::collection::vec(proptest::sample::select(vec![
+            "password", "API", "KEY", "secret", "token", "tokens", "_", "db", "database", "URL", "uri", "redis", "dsn", "max", "vite_", "id", "auth", "connection", "string", "x", "expires",
+        ]), 0..6)) {
+            let name = parts.concat();
+            let expect = Regex::new(believed::NAME).unwrap().is_match(&name) && !Regex::new(believed::HARMLESS).unwrap().is_match(&name);
+            proptest::prop_assert_eq!(secret_name(&name), expect, "{}", &name);
+        }
     }
 
     #[test]

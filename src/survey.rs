@@ -3,6 +3,7 @@
 mod walk;
 mod workspace;
 mod facts;
+mod words;
 mod syntax;
 mod yaml;
 mod python;
@@ -26,8 +27,11 @@ mod calls;
 mod helm;
 mod findings;
 mod specs;
+mod cache;
 #[cfg(test)]
 mod tests;
+
+pub use cache::Cache;
 
 use crate::evidence::{Finding, Place};
 use crate::failure::{Code, Failure};
@@ -79,7 +83,12 @@ impl Default for Options {
 /// Fails with `WORKSPACE_NOT_FOUND` or `WORKSPACE_UNREADABLE`; a folder with nothing to deploy is a survey with the finding `nothing_to_deploy`.
 pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
     let root = open(root)?;
-    let tree = walk::Tree::list(&root, options);
+    Ok(of_tree(walk::Tree::list(&root, options), options)?.0)
+}
+
+/// The survey of a listed folder, and the paths outside of the list that it asked for.
+fn of_tree(tree: walk::Tree, options: &Options) -> Result<(Survey, std::collections::BTreeMap<String, bool>), Failure> {
+    let root = tree.root.display().to_string();
     let workspace = workspace::Workspace::load(tree, options);
     let (mut drafts, older) = assemble::drafts(&workspace);
     let mut homes: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
@@ -118,8 +127,8 @@ pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
     };
     let facts = serde_json::to_vec(&survey).map_err(|error| Failure::internal("write the survey as JSON").cause(error))?;
     survey.digest = Digest::of(facts).as_str().to_owned();
-    survey.root = root.display().to_string();
-    Ok(survey)
+    survey.root = root;
+    Ok((survey, workspace.tree.asked()))
 }
 
 /// The folder as an absolute path, once it is known that it can be read.

@@ -264,6 +264,8 @@ fn a_secret_never_leaves_the_file_it_is_in() {
 mod bad_input;
 #[path = "survey/findings.rs"]
 mod findings;
+#[path = "survey/unchanged.rs"]
+mod unchanged;
 
 #[test]
 fn what_we_wrote_says_nothing_new_about_a_service() {

@@ -1,6 +1,7 @@
 //! Secrets with values in tracked files, found by shape and entropy; the value itself is never kept.
 
 use super::walk::base_of;
+use super::words::Words;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -62,10 +63,59 @@ fn provider(line: &str) -> Option<&'static str> {
     OWNERS.iter().find(|(head, _)| hit.as_str().starts_with(head)).map(|(_, owner)| *owner)
 }
 
+/// What a line with a secret holds: the first ones begin a provider's credential, the others name a value.
+const HINTS: &[&str] = &[
+    "AKIA",
+    "AIza",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xoxa-",
+    "xoxb-",
+    "xoxp-",
+    "xoxr-",
+    "xoxs-",
+    "k_live_",
+    "sk-",
+    "gsk_",
+    "npg_",
+    "hf_",
+    "PRIVATE KEY-----",
+    "://",
+    "secret",
+    "Secret",
+    "SECRET",
+    "password",
+    "Password",
+    "PASSWORD",
+    "token",
+    "Token",
+    "TOKEN",
+    "apikey",
+    "apiKey",
+    "ApiKey",
+    "api_key",
+    "APIKEY",
+    "API_KEY",
+    // The same in base64, as Secrets hold them.
+    "QUtJQ",
+    "QUl6",
+    "c2st",
+    "bnBnX",
+    "Z2hw",
+    "cG9zdGdy",
+    "LS0tLS1CRUdJTi",
+];
+
+/// How many of them begin a provider's credential.
+const PROVIDERS: usize = 20;
+
 /// One pass over a text that holds none of these is enough.
-static HINT: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"AKIA|AIza|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|k_live_|sk-|gsk_|npg_|hf_|PRIVATE KEY-----|QUtJQ|QUl6|c2st|bnBnX|Z2hw|cG9zdGdy|LS0tLS1CRUdJTi|://[!-.0-9;-?A-~]{1,60}:[!-.0-?A-~]{4,80}@|[Ss]ecret|SECRET|[Pp]assword|PASSWORD|[Tt]oken|TOKEN|[Aa]pi_?[Kk]ey|API_?KEY").ok()
-});
+static HINT: LazyLock<Words> = LazyLock::new(|| Words::new(HINTS));
 
 /// A URL with a password.
 static CREDENTIALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[a-z0-9]://([!-.0-9;-?A-~]{1,60}):([!-.0-?A-~]{6,80})@([!-.0-9;->@-~]+)").ok());
@@ -82,8 +132,9 @@ pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
     if name.ends_with(".lock") || name.ends_with("-lock.json") || name == "pnpm-lock.yaml" || text.len() > 512 * 1024 {
         return Vec::new();
     }
-    let Some(hint) = HINT.as_ref() else { return Vec::new() };
-    if !hint.is_match(text) {
+    // An address is a hint only with something before its host.
+    let tells = |part: &str| HINT.hits(part).any(|(word, end)| word != PROVIDERS || part.get(end..).is_some_and(at_host));
+    if !tells(text) {
         return Vec::new();
     }
     let settings = name.starts_with(".env")
@@ -91,10 +142,11 @@ pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
         || name.contains("dockerfile");
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        if line.len() > 4000 || !hint.is_match(line) {
+        if line.len() > 4000 || !tells(line) {
             continue;
         }
-        let kind = match provider(line) {
+        let begun = HINT.hits(line).any(|(word, _)| word < PROVIDERS);
+        let kind = match begun.then(|| provider(line)).flatten() {
             Some(kind) => Some((kind, true)),
             None => url_with_password(line).or_else(|| if settings { encoded(line).or_else(|| assigned(line)) } else { None }),
         };
@@ -109,7 +161,17 @@ pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
     found
 }
 
+/// `user:password@` follows, within what a line holds.
+fn at_host(rest: &str) -> bool {
+    let end = rest.find(|letter: char| letter.is_whitespace() || letter == '/').unwrap_or(rest.len()).min(400);
+    let Some(head) = rest.get(..end) else { return false };
+    head.find('@').is_some_and(|at| head.get(..at).is_some_and(|before| before.contains(':')))
+}
+
 fn url_with_password(line: &str) -> Option<(&'static str, bool)> {
+    if !line.contains("://") || !line.contains('@') {
+        return None;
+    }
     let hit = CREDENTIALS.as_ref()?.captures(line)?;
     let (user, password, host) = (hit.get(1)?.as_str(), hit.get(2)?.as_str(), hit.get(3)?.as_str());
     // Passwords of development databases beside the code are no secret.
@@ -140,6 +202,11 @@ fn encoded(line: &str) -> Option<(&'static str, bool)> {
 }
 
 fn assigned(line: &str) -> Option<(&'static str, bool)> {
+    let name = line.trim_start().trim_start_matches("export ").trim_start_matches("- ").trim_start().trim_start_matches(['"', '\'']);
+    let name = name.get(..name.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(name.len()))?;
+    if !crate::secret::secret_name(&snake(name)) {
+        return None;
+    }
     let hit = ASSIGNED.as_ref()?.captures(line)?;
     let (name, value) = (hit.get(1)?.as_str(), hit.get(2)?.as_str());
     if !crate::secret::secret_name(&snake(name)) || placeholder(value) || value.contains("://") {

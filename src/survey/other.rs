@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Import, Listen, Need, Read, Route, Value, env_like, line_at, line_text, touches_others};
 use regex::Regex;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 /// A language of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +34,118 @@ impl Language {
     }
 }
 
+/// An expression that is compiled when a file first holds one of its words: compiling costs more than reading small projects.
+struct Row {
+    words: Vec<String>,
+    shape: &'static str,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Row {
+    /// The longest run of letters that a match must hold is found by eye; an expression without one is tried on every file.
+    fn new(shape: &'static str) -> Self {
+        Self { words: needed(shape), shape, compiled: OnceLock::new() }
+    }
+
+    fn find<'text>(&'static self, text: &'text str) -> Option<regex::CaptureMatches<'static, 'text>> {
+        if !self.words.is_empty() && !self.words.iter().any(|word| text.contains(word.as_str())) {
+            return None;
+        }
+        let regex = self.compiled.get_or_init(|| Regex::new(&plain_classes(self.shape)).ok()).as_ref()?;
+        Some(regex.captures_iter(text))
+    }
+}
+
+/// Letters of these languages' own words are ASCII; tables of Unicode's letters are not built.
+fn plain_classes(shape: &str) -> String {
+    shape.replace(r"\w", "[A-Za-z0-9_]").replace(r"\d", "[0-9]").replace(r"\s", r"[\t\n\r ]").replace(r"\b", r"(?-u:\b)")
+}
+
+/// Literals of which every match holds one: of each alternative the longest run of plain characters outside of groups, options and repetitions.
+fn needed(shape: &str) -> Vec<String> {
+    if shape.contains("(?i)") {
+        return Vec::new();
+    }
+    let longest = |runs: &mut Vec<String>| std::mem::take(runs).into_iter().max_by_key(String::len).filter(|run| run.len() > 2);
+    let mut words = Vec::new();
+    let mut runs: Vec<String> = vec![String::new()];
+    let mut depth = 0u32;
+    let mut letters = shape.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '[' => {
+                while let Some(inner) = letters.next() {
+                    match inner {
+                        '\\' => drop(letters.next()),
+                        ']' => break,
+                        _ => {}
+                    }
+                }
+                runs.push(String::new());
+            }
+            '(' => {
+                depth += 1;
+                runs.push(String::new());
+            }
+            ')' => {
+                depth = depth.saturating_sub(1);
+                runs.push(String::new());
+            }
+            '?' | '*' | '+' | '{' => {
+                // What is repeated may be absent.
+                if let Some(last) = runs.last_mut() {
+                    last.pop();
+                }
+                runs.push(String::new());
+                if letter == '{' {
+                    for inner in letters.by_ref() {
+                        if inner == '}' {
+                            break;
+                        }
+                    }
+                }
+            }
+            '\\' => match letters.next() {
+                Some(escaped) if escaped.is_ascii_alphanumeric() => runs.push(String::new()),
+                Some(escaped) if depth == 0 => {
+                    if let Some(last) = runs.last_mut() {
+                        last.push(escaped);
+                    }
+                }
+                Some(_) | None => {}
+            },
+            '.' | '^' | '$' => runs.push(String::new()),
+            '|' if depth == 0 => match longest(&mut runs) {
+                Some(word) => {
+                    words.push(word);
+                    runs.push(String::new());
+                }
+                None => return Vec::new(),
+            },
+            _ if depth == 0 => {
+                if let Some(last) = runs.last_mut() {
+                    last.push(letter);
+                }
+            }
+            _ => {}
+        }
+    }
+    match longest(&mut runs) {
+        Some(word) => {
+            words.push(word);
+            words
+        }
+        None => Vec::new(),
+    }
+}
+
 /// One language's patterns. Groups: `name`, `default`, `port`, `path`, `module`.
 struct Patterns {
-    env: Vec<(Regex, Need)>,
-    listen: Vec<(Regex, &'static str, &'static str)>,
-    route: Vec<Regex>,
-    import: Vec<Regex>,
-    program: Option<Regex>,
+    env: Vec<(Row, Need)>,
+    listen: Vec<(Row, &'static str, &'static str)>,
+    route: Vec<Row>,
+    import: Vec<Row>,
+    program: Option<Row>,
 }
 
 /// Each language's table is compiled when the first file of the language is met.
@@ -172,13 +277,12 @@ fn build(language: Language) -> Patterns {
         ),
         Language::Component => (&[(r"(?:import\.meta|process)\.env\.(?P<name>[A-Z][A-Z0-9_]+)", Unclear)], &[], &[], &[], ""),
     };
-    let compile = |shape: &&str| Regex::new(shape).ok();
     Patterns {
-        env: env.iter().filter_map(|(shape, need)| Regex::new(shape).ok().map(|shape| (shape, *need))).collect(),
-        listen: listen.iter().filter_map(|(shape, protocol, by)| Regex::new(shape).ok().map(|shape| (shape, *protocol, *by))).collect(),
-        route: route.iter().filter_map(compile).collect(),
-        import: import.iter().filter_map(compile).collect(),
-        program: (!program.is_empty()).then(|| Regex::new(program).ok()).flatten(),
+        env: env.iter().map(|(shape, need)| (Row::new(shape), *need)).collect(),
+        listen: listen.iter().map(|(shape, protocol, by)| (Row::new(shape), *protocol, *by)).collect(),
+        route: route.iter().map(|shape| Row::new(shape)).collect(),
+        import: import.iter().map(|shape| Row::new(shape)).collect(),
+        program: (!program.is_empty()).then(|| Row::new(program)),
     }
 }
 
@@ -192,7 +296,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
     };
     let mut seen = std::collections::BTreeSet::new();
     for (shape, need) in &table.env {
-        for hit in shape.captures_iter(text) {
+        for hit in shape.find(text).into_iter().flatten() {
             let (Some(all), Some(name)) = (hit.get(0), hit.name("name")) else { continue };
             let line = line_at(text, all.start());
             if commented(all.start()) || !env_like(name.as_str()) || !seen.insert((name.as_str().to_owned(), line)) {
@@ -214,7 +318,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
         }
     }
     for (shape, protocol, by) in &table.listen {
-        for hit in shape.captures_iter(text) {
+        for hit in shape.find(text).into_iter().flatten() {
             let (Some(all), Some(port)) = (hit.get(0), hit.name("port")) else { continue };
             if commented(all.start()) {
                 continue;
@@ -234,7 +338,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
         }
     }
     for shape in &table.route {
-        for hit in shape.captures_iter(text) {
+        for hit in shape.find(text).into_iter().flatten() {
             let (Some(all), Some(path)) = (hit.get(0), hit.name("path")) else { continue };
             if commented(all.start()) {
                 continue;
@@ -257,13 +361,13 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
         named_routes(text, &mut facts);
     }
     for shape in &table.import {
-        for hit in shape.captures_iter(text) {
+        for hit in shape.find(text).into_iter().flatten() {
             if let Some(module) = hit.name("module") {
                 facts.imports.push(Import { module: module.as_str().to_owned(), names: Vec::new(), line: line_at(text, module.start()), bare: false });
             }
         }
     }
-    facts.program = table.program.as_ref().is_some_and(|program| program.is_match(text));
+    facts.program = table.program.as_ref().is_some_and(|program| program.find(text).is_some_and(|mut hits| hits.next().is_some()));
     // `package main` alone is also in tools that are run by hand; what listens tells them apart later.
     facts
 }
@@ -334,6 +438,18 @@ mod tests {
         check(Language::CSharp, r#"Environment.GetEnvironmentVariable("A") ?? "b""#, "A", Need::Optional, Some("b"));
         check(Language::Elixir, r#"System.fetch_env!("SECRET_KEY_BASE")"#, "SECRET_KEY_BASE", Need::Demanded, None);
         check(Language::Component, "import.meta.env.VITE_URL", "VITE_URL", Need::Unclear, None);
+    }
+
+    #[test]
+    fn a_row_is_tried_only_where_its_word_stands() {
+        let check = |shape: &str, expect: &[&str]| assert_eq!(needed(shape), expect, "{shape}");
+        check(r#"System\.getenv\("(?P<name>\w+)"\)"#, &["System.getenv(\""]);
+        check(r"(?m)^package main\b", &["package main"]);
+        check(r"(?i)port", &[]);
+        check("a|b", &[]);
+        check(r"os\.(?:Getenv|LookupEnv)\(", &["os."]);
+        check(r"fun main\(|#\[launch\]", &["fun main(", "#[launch]"]);
+        check(r"sets?\s+x", &["set"]);
     }
 
     #[test]

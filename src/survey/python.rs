@@ -2,7 +2,9 @@
 
 use super::facts::{App, Class, Facts, Field, Import, Listen, McpClient, McpRun, McpServer, Mount, Need, Read, Route, Value, env_like, touches_others};
 use super::syntax::{Grammar, ancestor, children, line, line_of, parse, preorder, source};
+use super::words::Words;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use tree_sitter::Node;
 
 /// A file without any of these words says nothing that a survey asks for.
@@ -48,12 +50,15 @@ const WORDS: &[&str] = &[
     "https://",
 ];
 
+/// All of them at once.
+static LOOK: LazyLock<Words> = LazyLock::new(|| Words::new(WORDS));
+
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "head", "options", "route", "api_route", "custom_route", "websocket"];
 
 /// Extracts; an unparsable file gives what its readable parts say.
 pub(crate) fn extract(text: &str) -> Facts {
     let mut facts = Facts::default();
-    if !WORDS.iter().any(|word| text.contains(word)) {
+    if !LOOK.in_text(text) {
         facts.imports = imports_alone(text);
         return facts;
     }
@@ -74,6 +79,9 @@ fn imports_alone(text: &str) -> Vec<Import> {
     while let Some((number, raw)) = lines.next() {
         let line = raw.trim();
         let at = u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1);
+        if !line.starts_with(['i', 'f']) {
+            continue;
+        }
         if let Some(modules) = line.strip_prefix("import ") {
             let names = |part: &str| part.split_whitespace().next().unwrap_or_default().to_owned();
             out.extend(modules.split(',').map(|part| Import {

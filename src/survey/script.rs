@@ -3,7 +3,9 @@
 use super::facts::{App, Facts, Import, Listen, McpClient, McpRun, McpServer, Mount, Need, Read, Route, Value, env_like, touches_others};
 use super::python::urls;
 use super::syntax::{Grammar, ancestor, children, line, line_of, parse, preorder, source};
+use super::words::Words;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use tree_sitter::Node;
 
 /// A file without any of these words says nothing that a survey asks for.
@@ -37,12 +39,15 @@ const WORDS: &[&str] = &[
     "use client",
 ];
 
+/// All of them at once.
+static LOOK: LazyLock<Words> = LazyLock::new(|| Words::new(WORDS));
+
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "all", "route"];
 
 /// Extracts; an unparsable file gives what its readable parts say.
 pub(crate) fn extract(text: &str) -> Facts {
     let mut facts = Facts::default();
-    if !WORDS.iter().any(|word| text.contains(word)) {
+    if !LOOK.in_text(text) {
         facts.imports = imports_alone(text);
         return facts;
     }
@@ -59,19 +64,20 @@ pub(crate) fn extract(text: &str) -> Facts {
     facts
 }
 
+/// What stands before a module's name.
+static IMPORTED: LazyLock<Words> =
+    LazyLock::new(|| Words::new(&["from \"", "from '", "import \"", "import '", "require(\"", "require('", "import(\"", "import('"]));
+
 /// The imports of a file of which nothing else matters: enough to follow them, without a syntax tree.
 fn imports_alone(text: &str) -> Vec<Import> {
-    let mut out = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        let after = ["from ", "import ", "require(", "import("]
-            .iter()
-            .filter_map(|word| line.rsplit_once(word))
-            .map(|(_, rest)| rest.trim_start())
-            .find(|rest| rest.starts_with(['"', '\'']));
-        let Some(quoted) = after else { continue };
-        let mark = quoted.chars().next().unwrap_or('"');
-        if let Some(module) = quoted.get(1..).and_then(|rest| rest.split(mark).next()) {
-            out.push(Import { module: module.to_owned(), names: Vec::new(), line: u32::try_from(number).unwrap_or(u32::MAX).saturating_add(1), bare: false });
+    let (mut out, mut line, mut counted) = (Vec::new(), 1u32, 0usize);
+    for (_, end) in IMPORTED.hits(text) {
+        let newlines = text.get(counted..end).map_or(0, |part| part.bytes().filter(|byte| *byte == b'\n').count());
+        line = line.saturating_add(u32::try_from(newlines).unwrap_or(u32::MAX));
+        counted = end;
+        let module = text.get(end..).and_then(|rest| rest.split(['"', '\'', '\n']).next()).unwrap_or_default();
+        if !module.is_empty() {
+            out.push(Import { module: module.to_owned(), names: Vec::new(), line, bare: false });
         }
     }
     out

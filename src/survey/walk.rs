@@ -1,10 +1,12 @@
 //! The tree on disk: which files count, what is passed over and why; it opens nothing but regular files inside the root.
 
 use super::{Options, PassedOver, Skipped};
+use crate::names::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// Folders that hold what others wrote or what a build left behind.
 const FOREIGN: &[(&str, &str)] = &[
@@ -47,6 +49,10 @@ pub(crate) struct Tree {
     pub(crate) root: PathBuf,
     pub(crate) files: BTreeSet<String>,
     pub(crate) passed_over: Vec<PassedOver>,
+    /// What the file system says of all of it, and when the last of it changed (since 1970); only where it was asked for.
+    pub(crate) mark: Option<(Digest, Duration)>,
+    /// Paths outside of the list that were asked for, and whether they were there.
+    asked: Mutex<BTreeMap<String, bool>>,
     skipped: Mutex<Skipped>,
 }
 
@@ -62,6 +68,15 @@ pub(crate) enum Presence {
 impl Tree {
     /// Lists the files under `root`; nothing is read yet.
     pub(crate) fn list(root: &Path, options: &Options) -> Self {
+        Self::walk(root, options, false)
+    }
+
+    /// The same, with a mark by which a later walk tells whether anything changed.
+    pub(crate) fn marked(root: &Path, options: &Options) -> Self {
+        Self::walk(root, options, true)
+    }
+
+    fn walk(root: &Path, options: &Options, marked: bool) -> Self {
         let in_git = root.ancestors().any(|folder| folder.join(".git").exists());
         let passed: std::sync::Arc<Mutex<BTreeMap<String, &'static str>>> = std::sync::Arc::default();
         let mut walk = ignore::WalkBuilder::new(root);
@@ -77,50 +92,42 @@ impl Tree {
             }
             false
         });
-        let (mut files, mut skipped) = (BTreeSet::new(), Skipped::default());
-        for entry in walk.build() {
-            let Ok(entry) = entry else {
-                note(&mut skipped, "unreadable", 0);
-                continue;
-            };
-            let Some(kind) = entry.file_type() else { continue };
-            if kind.is_dir() {
-                continue;
-            }
-            let Some(path) = relative(root, entry.path()) else {
-                note(&mut skipped, "name is not UTF-8", 0);
-                continue;
-            };
-            if path.is_empty() {
-                continue;
-            }
-            if kind.is_symlink() {
-                match link_target(root, entry.path()) {
-                    Link::InsideFile => {}
-                    Link::InsideFolder => continue,
-                    Link::Outside => {
-                        note(&mut skipped, "link out of the workspace", 0);
-                        continue;
-                    }
-                    Link::Broken => {
-                        note(&mut skipped, "broken link", 0);
-                        continue;
-                    }
+        // Two walkers: folders are read while others wait for the disk; more would only wait for each other.
+        let (sender, receiver) = std::sync::mpsc::channel();
+        walk.threads(2).build_parallel().run(|| {
+            let sender = sender.clone();
+            Box::new(move |entry| {
+                if let Some(seen) = seen(root, entry, marked) {
+                    // The receiver outlives every walker.
+                    let _ = sender.send(seen);
                 }
-            } else if !kind.is_file() {
-                note(&mut skipped, "not a regular file", 0);
-                continue;
+                ignore::WalkState::Continue
+            })
+        });
+        drop(sender);
+        let (mut listed, mut skipped) = (Vec::new(), Skipped::default());
+        for seen in receiver {
+            match seen {
+                Ok(path) => listed.push(path),
+                Err(why) => note(&mut skipped, why, 0),
             }
-            if files.len() >= options.max_files {
-                note(&mut skipped, "more files than the limit", 0);
-                continue;
-            }
-            files.insert(path);
         }
+        listed.sort_unstable_by(|left: &Listed, right: &Listed| left.path.cmp(&right.path));
+        for _ in options.max_files..listed.len() {
+            note(&mut skipped, "more files than the limit", 0);
+        }
+        listed.truncate(options.max_files);
+        let marks = marked.then(|| marks(&listed));
+        let files: BTreeSet<String> = listed.into_iter().map(|listed| listed.path).collect();
         let mut passed_over: Vec<PassedOver> =
             passed.lock().map(|noted| noted.iter().map(|(dir, why)| PassedOver { dir: dir.clone(), why: (*why).to_owned() }).collect()).unwrap_or_default();
         passed_over.sort_by(|left, right| left.dir.cmp(&right.dir));
-        Self { root: root.to_path_buf(), files, passed_over, skipped: Mutex::new(skipped) }
+        let mark = marks.map(|(mut bytes, newest)| {
+            let rest = (&passed_over, &skipped, in_git);
+            bytes.extend(format!("{rest:?}").into_bytes());
+            (Digest::of(bytes), newest)
+        });
+        Self { root: root.to_path_buf(), files, passed_over, mark, asked: Mutex::default(), skipped: Mutex::new(skipped) }
     }
 
     /// The text of a listed file; `None`, and counted, where it is too large, unreadable or not text. Invalid UTF-8 is replaced.
@@ -142,7 +149,7 @@ impl Tree {
         if file.by_ref().take(options.max_file_bytes).read_to_end(&mut bytes).is_err() {
             return self.skip("unreadable", size);
         }
-        if bytes.iter().take(2048).any(|byte| *byte == 0) {
+        if bytes.get(..bytes.len().min(2048)).is_some_and(|head| head.contains(&0)) {
             return self.skip("binary", size);
         }
         let text = match String::from_utf8(bytes) {
@@ -168,6 +175,11 @@ impl Tree {
         self.skipped.lock().map(|skipped| skipped.clone()).unwrap_or_default()
     }
 
+    /// Paths outside of the list that were asked for, and whether they were there.
+    pub(crate) fn asked(&self) -> BTreeMap<String, bool> {
+        self.asked.lock().map(|asked| asked.clone()).unwrap_or_default()
+    }
+
     /// True where this file is part of the workspace.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.files.contains(path)
@@ -190,7 +202,10 @@ impl Tree {
         if path == "." || path.is_empty() || self.has(path) || self.has_folder(path) {
             return Presence::Tracked;
         }
-        let on_disk = std::fs::symlink_metadata(self.root.join(path)).is_ok();
+        let on_disk = on_disk(&self.root, path);
+        if let Ok(mut asked) = self.asked.lock() {
+            asked.insert(path.to_owned(), on_disk);
+        }
         let passed = |dir: &str| path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
         match on_disk {
             // Folders that are passed over are not ignored by git, so a clone has them.
@@ -200,6 +215,66 @@ impl Tree {
             false => Presence::Missing,
         }
     }
+}
+
+/// A file as the walk found it.
+struct Listed {
+    path: String,
+    /// Length, inode, modified and changed (nanoseconds since 1970); zeros where nobody asked.
+    state: [u128; 4],
+}
+
+/// A file of the workspace, or why an entry is none; folders are nothing of their own.
+fn seen(root: &Path, entry: Result<ignore::DirEntry, ignore::Error>, marked: bool) -> Option<Result<Listed, &'static str>> {
+    let Ok(entry) = entry else { return Some(Err("unreadable")) };
+    let kind = entry.file_type().filter(|kind| !kind.is_dir())?;
+    let Some(path) = relative(root, entry.path()) else { return Some(Err("name is not UTF-8")) };
+    if path.is_empty() {
+        return None;
+    }
+    if kind.is_symlink() {
+        match link_target(root, entry.path()) {
+            Link::InsideFile => {}
+            Link::InsideFolder => return None,
+            Link::Outside => return Some(Err("link out of the workspace")),
+            Link::Broken => return Some(Err("broken link")),
+        }
+    } else if !kind.is_file() {
+        return Some(Err("not a regular file"));
+    }
+    // Through a link, as the file is read.
+    let state = if marked { std::fs::metadata(entry.path()).map(|about| state(&about)).unwrap_or_default() } else { [0; 4] };
+    Some(Ok(Listed { path, state }))
+}
+
+#[cfg(unix)]
+fn state(about: &std::fs::Metadata) -> [u128; 4] {
+    use std::os::unix::fs::MetadataExt as _;
+    let time = |seconds: i64, nanoseconds: i64| u128::try_from(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)).unwrap_or(0);
+    [u128::from(about.len()), u128::from(about.ino()), time(about.mtime(), about.mtime_nsec()), time(about.ctime(), about.ctime_nsec())]
+}
+
+#[cfg(not(unix))]
+fn state(about: &std::fs::Metadata) -> [u128; 4] {
+    let modified = about.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos());
+    [u128::from(about.len()), 0, modified, modified]
+}
+
+/// All states as bytes, and the newest change. Times of modification can be set by anybody, times of change only by the system.
+fn marks(listed: &[Listed]) -> (Vec<u8>, Duration) {
+    let mut bytes = Vec::with_capacity(listed.len() * 100);
+    for file in listed {
+        bytes.extend_from_slice(file.path.as_bytes());
+        bytes.push(0);
+        bytes.extend(file.state.iter().flat_map(|number| number.to_le_bytes()));
+    }
+    let newest = listed.iter().map(|Listed { state: [.., changed], .. }| *changed).max().unwrap_or(0);
+    (bytes, Duration::from_nanos(u64::try_from(newest).unwrap_or(u64::MAX)))
+}
+
+/// True where something lies at a path, whatever it is.
+pub(crate) fn on_disk(root: &Path, path: &str) -> bool {
+    std::fs::symlink_metadata(root.join(path)).is_ok()
 }
 
 fn note(skipped: &mut Skipped, why: &str, bytes: u64) {
@@ -231,6 +306,9 @@ fn foreign(path: &Path) -> Option<&'static str> {
 
 fn relative(root: &Path, path: &Path) -> Option<String> {
     let rest = path.strip_prefix(root).ok()?;
+    if std::path::MAIN_SEPARATOR == '/' {
+        return rest.to_str().map(str::to_owned);
+    }
     let parts: Option<Vec<&str>> = rest.components().map(|part| part.as_os_str().to_str()).collect();
     Some(parts?.join("/"))
 }

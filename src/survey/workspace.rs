@@ -323,7 +323,13 @@ fn manifest(lower: &str) -> bool {
         "entrypoint.sh",
         "docker-entrypoint.sh",
     ];
-    NAMES.contains(&lower)
+    static KNOWN: std::sync::LazyLock<std::collections::HashSet<&'static str>> = std::sync::LazyLock::new(|| NAMES.iter().copied().collect());
+    // Sources of the languages that are read as such are the many; none of them is a manifest.
+    let extension = lower.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if matches!(extension, "ts" | "tsx" | "jsx" | "go" | "java" | "vue" | "svelte" | "css" | "svg" | "png" | "md") {
+        return false;
+    }
+    KNOWN.contains(lower)
         || super::jvm::manifest(lower)
         || super::tail::announced(lower)
         || (lower.starts_with("requirements") && (lower.ends_with(".txt") || lower.ends_with(".in")))

@@ -1,0 +1,69 @@
+//! Surveys that still hold: a workspace of which the file system says the same is not read again; it never guesses.
+
+use super::walk::Tree;
+use super::{Options, Survey};
+use crate::failure::Failure;
+use crate::names::Digest;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Workspaces that are remembered.
+const KNOWN: usize = 8;
+
+/// File systems count time in steps of up to this length: what changed within one step may change again in it, unseen.
+const STEP: Duration = Duration::from_millis(40);
+
+/// Surveys of a running server, by workspace.
+///
+/// A survey holds while every file that a walk lists has the path, size, inode, and times of change and modification that it had,
+/// the same folders are passed over, and every other path that the survey asked for is there or missing as it was. The walk itself is done anew.
+#[derive(Debug, Default)]
+pub struct Cache {
+    known: Mutex<Vec<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    root: PathBuf,
+    options: Options,
+    mark: Digest,
+    asked: BTreeMap<String, bool>,
+    survey: Arc<Survey>,
+}
+
+impl Cache {
+    /// The survey of a folder: the known one where it still holds, else a new one. Fails as [`super::survey`] does.
+    pub fn survey(&self, root: &Path, options: &Options) -> Result<Arc<Survey>, Failure> {
+        let root = super::open(root)?;
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let tree = Tree::marked(&root, options);
+        let (mark, newest) = tree.mark.clone().unwrap_or_else(|| (Digest::of(b""), Duration::MAX));
+        if let Some(survey) = self.still(&root, options, &mark) {
+            return Ok(survey);
+        }
+        let (survey, asked) = super::of_tree(tree, options)?;
+        let survey = Arc::new(survey);
+        if newest.saturating_add(STEP) < began {
+            self.keep(Known { root, options: options.clone(), mark, asked, survey: Arc::clone(&survey) });
+        }
+        Ok(survey)
+    }
+
+    fn still(&self, root: &Path, options: &Options, mark: &Digest) -> Option<Arc<Survey>> {
+        let known = self.known.lock().ok()?;
+        let found = known.iter().find(|known| known.root == root && known.options == *options && known.mark == *mark)?;
+        let same = found.asked.iter().all(|(path, there)| super::walk::on_disk(root, path) == *there);
+        same.then(|| Arc::clone(&found.survey))
+    }
+
+    fn keep(&self, new: Known) {
+        let Ok(mut known) = self.known.lock() else { return };
+        known.retain(|old| old.root != new.root || old.options != new.options);
+        if known.len() >= KNOWN {
+            known.remove(0);
+        }
+        known.push(new);
+    }
+}
