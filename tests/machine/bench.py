@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Measures an MCP server on stdio, beside a bare one: bench.py LANDFALL BARE. Prints a table; exits 1 when a figure misses its limit."""
 import json, os, shutil, socket, subprocess, sys, tempfile, threading, time
+from plant import plant
 
-ROUNDS, PINGS = 40, 1000
+ROUNDS, PINGS, FILES = 40, 1000, 15000
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SMALL = os.path.join(ROOT, "tests", "survey", "fastapi-postgres")
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 
 
@@ -154,6 +156,57 @@ def pings_while_an_operation_runs(landfall):
     return pings
 
 
+def ran(command, rounds):
+    """Median time of a whole process in ms, and the most memory that any run took in MB."""
+    times, most = [], 0
+    for _ in range(rounds):
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        times.append((time.perf_counter() - began) * 1000)
+        if status:
+            raise SystemExit(f"bench: {' '.join(command)} failed")
+        most = max(most, usage.ru_maxrss / 1024)
+    return percentile(times, 0.5), most
+
+
+def surveys(landfall):
+    """Rows about surveys, beside `nixpacks plan` where that is at hand."""
+    nixpacks = shutil.which("nixpacks")
+    plan = lambda folder, rounds: ran([nixpacks, "plan", folder], rounds)[0] if nixpacks else None
+    with tempfile.TemporaryDirectory() as large:
+        plant(large, FILES)
+        time.sleep(0.2)  # what changed a moment ago is never answered from memory
+        analyze = [landfall, "analyze", "--json"]
+        small, _ = ran([*analyze, SMALL], ROUNDS)
+        ran([*analyze, large], 2)
+        whole, memory = ran([*analyze, large], 10)
+        server = Server([landfall, "serve"])
+        again = []
+        for _ in range(6):
+            began = time.perf_counter()
+            server.call("analyze_project", workspace=large)
+            again.append((time.perf_counter() - began) * 1000)
+        server.end()
+        return [
+            ("survey of a small project, whole process", small, plan(SMALL, 10), 10, "ms"),
+            (f"survey of {FILES} files, whole process", whole, plan(large, 3), 100, "ms"),
+            ("most memory of that", memory, None, 60, "MB"),
+            ("the same once more, in a running server", percentile(again[1:], 0.5), None, 60, "ms"),
+        ]
+
+
+def table(beside, rows):
+    """Prints rows of (name, value, other value, limit, unit); answers how many missed their limit."""
+    print(f"{'figure':<44}{'landfall':>10}{beside:>15}{'ratio':>8}{'limit':>9}")
+    missed = 0
+    for name, value, other, limit, unit in rows:
+        shown, ratio = (f"{other:.2f}", f"{value / other:.2f}") if other else ("-", "-")
+        missed += value > limit
+        print(f"{name:<44}{value:>10.2f}{shown:>15}{ratio:>8}{limit:>9.2f} {unit}{'   MISSED' if value > limit else ''}")
+    return missed
+
+
 def main(landfall, bare):
     ours, floor = [landfall, "serve"], [bare]
     start, floor_start = starts(ours), starts(floor)
@@ -169,12 +222,9 @@ def main(landfall, bare):
         (f"ping, 99th, operation runs ({len(busy)})", percentile(busy, 0.99), floor_ping, 5, "ms"),
         ("release program", size, floor_size, 25, "MB"),
     ]
-    print(f"{'figure':<40}{'landfall':>10}{'bare rmcp':>11}{'ratio':>8}{'limit':>9}")
-    missed = 0
-    for name, value, other, limit, unit in rows:
-        beside, ratio = (f"{other:.2f}", f"{value / other:.2f}") if other else ("-", "-")
-        missed += value > limit
-        print(f"{name:<40}{value:>10.2f}{beside:>11}{ratio:>8}{limit:>9.2f} {unit}{'   MISSED' if value > limit else ''}")
+    missed = table("bare rmcp", rows)
+    print()
+    missed += table("nixpacks plan", surveys(landfall))
     return 1 if missed else 0
 
 

@@ -18,13 +18,21 @@ pub(crate) struct Screen {
     pub(crate) colour: bool,
     /// stderr is a terminal: progress may be drawn over.
     pub(crate) live: bool,
+    /// Columns of the terminal; nothing is wrapped where a program reads.
+    width: Option<usize>,
 }
 
 impl Screen {
     pub(crate) fn new(common: &Common) -> Self {
         let wanted =
             !common.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { json: common.json, quiet: common.quiet, colour: wanted && std::io::stdout().is_terminal(), live: std::io::stderr().is_terminal() }
+        Self {
+            json: common.json,
+            quiet: common.quiet,
+            colour: wanted && std::io::stdout().is_terminal(),
+            live: std::io::stderr().is_terminal(),
+            width: columns(),
+        }
     }
 
     /// Text on stdout. A reader that has gone is not our failure.
@@ -124,13 +132,18 @@ impl Screen {
         let used: Vec<usize> = (0..head.len()).filter(|&column| rows.iter().any(|row| row.get(column).is_some_and(|cell| !cell.is_empty()))).collect();
         let width = |column: usize| {
             let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-            cells.chain(head.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0).min(60)
+            cells.chain(head.get(column).map(|cell| cell.chars().count())).max().unwrap_or(0)
         };
+        let mut widths: Vec<usize> = used.iter().map(|&column| width(column)).collect();
+        match self.width {
+            Some(columns) => fit(&mut widths, columns.saturating_sub(2)),
+            None => widths.iter_mut().for_each(|width| *width = (*width).min(60)),
+        }
         let line = |cells: &dyn Fn(usize) -> String| {
             let mut text = String::from("  ");
-            for &column in &used {
+            for (&column, &width) in used.iter().zip(&widths) {
                 let cell = cells(column);
-                let gap = width(column).saturating_sub(cell.chars().count()) + 2;
+                let gap = width.saturating_sub(cell.chars().count()) + 2;
                 text.push_str(&cell);
                 text.push_str(&" ".repeat(gap));
             }
@@ -138,8 +151,19 @@ impl Screen {
         };
         let mut out = format!("{}\n", self.dim(&line(&|column| head.get(column).map(|cell| (*cell).to_owned()).unwrap_or_default())));
         for row in &rows {
-            out.push_str(&line(&|column| row.get(column).cloned().unwrap_or_default()));
-            out.push('\n');
+            let cells: Vec<Vec<String>> = used
+                .iter()
+                .zip(&widths)
+                .map(|(&column, &width)| {
+                    let cell = row.get(column).map(String::as_str).unwrap_or_default();
+                    if self.width.is_some() { wrapped(cell, width) } else { vec![cell.to_owned()] }
+                })
+                .collect();
+            for number in 0..cells.iter().map(Vec::len).max().unwrap_or(1).max(1) {
+                let at = |column: usize| used.iter().position(|&one| one == column).and_then(|index| cells.get(index)?.get(number).cloned());
+                out.push_str(&line(&|column| at(column).unwrap_or_default()));
+                out.push('\n');
+            }
         }
         out
     }
@@ -155,6 +179,39 @@ impl Screen {
     pub(crate) fn dim(&self, text: &str) -> String {
         if self.colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// Columns of the terminal on stdout.
+fn columns() -> Option<usize> {
+    let out = std::io::stdout();
+    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten()?;
+    (size.ws_col >= 40).then_some(usize::from(size.ws_col))
+}
+
+/// Narrows the widest columns until all of them, with two spaces between, fit.
+fn fit(widths: &mut [usize], columns: usize) {
+    while widths.iter().sum::<usize>() + 2 * widths.len() > columns {
+        match widths.iter_mut().max() {
+            Some(widest) if *widest > 12 => *widest -= 1,
+            Some(_) | None => return,
+        }
+    }
+}
+
+/// A cell in lines of at most this width, broken between words where there are any.
+fn wrapped(cell: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in cell.split(' ') {
+        let letters: Vec<char> = word.chars().collect();
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + letters.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.extend(letters.chunks(width.max(1)).map(|part| part.iter().collect::<String>())),
+        }
+    }
+    lines
 }
 
 /// Text of any origin without what a terminal would obey.
@@ -278,6 +335,17 @@ mod tests {
         assert_eq!(command_for(&reply.next[0]), "landfall chart '/w o' --on-conflict keep --secrets A=env:B --secrets C=generate --start-cluster");
         reply.then("operation_status", serde_json::json!({ "operation": "op-1" }), "y");
         assert_eq!(command_for(&reply.next[1]), "landfall operations show op-1");
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal() {
+        let screen = |width| Screen { json: false, quiet: false, colour: false, live: false, width };
+        let rows = vec![vec!["api".to_owned(), "uvicorn app.main:app --host 0.0.0.0".to_owned()], vec!["web".to_owned(), "x".repeat(30)]];
+        assert_eq!(
+            screen(Some(40)).table(&["service", "starts with"], &rows),
+            "  service  starts with\n  api      uvicorn app.main:app --host\n           0.0.0.0\n  web      xxxxxxxxxxxxxxxxxxxxxxxxxxx\n           xxx\n"
+        );
+        assert_eq!(screen(None).table(&["service", "starts with"], &rows).lines().count(), 3);
     }
 
     #[test]
