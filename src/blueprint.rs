@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use draw::draw;
-pub(crate) use draw::{standalone, work_folder, workspace_root};
+pub(crate) use draw::{bun, standalone, work_folder, workspace_root};
 
 /// What a workload is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub enum ImagePlan {
         /// The Dockerfile is a person's own; it is used as it is.
         persons: bool,
         build_args: BTreeMap<String, String>,
+        /// Variables that the installation reads and that are secret: mounted for that one step, never written into a layer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        secrets: Vec<EnvName>,
     },
     Public {
         reference: ImageRef,

@@ -71,7 +71,7 @@ impl Default for Options {
 /// | `requirements` | requirements file, relative to the service |
 /// | `entry` | file that is started, relative to the service |
 /// | `go.main` | package to build, `.` or `./cmd/x` |
-/// | `rust.binary`, `java.jar`, `dotnet.project`, `php.root` | what the build leaves behind, or the folder that is served |
+/// | `rust.binary`, `java.jar`, `dotnet.project`, `elixir.app`, `php.root` | what the build leaves behind, or the folder that is served |
 ///
 /// Fails with `WORKSPACE_NOT_FOUND` or `WORKSPACE_UNREADABLE`; a folder with nothing to deploy is a survey with the finding `nothing_to_deploy`.
 pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {

@@ -17,6 +17,11 @@ const RESOURCES: &[(&str, &str, &str, &str, &str)] = &[
     ("go", "20m", "500m", "32Mi", "192Mi"),
     ("rust", "20m", "500m", "24Mi", "192Mi"),
     ("java", "200m", "2", "384Mi", "768Mi"),
+    ("csharp", "100m", "1", "128Mi", "512Mi"),
+    ("ruby", "100m", "1", "192Mi", "512Mi"),
+    ("php", "50m", "1", "96Mi", "384Mi"),
+    ("elixir", "50m", "1", "128Mi", "512Mi"),
+    ("deno", "50m", "1", "96Mi", "384Mi"),
 ];
 
 /// Requests and limits for what we build.

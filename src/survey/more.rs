@@ -500,6 +500,12 @@ impl<'all> Project<'all> {
         draft.service.install_command = Some("mix deps.get --only prod".to_owned());
         draft.service.build_command = Some("mix release".to_owned());
         draft.shows("language", self.place("mix.exs", "defmodule"));
+        // The release is named after the application.
+        let app =
+            mix.split_once("app: :").map(|(_, rest)| rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect::<String>());
+        if let Some(app) = app.filter(|app| !app.is_empty()) {
+            draft.fact("elixir.app", app);
+        }
         if phoenix {
             draft.service.framework = Some("phoenix".to_owned());
             draft.start("mix phx.server", self.place("mix.exs", ":phoenix"));
