@@ -70,6 +70,7 @@ impl Default for Options {
 /// | `python.pyproject` | `pyproject.toml` where there is one, relative to the service |
 /// | `requirements` | requirements file, relative to the service |
 /// | `entry` | file that is started, relative to the service |
+/// | `release.command` | what the Procfile runs once for each release |
 /// | `go.main` | package to build, `.` or `./cmd/x` |
 /// | `rust.binary`, `java.jar`, `dotnet.project`, `elixir.app`, `php.root` | what the build leaves behind, or the folder that is served |
 ///

@@ -59,6 +59,12 @@ pub(super) fn probes(facts: &Service, port: Option<u16>, ready: Option<&str>) ->
     if port.is_none() || facts.kind == Kind::Job {
         return Probes { startup: None, readiness: None, liveness: None };
     }
+    // The health service of gRPC says whether the program serves; where it is not there, an open port is all that can be asked for.
+    let grpc = facts.ports.first().is_some_and(|port| port.protocol == "grpc");
+    if grpc && ["grpcio-health-checking", "grpc-health-check", "tonic-health", "google.golang.org/grpc/health"].iter().any(|package| facts.depends_on(package))
+    {
+        return Probes { startup: Some(Ask::Grpc), readiness: Some(Ask::Grpc), liveness: Some(Ask::Tcp) };
+    }
     let health = facts.health.as_ref();
     let live = health.and_then(|health| health.live.as_deref()).filter(|path| usable(path));
     let ready = ready.or_else(|| health.and_then(|health| health.ready.as_deref())).filter(|path| usable(path));

@@ -51,11 +51,15 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         let settings = config.service.get(&facts.name);
         let port = port_of(facts);
         let image = image(facts, app, &candidates, build_args, &mut findings);
-        let command = command(facts, config, port, matches!(&image, ImagePlan::Built { persons: true, .. }));
+        let persons = matches!(&image, ImagePlan::Built { persons: true, .. });
+        let command = command(facts, config, port, persons);
+        let schedule = settings.and_then(|settings| settings.schedule.clone()).map(|text| start::schedule(&facts.name, text)).transpose()?;
         workloads.push(Workload {
             name: facts.name.clone(),
             image,
             command,
+            migration: migration(facts, config, port, persons),
+            schedule,
             port,
             probes: defaults::probes(facts, port, settings.and_then(|settings| settings.ready.as_deref())),
             env: env.into_values().collect(),
@@ -312,6 +316,14 @@ fn cycle_finding(cycle: &[ServiceName], candidates: &[&Service]) -> Finding {
     }
 }
 
+/// What changes the database before new pods start: as a person says, as the Procfile's release does, or what stands before the program in its start line.
+fn migration(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -> Vec<String> {
+    let own = config.service.get(&facts.name).and_then(|settings| settings.migrate.as_deref());
+    let first = || start_line(facts, config).and_then(|line| start::migration_first(line)).map(|(first, _)| first);
+    let line = if persons { own } else { own.or_else(|| facts.build_facts.get("release.command").map(String::as_str)).or_else(first) };
+    line.map(|line| start::exec_form(line, port)).unwrap_or_default()
+}
+
 fn start_line<'a>(facts: &'a Service, config: &'a Config) -> Option<&'a str> {
     let settings = config.service.get(&facts.name);
     // A package manager in front of the program would keep signals from it: the script's own line is started.
@@ -371,7 +383,7 @@ fn command(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -
         let words = words.iter().skip(if plain.starts_with(run) { words.len() } else { 1 });
         words.cloned().collect()
     };
-    let line = start_line(facts, config);
+    let line = start_line(facts, config).map(|line| start::migration_first(line).map_or(line, |(_, rest)| rest));
     match facts.language.as_str() {
         "go" => [vec!["/app/server".to_owned()], line.map(|line| arguments(line, &["go", "run"])).unwrap_or_default()].concat(),
         "rust" => [vec!["/app/server".to_owned()], line.map(|line| arguments(line, &["cargo", "run"])).unwrap_or_default()].concat(),

@@ -315,7 +315,7 @@ impl Recipe<'_> {
     fn health_check(&self, stack: &Stack) -> Result<String, Failure> {
         let path = [&self.workload.probes.liveness, &self.workload.probes.startup, &self.workload.probes.readiness].into_iter().find_map(|ask| match ask {
             Some(Ask::Http { path }) => Some(path.as_str()),
-            Some(Ask::Tcp | Ask::Exec { .. }) | None => None,
+            Some(Ask::Tcp | Ask::Grpc | Ask::Exec { .. }) | None => None,
         });
         let none = || Ok("# Kubernetes asks by its probes; nothing in this image could ask.\nHEALTHCHECK NONE".to_owned());
         let Some(port) = self.workload.port else { return none() };

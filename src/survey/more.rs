@@ -124,9 +124,15 @@ impl<'all> Project<'all> {
     fn finish(&self, draft: &mut Draft) {
         let procfile = join(self.dir, "Procfile");
         let text = self.workspace.text(&procfile).unwrap_or_default();
-        if let Some((_, command, place)) = super::pip::procfile(&procfile, text).into_iter().find(|(process, _, _)| process == "web") {
-            draft.start(command, place);
-            draft.certain = true;
+        for (process, command, place) in super::pip::procfile(&procfile, text) {
+            match process.as_str() {
+                "web" => {
+                    draft.start(command, place);
+                    draft.certain = true;
+                }
+                "release" => draft.fact("release.command", command),
+                _ => {}
+            }
         }
         if draft.service.kind != Kind::Static {
             super::assemble::code_ports(self.workspace, draft);
