@@ -15,7 +15,7 @@ ACCEPTED = [
     # Two pods must not write to one claim: what keeps data stands still for an update and is one pod; so is what keeps sessions in memory.
     (("deployment-strategy", "deployment-replicas"), r"", "a claim, or sessions in memory, have one owner"),
     # The public images of databases have users of their own, below 10000, to whom their files belong.
-    (("CKV_K8S_40", "container-security-context-user-group-id"), r"(postgres|mysql|redis|mongodb|rabbitmq)(-instance)?(\.yaml|$)", "the image's files belong to its user"),
+    (("CKV_K8S_40", "container-security-context-user-group-id"), r"(postgres|mysql|redis|mongodb|rabbitmq)(-instance)?(-test|\.yaml|$)", "the image's files belong to its user"),
     # A worker that offers nothing can be asked nothing: when its process ends, the kubelet starts it again.
     (("CKV_K8S_8", "CKV_K8S_9"), r"worker", "there is nothing to ask"),
     # Without a health route an open port is all that can be asked for; it depends on nothing else, so liveness may ask for it too.
