@@ -8,7 +8,7 @@ use crate::survey::Service;
 /// Versions of the tools that a build installs.
 pub(super) const UV: &str = "0.13.9";
 pub(super) const POETRY: &str = "2.5.1";
-const PIPENV: &str = "2.29.40.3";
+const PIPENV: &str = "2026.10.3";
 const PDM: &str = "2.29.4";
 
 /// How a Python project installs.
