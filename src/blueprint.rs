@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use draw::draw;
-pub(crate) use draw::{standalone, work_folder, workspace_root};
+pub(crate) use draw::{bun, standalone, work_folder, workspace_root};
 
 /// What a workload is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub enum ImagePlan {
         /// The Dockerfile is a person's own; it is used as it is.
         persons: bool,
         build_args: BTreeMap<String, String>,
+        /// Variables that the installation reads and that are secret: mounted for that one step, never written into a layer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        secrets: Vec<EnvName>,
     },
     Public {
         reference: ImageRef,
@@ -52,9 +55,15 @@ pub enum ImagePlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask")]
 pub enum Ask {
-    Http { path: String },
+    Http {
+        path: String,
+    },
     Tcp,
-    Exec { command: Vec<String> },
+    /// The standard health service of gRPC, where the program has it.
+    Grpc,
+    Exec {
+        command: Vec<String>,
+    },
 }
 
 /// The three probes; they differ in meaning: liveness never asks about a dependency.
@@ -126,6 +135,12 @@ pub struct Workload {
     pub image: ImagePlan,
     /// Exec-form start command of the image (Dockerfile CMD), or of the public image where it must differ.
     pub command: Vec<String>,
+    /// Exec-form command that changes the database before new pods start; empty where nothing does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migration: Vec<String>,
+    /// When it runs, in cron's five fields, for what runs to its end again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
     /// The port the container listens on; the Service offers the same number.
     pub port: Option<u16>,
     pub probes: Probes,

@@ -56,6 +56,10 @@ pub struct ServiceConfig {
     pub port: Option<u16>,
     pub ready: Option<String>,
     pub replicas: Option<u32>,
+    /// What changes the database before new pods start, such as `alembic upgrade head`.
+    pub migrate: Option<String>,
+    /// Cron's five fields: the service runs to its end again and again.
+    pub schedule: Option<String>,
     /// Public values only.
     #[serde(default)]
     pub env: BTreeMap<EnvName, String>,

@@ -3,7 +3,7 @@
 use crate::ask::{OnConflict, OnRefusal, Through};
 use crate::blueprint::{self, Blueprint, ImagePlan, Wishes};
 use crate::config::{Config, Folders, ValueSource};
-use crate::evidence::Finding;
+use crate::evidence::{Finding, Place};
 use crate::failure::{Code, Failure};
 use crate::landfall::Landfall;
 use crate::names::{AppName, Digest, EnvName, EnvironmentName, ImageRef, Namespace, ProfileName, ReleaseName, Revision, ServiceName};
@@ -221,7 +221,9 @@ impl Landfall {
                     .help(format!("services of this workspace: {}", known.join(", "))));
             }
         }
-        let blueprint = blueprint::draw(&survey, &config, &app, &wanted.wishes)?;
+        let mut blueprint = blueprint::draw(&survey, &config, &app, &wanted.wishes)?;
+        let improvements = improvements(workspace, &survey, &blueprint, &config, &wanted.wishes);
+        blueprint.findings.extend(improvements);
         let (target, start) = self.start_of(wanted, &config, target)?;
         let proof = target.as_ref().ok();
 
@@ -447,6 +449,45 @@ pub fn build_source(workspace: &Path, image: &ImagePlan, files: &[RenderedFile])
     let ignore = text(&format!("{dockerfile}.dockerignore")).or_else(|| text(&beside)).unwrap_or_default();
     let files = render::context_files(&root, &ignore)?;
     Ok(BuildSource { context: root, files, dockerfile: recipe, build_args: build_args.clone() })
+}
+
+/// What could be better about Dockerfiles that people wrote, each with the way to ours as a difference; the files stay as they are.
+fn improvements(workspace: &Path, survey: &Survey, blueprint: &Blueprint, config: &Config, wishes: &blueprint::Wishes) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for workload in &blueprint.workloads {
+        let ImagePlan::Built { dockerfile, persons: true, .. } = &workload.image else { continue };
+        let Ok(theirs) = std::fs::read_to_string(workspace.join(dockerfile)) else { continue };
+        let advice = render::advice(&theirs);
+        if advice.is_empty() {
+            continue;
+        }
+        let mut ours = survey.clone();
+        for service in ours.services.iter_mut().filter(|service| service.name.as_str() == workload.name.as_str()) {
+            service.dockerfile = None;
+        }
+        let written = blueprint::draw(&ours, config, &blueprint.app, wishes).and_then(|blueprint| render::dockerfiles(&blueprint, &ours)).unwrap_or_default();
+        let folder = dockerfile.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let file =
+            written.iter().find(|file| file.path.rsplit_once('/').map_or(("", file.path.as_str()), |pair| pair).0 == folder && !file.path.ends_with("ignore"));
+        let root = advice.iter().any(|(rule, ..)| *rule == "root");
+        findings.push(Finding {
+            code: "DOCKERFILE_ADVICE".to_owned(),
+            severity: if root { crate::evidence::Severity::Warning } else { crate::evidence::Severity::Note },
+            message: format!(
+                "{dockerfile} could be better: {}",
+                advice.iter().map(|(_, line, text)| format!("line {line}: {text}")).collect::<Vec<_>>().join("; ")
+            ),
+            help: format!("the difference shows what Landfall would write; apply it, or remove {dockerfile} to have one written"),
+            evidence: advice
+                .iter()
+                .map(|(_, line, _)| {
+                    Place::new(dockerfile.clone(), u32::try_from(*line).unwrap_or(u32::MAX), theirs.lines().nth(line.saturating_sub(1)).unwrap_or_default())
+                })
+                .collect(),
+            fix: file.filter(|file| file.path.contains("Dockerfile")).map(|file| render::diff(dockerfile, &theirs, &file.text)),
+        });
+    }
+    findings
 }
 
 /// The images that a Dockerfile's stages begin from, names of earlier stages and variables left out.

@@ -1,7 +1,11 @@
 //! What a rendered manifest must keep, as one table: restricted pod security, resources, probes, no literal secrets, no mutable tags; purely judged.
 
+mod objects;
+mod typed;
+
 use crate::failure::{Code, Failure};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The environment a manifest was rendered for decides how strict some rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +107,53 @@ const RULES: &[Rule] = &[
         })?;
         Some(format!("env {} has a literal value", found["name"].as_str().unwrap_or("?")))
     }),
+    ("duplicate_variable", |container, _| {
+        let mut names = BTreeSet::new();
+        let twice = container.spec["env"].as_array()?.iter().filter_map(|setting| setting["name"].as_str()).find(|name| !names.insert(*name))?;
+        Some(format!("env {twice} is set twice"))
+    }),
+    ("probe_port", |container, _| {
+        let ports: Vec<&Value> = container.spec["ports"].as_array().into_iter().flatten().flat_map(|port| [&port["name"], &port["containerPort"]]).collect();
+        let asked = |probe: &Value| ["httpGet", "tcpSocket", "grpc"].into_iter().find_map(|kind| probe.get(kind)?.get("port").cloned());
+        let (name, port) = ["startupProbe", "readinessProbe", "livenessProbe"]
+            .into_iter()
+            .filter_map(|name| Some((name, asked(container.spec.get(name)?)?)))
+            .find(|(_, port)| !ports.contains(&port))?;
+        Some(format!("{name} asks port {port}, which the container does not declare"))
+    }),
+    ("ssh_port", |container, _| container.spec["ports"].as_array()?.iter().any(|port| port["containerPort"] == 22).then(|| "the container offers SSH".into())),
+    ("proc_mount", |container, _| {
+        let mount = container.security("procMount").as_str()?;
+        (mount != "Default").then(|| format!("procMount is {mount}"))
+    }),
+    ("host_process", |container, _| {
+        let windows = container.either("windowsOptions").get("hostProcess") == Some(&Value::Bool(true));
+        windows.then(|| "the container is a process of its host".into())
+    }),
+    ("sysctls", |container, _| {
+        const SAFE: &[&str] = &[
+            "kernel.shm_rmid_forced",
+            "net.ipv4.ip_local_port_range",
+            "net.ipv4.ip_unprivileged_port_start",
+            "net.ipv4.tcp_syncookies",
+            "net.ipv4.ping_group_range",
+        ];
+        let set = at(container.pod, "/securityContext/sysctls").as_array()?;
+        let unsafe_one = set.iter().filter_map(|setting| setting["name"].as_str()).find(|name| !SAFE.contains(name))?;
+        Some(format!("sysctl {unsafe_one} is not a safe one"))
+    }),
+    ("service_account_field", |container, _| {
+        let old = container.pod.get("serviceAccount").is_some() && container.pod.get("serviceAccountName").is_none();
+        old.then(|| "serviceAccount is the old name of serviceAccountName".into())
+    }),
+    ("cpu_limit", |container, strictness| {
+        let missing = at(container.spec, "/resources/limits/cpu").is_null();
+        (strictness == Strictness::Production && missing).then(|| "resources.limits.cpu is not set".into())
+    }),
+    ("pull_policy", |container, strictness| {
+        let policy = container.spec["imagePullPolicy"].as_str().unwrap_or_default();
+        (strictness == Strictness::Production && policy != "Always").then(|| "imagePullPolicy is not Always: who may not pull it may still run it".into())
+    }),
     // A stable local tag is content-addressed by its builder; production asks for the digest itself.
     ("digest_in_production", |container, strictness| {
         let image = container.spec["image"].as_str().unwrap_or_default();
@@ -180,6 +231,10 @@ pub fn judge(objects: &[Value], strictness: Strictness) -> Vec<Broken> {
         if kind == "Service" && at(object, "/spec/type").as_str() == Some("LoadBalancer") {
             broken.push(Broken { rule: "load_balancer", at: name.clone(), message: "a LoadBalancer stays pending without minikube tunnel".into() });
         }
+        broken.extend(typed::wrong_fields(object).into_iter().map(|message| Broken { rule: "unknown_field", at: name.clone(), message }));
+        for (rule, wrong) in objects::RULES {
+            broken.extend(wrong(object, objects, strictness).map(|message| Broken { rule, at: name.clone(), message }));
+        }
         let Some((pod, path)) = pod_of(object, kind) else { continue };
         for (list_name, init) in [("containers", false), ("initContainers", true)] {
             for (index, spec) in pod[list_name].as_array().into_iter().flatten().enumerate() {
@@ -223,8 +278,11 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: api}
 spec:
+  selector: {matchLabels: {app: api}}
   template:
+    metadata: {labels: {app: api}}
     spec:
+      serviceAccountName: api
       automountServiceAccountToken: false
       securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
       containers:
@@ -234,8 +292,12 @@ spec:
           env: [{name: LOG_LEVEL, value: info}, {name: JWT_SECRET, valueFrom: {secretKeyRef: {name: s, key: JWT_SECRET}}}]
           readinessProbe: {httpGet: {path: /ready, port: 8000}}
           livenessProbe: {httpGet: {path: /health, port: 8000}}
-          resources: {requests: {cpu: 10m, memory: 64Mi}, limits: {memory: 128Mi}}
-          securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+          resources: {requests: {cpu: 10m, memory: 64Mi}, limits: {cpu: 1, memory: 128Mi}}
+          securityContext: {allowPrivilegeEscalation: false, privileged: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: api}
 "#;
 
     fn check(from: &str, to: &str, rule: &str) {
@@ -251,7 +313,7 @@ spec:
         check("allowPrivilegeEscalation: false, ", "", "privilege_escalation");
         check("runAsNonRoot: true, ", "", "run_as_non_root");
         check("runAsUser: 10001", "runAsUser: 0", "run_as_root");
-        check("readOnlyRootFilesystem: true", "privileged: true, readOnlyRootFilesystem: true", "privileged");
+        check("privileged: false", "privileged: true", "privileged");
         check("readOnlyRootFilesystem: true, ", "", "read_only_root");
         check("RuntimeDefault", "Unconfined", "seccomp");
         check("drop: [ALL]", "drop: [NET_RAW]", "drop_capabilities");
@@ -260,13 +322,35 @@ spec:
         check("automountServiceAccountToken: false", "automountServiceAccountToken: false\n      volumes: [{name: x, hostPath: {path: /}}]", "host_path");
         check("containerPort: 8000", "containerPort: 8000, hostPort: 80", "host_port");
         check("automountServiceAccountToken: false", "automountServiceAccountToken: true", "service_account_token");
-        check("limits: {memory: 128Mi}", "limits: {}", "resources");
+        check("limits: {cpu: 1, memory: 128Mi}", "limits: {cpu: 1}", "resources");
+        check("limits: {cpu: 1, memory: 128Mi}", "limits: {memory: 128Mi}", "");
         check("          livenessProbe: {httpGet: {path: /health, port: 8000}}\n", "", "probes");
         check("path: /health", "path: /ready", "same_probe");
         check("httpGet: {path: /ready, port: 8000}", "tcpSocket: {port: 8000}", "");
         check(":0123456789ab", ":latest", "mutable_tag");
         check(":0123456789ab", "", "mutable_tag");
         check("name: LOG_LEVEL, value: info", "name: DB_PASSWORD, value: hunter2", "literal_secret");
+        check("name: LOG_LEVEL, value: info", "name: JWT_SECRET, value: ''", "duplicate_variable");
+        check("path: /ready, port: 8000", "path: /ready, port: http", "probe_port");
+        check("containerPort: 8000", "containerPort: 8000}, {containerPort: 22", "ssh_port");
+        check("privileged: false, ", "privileged: false, procMount: Unmasked, ", "proc_mount");
+        check("privileged: false, ", "privileged: false, windowsOptions: {hostProcess: true}, ", "host_process");
+        check("runAsUser: 10001,", "runAsUser: 10001, sysctls: [{name: kernel.msgmax, value: '1'}],", "sysctls");
+        check("serviceAccountName: api", "serviceAccount: api", "service_account_field");
+        check("name: api\n          image", "nmae: x\n          name: api\n          image", "unknown_field");
+    }
+
+    #[test]
+    fn what_only_production_asks_for_is_not_asked_for_here() {
+        let rules = |text: &str| judge(&documents(text).unwrap(), Strictness::Production).into_iter().map(|broken| broken.rule).collect::<Vec<_>>();
+        assert!(rules(&GOOD.replace("cpu: 1,", "")).contains(&"cpu_limit"));
+        for rule in ["pull_policy", "digest_in_production"] {
+            assert!(rules(GOOD).contains(&rule), "{rule}");
+        }
+        let pulled = GOOD.replace("ports: [", "imagePullPolicy: Always\n          ports: [").replace(":0123456789ab", &format!(":1@sha256:{}", "0".repeat(64)));
+        for rule in ["pull_policy", "digest_in_production"] {
+            assert!(!rules(&pulled).contains(&rule), "{rule}");
+        }
     }
 
     #[test]

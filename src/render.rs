@@ -4,13 +4,17 @@ mod dockerfile;
 mod chart;
 mod context;
 mod compare;
+mod sbom;
+mod advice;
 mod template;
 mod yaml;
 
+pub use advice::advice;
 pub use chart::{CHARTS, ChartOptions, chart_folder, charts};
 pub use compare::{Action, By, FileChange, Lock, base, compare, diff, three_way_merge};
 pub use context::{IgnoreRules, context_files, ignore_rules};
 pub use dockerfile::{bases, dockerfiles};
+pub use sbom::sbom;
 
 use serde::{Deserialize, Serialize};
 

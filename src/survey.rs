@@ -76,9 +76,10 @@ impl Default for Options {
 /// | `python.pyproject` | `pyproject.toml` where there is one, relative to the service |
 /// | `requirements` | requirements file, relative to the service |
 /// | `entry` | file that is started, relative to the service |
+/// | `release.command` | what the Procfile runs once for each release |
 /// | `go.main` | package to build, `.` or `./cmd/x` |
 /// | `jvm.root` | folder of the Maven or Gradle build that the service is a module of, where that is another folder |
-/// | `rust.binary`, `java.jar`, `dotnet.project`, `php.root` | what the build leaves behind, or the folder that is served |
+/// | `rust.binary`, `java.jar`, `dotnet.project`, `elixir.app`, `php.root` | what the build leaves behind, or the folder that is served |
 ///
 /// Fails with `WORKSPACE_NOT_FOUND` or `WORKSPACE_UNREADABLE`; a folder with nothing to deploy is a survey with the finding `nothing_to_deploy`.
 pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {

@@ -32,6 +32,7 @@ struct Row {
     says: Option<String>,
     within: Option<u64>,
     after: Option<u64>,
+    settle: Option<u64>,
     python: Option<String>,
     #[serde(default)]
     container: Value,
@@ -67,9 +68,6 @@ struct Row {
     /// The user that helm acts as.
     #[serde(rename = "as")]
     acts_as: Option<String>,
-    /// The code may stand behind its own cause.
-    #[serde(default)]
-    any: bool,
 }
 
 /// What came of a row.
@@ -247,6 +245,10 @@ async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
     if row.open {
         opened(&room).await;
     }
+    if let Some(seconds) = row.settle {
+        room.apply(&manifest(&row.also, &room, node)).await;
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
     let last_change = room.stopwatch().await;
     let text = manifest(&row.objects(), &room, node);
     room.apply(&text).await;
@@ -279,9 +281,8 @@ async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
     };
     let cause = first.map(|first| first.cause.clone()).unwrap_or_default();
     let told = format!("{cause} {:?}", first.map(|first| &first.why));
-    let named = code == row.code || row.any && diagnoses.iter().any(|each| each.code == row.code);
-    let wrong = if !named {
-        Some(format!("named {code}: {cause}"))
+    let wrong = if code != row.code {
+        Some(format!("named {code}: {told}"))
     } else if row.code != "READY" && end.end != End::Refused {
         Some(format!("ended as {:?}", end.end))
     } else {

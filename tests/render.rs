@@ -16,7 +16,7 @@ use application::{HOSTILE, blueprint, environments, service, survey, tags};
 use landfall::failure::Code;
 use landfall::names::EnvName;
 use landfall::render::{RenderedFile, bases, charts, dockerfiles};
-use landfall::survey::{EnvRead, Kind, Phase, Required, Service};
+use landfall::survey::{EnvRead, Kind, Phase, Required, Service, Survey};
 
 fn text<'f>(files: &'f [RenderedFile], path: &str) -> &'f str {
     files.iter().find(|file| file.path == path).map(|file| file.text.as_str()).unwrap_or_else(|| panic!("no {path}"))
@@ -132,7 +132,143 @@ fn the_other_stacks_have_their_templates() {
         api.language_version = Some("21".to_owned());
         api.package_manager = Some("maven".to_owned());
     });
+    stack("gradle, not Spring", &|api| {
+        api.language = "java".to_owned();
+        api.language_version = None;
+        api.package_manager = Some("gradle".to_owned());
+    });
+    stack("spring boot", &|api| {
+        api.language = "java".to_owned();
+        api.language_version = Some("17".to_owned());
+        api.framework = Some("spring-boot".to_owned());
+        api.package_manager = Some("maven".to_owned());
+    });
+    stack("dotnet", &|api| {
+        api.language = "csharp".to_owned();
+        api.language_version = Some("8.0".to_owned());
+        api.start_command = Some("dotnet Api.dll".to_owned());
+    });
+    stack("rails", &|api| {
+        api.language = "ruby".to_owned();
+        api.framework = Some("rails".to_owned());
+        api.language_version = None;
+        api.start_command = Some("bundle exec rails server -b 0.0.0.0 -p 3000".to_owned());
+        api.dependencies.extend(["pg", "propshaft"].map(|gem| (gem.to_owned(), String::new())));
+        fact(api, "lockfile", "api/Gemfile.lock");
+    });
+    stack("laravel", &|api| {
+        api.language = "php".to_owned();
+        api.framework = Some("laravel".to_owned());
+        api.language_version = None;
+        api.package_manager = Some("composer".to_owned());
+        fact(api, "php.root", "public");
+    });
+    stack("phoenix", &|api| {
+        api.language = "elixir".to_owned();
+        api.language_version = None;
+        fact(api, "elixir.app", "hello");
+    });
+    stack("deno", &|api| {
+        api.language = "deno".to_owned();
+        api.language_version = None;
+        api.start_command = Some("deno run --allow-net main.ts".to_owned());
+    });
+    stack("bun", &|api| {
+        node(api, "bun", "bun run index.ts");
+        fact(api, "lockfile", "api/bun.lock");
+    });
+    stack("pipenv", &|api| {
+        api.package_manager = Some("pipenv".to_owned());
+        fact(api, "lockfile", "api/Pipfile.lock");
+    });
+    stack("static site of a package workspace", &|api| {
+        node(api, "pnpm", "");
+        api.kind = Kind::Static;
+        api.build_command = Some("vite build".to_owned());
+        fact(api, "workspace.root", ".");
+        fact(api, "lockfile", "pnpm-lock.yaml");
+    });
+    stack("cargo workspace", &|api| {
+        api.language = "rust".to_owned();
+        api.language_version = None;
+        api.start_command = None;
+        fact(api, "lockfile", "Cargo.lock");
+        fact(api, "rust.binary", "api");
+    });
     snapshots(|| insta::assert_snapshot!("stacks", all(&out)));
+}
+
+#[test]
+fn a_secret_that_an_installation_reads_is_mounted_for_that_step_alone() {
+    let token = |survey: &mut Survey, name: &str, secret: bool| {
+        service(survey, name).env.push(EnvRead {
+            name: EnvName::parse("PACKAGES_TOKEN").unwrap(),
+            required: Required::Yes,
+            secret,
+            phases: vec![Phase::Build],
+            default: None,
+            consumers: vec![],
+            evidence: vec![],
+        });
+    };
+    let mut survey = survey();
+    token(&mut survey, "web", true);
+    token(&mut survey, "api", true);
+    let blueprint = blueprint(&survey, "");
+    assert!(blueprint.findings.iter().any(|finding| finding.code == "BUILD_SECRET" && finding.help.contains("PACKAGES_TOKEN=env:PACKAGES_TOKEN")));
+    for path in ["web/Dockerfile", "api/Dockerfile"] {
+        let files = dockerfiles(&blueprint, &survey).unwrap();
+        let text = text(&files, path);
+        assert!(text.contains("--mount=type=secret,id=PACKAGES_TOKEN,required=true"), "{text}");
+        assert!(text.contains("PACKAGES_TOKEN=\"$(cat /run/secrets/PACKAGES_TOKEN)\""), "{text}");
+        for line in text.lines().filter(|line| line.contains("PACKAGES_TOKEN")) {
+            assert!(!line.starts_with("ARG") && !line.starts_with("ENV"), "{line}");
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_run_left_half_written_is_told_file_by_file() {
+    use landfall::render::{Action, Lock, compare};
+    let folder = tempfile::tempdir().unwrap();
+    let survey = survey();
+    let files = dockerfiles(&blueprint(&survey, ""), &survey).unwrap();
+    let (whole, cut) = (files.first().unwrap(), files.get(1).unwrap());
+    for (file, text) in [(whole, whole.text.as_str()), (cut, cut.text.get(..40).unwrap())] {
+        let path = folder.path().join(&file.path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let compared = compare(&files, folder.path(), &folder.path().join(".landfall/generated"), &Lock::default()).unwrap();
+    let action = |path: &str| compared.iter().find(|change| change.path == path).unwrap().action;
+    assert_eq!(action(&whole.path), Action::Unchanged, "the same bytes are ours, whoever wrote them");
+    assert_eq!(action(&cut.path), Action::Conflict, "a torn file could be a person's: it is shown");
+    assert!(compared.iter().skip(2).all(|change| change.action == Action::Create), "{compared:?}");
+}
+
+#[test]
+fn odd_folders_and_names_become_names_that_kubernetes_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = "import os\nfrom fastapi import FastAPI\napp = FastAPI()\nos.environ['MODE']\n";
+    for dir in ["My App/Bäck-End_2", "other/Bäck-End_2", "日本語"] {
+        let dir = folder.path().join(dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("requirements.txt"), "fastapi\nuvicorn\n").unwrap();
+        std::fs::write(dir.join("main.py"), app).unwrap();
+    }
+    let survey = landfall::survey::survey(folder.path(), &landfall::survey::Options::default()).unwrap();
+    assert_eq!(survey.services.len(), 3);
+    let blueprint = blueprint(&survey, "");
+    let names: std::collections::BTreeSet<&str> = blueprint.workloads.iter().map(|workload| workload.name.as_str()).collect();
+    assert_eq!(names.len(), blueprint.workloads.len(), "two services of one name stay two: {names:?}");
+    for name in names {
+        assert!(name.len() <= 63 && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'), "{name}");
+    }
+    let files = dockerfiles(&blueprint, &survey).unwrap();
+    assert!(files.iter().any(|file| file.path == "My App/Bäck-End_2/Dockerfile"), "{:?}", files.iter().map(|file| &file.path).collect::<Vec<_>>());
+    for file in files.iter().filter(|file| file.path.ends_with("Dockerfile")) {
+        assert!(!file.text.contains("My App/"), "the context is the folder itself: {}", file.text);
+    }
 }
 
 #[test]
@@ -146,7 +282,7 @@ fn a_stack_without_a_template_is_refused() {
         assert!(failure.message.contains(says), "{failure}");
     };
     check("cobol", None, "cobol");
-    check("python", Some("pipenv"), "pipenv");
+    check("python", Some("conda"), "conda");
     check("node", Some("deno"), "deno");
     check("go", Some("go"), "go.mod");
 }

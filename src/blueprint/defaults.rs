@@ -17,6 +17,11 @@ const RESOURCES: &[(&str, &str, &str, &str, &str)] = &[
     ("go", "20m", "500m", "32Mi", "192Mi"),
     ("rust", "20m", "500m", "24Mi", "192Mi"),
     ("java", "200m", "2", "384Mi", "768Mi"),
+    ("csharp", "100m", "1", "128Mi", "512Mi"),
+    ("ruby", "100m", "1", "192Mi", "512Mi"),
+    ("php", "50m", "1", "96Mi", "384Mi"),
+    ("elixir", "50m", "1", "128Mi", "512Mi"),
+    ("deno", "50m", "1", "96Mi", "384Mi"),
 ];
 
 /// Requests and limits for what we build.
@@ -53,6 +58,12 @@ pub(super) fn listens(facts: &Service) -> bool {
 pub(super) fn probes(facts: &Service, port: Option<u16>, ready: Option<&str>) -> Probes {
     if port.is_none() || facts.kind == Kind::Job {
         return Probes { startup: None, readiness: None, liveness: None };
+    }
+    // The health service of gRPC says whether the program serves; where it is not there, an open port is all that can be asked for.
+    let grpc = facts.ports.first().is_some_and(|port| port.protocol == "grpc");
+    if grpc && ["grpcio-health-checking", "grpc-health-check", "tonic-health", "google.golang.org/grpc/health"].iter().any(|package| facts.depends_on(package))
+    {
+        return Probes { startup: Some(Ask::Grpc), readiness: Some(Ask::Grpc), liveness: Some(Ask::Tcp) };
     }
     let health = facts.health.as_ref();
     let live = health.and_then(|health| health.live.as_deref()).filter(|path| usable(path));

@@ -8,7 +8,7 @@ use crate::config::{Config, ValueSource};
 use crate::evidence::{Finding, Place, Severity};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, EnvName, EnvironmentName, Namespace, ServiceName};
-use crate::survey::{Kind, McpTransport, Service, Survey};
+use crate::survey::{Kind, McpTransport, Phase, Service, Survey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Draws the application as it shall run. `SERVICE_UNKNOWN`, `NOTHING_TO_DEPLOY`, `NOT_DEPLOYABLE` and `NOT_SUPPORTED` say what keeps it from being drawn.
@@ -51,11 +51,15 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         let settings = config.service.get(&facts.name);
         let port = port_of(facts);
         let image = image(facts, app, &candidates, build_args, &mut findings);
-        let command = command(facts, config, port, matches!(&image, ImagePlan::Built { persons: true, .. }));
+        let persons = matches!(&image, ImagePlan::Built { persons: true, .. });
+        let command = command(facts, config, port, persons);
+        let schedule = settings.and_then(|settings| settings.schedule.clone()).map(|text| start::schedule(&facts.name, text)).transpose()?;
         workloads.push(Workload {
             name: facts.name.clone(),
             image,
             command,
+            migration: migration(facts, config, port, persons),
+            schedule,
             port,
             probes: defaults::probes(facts, port, settings.and_then(|settings| settings.ready.as_deref())),
             env: env.into_values().collect(),
@@ -140,7 +144,7 @@ fn obstacle(facts: &Service, survey: &Survey, config: &Config) -> Option<(String
     if let Some(ready) = survey.ready.iter().find(|ready| ready.service == facts.name && !ready.containerizable) {
         return Some((ready.why.clone(), "mend what `analyze_project` reports about it, then call again".to_owned()));
     }
-    let compiled = matches!(facts.language.as_str(), "go" | "rust" | "java");
+    let compiled = matches!(facts.language.as_str(), "go" | "rust" | "java" | "php") || facts.build_facts.contains_key("elixir.app");
     let settled = compiled || facts.kind == Kind::Static || facts.dockerfile.is_some() || start_line(facts, config).is_some();
     (!settled).then(|| ("no start command was found".to_owned(), format!("say how it starts in landfall.toml: [service.{}] start = \"…\"", facts.name)))
 }
@@ -215,8 +219,8 @@ fn port(facts: &Service, config: &Config) -> Option<u16> {
         (Kind::Web | Kind::Api | Kind::McpServer, true) => Some(8080),
         (Kind::Web | Kind::Api | Kind::McpServer, false) | (Kind::Worker | Kind::Job, _) => None,
     };
-    if facts.kind == Kind::Static && facts.dockerfile.is_none() {
-        // Our own server for static files: a number below 1024 would need a privilege.
+    if (facts.kind == Kind::Static || facts.language == "php") && facts.dockerfile.is_none() {
+        // Our own server: a number below 1024 would need a privilege.
         return Some(config.service.get(&facts.name).and_then(|settings| settings.port).filter(|port| *port >= 1024).unwrap_or(defaults::STATIC_PORT));
     }
     config.service.get(&facts.name).and_then(|settings| settings.port).or_else(|| facts.main_port()).or_else(chosen)
@@ -312,6 +316,14 @@ fn cycle_finding(cycle: &[ServiceName], candidates: &[&Service]) -> Finding {
     }
 }
 
+/// What changes the database before new pods start: as a person says, as the Procfile's release does, or what stands before the program in its start line.
+fn migration(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -> Vec<String> {
+    let own = config.service.get(&facts.name).and_then(|settings| settings.migrate.as_deref());
+    let first = || start_line(facts, config).and_then(|line| start::migration_first(line)).map(|(first, _)| first);
+    let line = if persons { own } else { own.or_else(|| facts.build_facts.get("release.command").map(String::as_str)).or_else(first) };
+    line.map(|line| start::exec_form(line, port)).unwrap_or_default()
+}
+
 fn start_line<'a>(facts: &'a Service, config: &'a Config) -> Option<&'a str> {
     let settings = config.service.get(&facts.name);
     // A package manager in front of the program would keep signals from it: the script's own line is started.
@@ -328,6 +340,9 @@ fn runs_script(line: &str) -> bool {
 
 /// The folder in the image where the program starts, and to which its relative paths belong.
 pub(crate) fn work_folder(facts: &Service) -> String {
+    if facts.language != "node" {
+        return "/app".to_owned();
+    }
     match workspace_root(facts).and_then(|root| if root == "." { Some(facts.dir.as_str()) } else { facts.dir.strip_prefix(root)?.strip_prefix('/') }) {
         Some(below) => format!("/app/{below}"),
         None => "/app".to_owned(),
@@ -336,7 +351,18 @@ pub(crate) fn work_folder(facts: &Service) -> String {
 
 /// The folder whose lockfile serves this package and others; None where the package has its own.
 pub(crate) fn workspace_root(facts: &Service) -> Option<&str> {
-    facts.build_facts.get("workspace.root").map(String::as_str).filter(|root| facts.language == "node" && *root != facts.dir)
+    let root = match facts.language.as_str() {
+        "node" => facts.build_facts.get("workspace.root").map(String::as_str),
+        "rust" => facts.build_facts.get("lockfile").map(|path| path.rsplit_once('/').map_or(".", |(folder, _)| folder)),
+        _ => None,
+    };
+    root.filter(|root| *root != facts.dir)
+}
+
+/// True where Bun runs the program, and so is the image that it starts from.
+pub(crate) fn bun(facts: &Service) -> bool {
+    let words = || facts.start_command.iter().chain(facts.build_facts.get("start.script")).flat_map(|line| line.split_whitespace());
+    facts.language == "bun" || (facts.language == "node" && words().any(|word| word == "bun" || word == "bunx"))
 }
 
 /// The exec form that the image starts.
@@ -357,11 +383,22 @@ fn command(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -
         let words = words.iter().skip(if plain.starts_with(run) { words.len() } else { 1 });
         words.cloned().collect()
     };
-    let line = start_line(facts, config);
+    let line = start_line(facts, config).map(|line| start::migration_first(line).map_or(line, |(_, rest)| rest));
     match facts.language.as_str() {
         "go" => [vec!["/app/server".to_owned()], line.map(|line| arguments(line, &["go", "run"])).unwrap_or_default()].concat(),
         "rust" => [vec!["/app/server".to_owned()], line.map(|line| arguments(line, &["cargo", "run"])).unwrap_or_default()].concat(),
         "java" => ["java", "-XX:MaxRAMPercentage=75", "-jar", "/app/app.jar"].map(str::to_owned).to_vec(),
+        "php" if own.is_none() => vec!["apache2-foreground".to_owned()],
+        "elixir" if own.is_none() && facts.build_facts.contains_key("elixir.app") => {
+            facts.build_facts.get("elixir.app").map(|app| vec![format!("/app/bin/{app}"), "start".to_owned()]).unwrap_or_default()
+        }
+        // What the build did not fetch is no part of the image: nothing is fetched when it starts.
+        "deno" => match line.map(|line| start::exec_form(line, port)) {
+            Some(words) if words.iter().map(String::as_str).take(2).eq(["deno", "run"]) => {
+                ["deno", "run", "--cached-only"].map(str::to_owned).into_iter().chain(words.into_iter().skip(2)).collect()
+            }
+            words => words.unwrap_or_default(),
+        },
         _ if own.is_none() && standalone(facts) => ["node", "server.js"].map(str::to_owned).to_vec(),
         _ => line.map(|line| start::exec_form(line, port)).unwrap_or_default(),
     }
@@ -376,12 +413,21 @@ fn next(facts: &Service) -> bool {
     facts.framework.as_deref().is_some_and(|framework| framework == "next" || framework == "nextjs" || framework == "next.js")
 }
 
+/// Folders that a framework writes to by itself.
+const WRITES: &[(&str, &[&str])] = &[
+    ("rails", &["log", "storage", "tmp"]),
+    ("laravel", &["bootstrap/cache", "storage/app", "storage/framework/cache", "storage/framework/sessions", "storage/framework/views", "storage/logs"]),
+    ("symfony", &["var"]),
+];
+
 fn writable(facts: &Service) -> Vec<String> {
     let home = work_folder(facts);
     let mut folders = BTreeSet::from(["/tmp".to_owned()]);
     if next(facts) {
         folders.insert(format!("{home}/.next/cache"));
     }
+    let framework = facts.framework.as_deref().unwrap_or_default();
+    folders.extend(WRITES.iter().filter(|(name, _)| *name == framework).flat_map(|(_, list)| *list).map(|folder| format!("{home}/{folder}")));
     for folder in &facts.writes {
         let folder = folder.trim_end_matches('/').trim_start_matches("./");
         let absolute = if folder.starts_with('/') { folder.to_owned() } else { format!("{home}/{folder}") };
@@ -421,10 +467,32 @@ fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BT
             evidence: vec![Place::file(dockerfile.clone())],
             fix: None,
         });
-        return ImagePlan::Built { repository, context, dockerfile: dockerfile.clone(), persons: true, build_args };
+        return ImagePlan::Built { repository, context, dockerfile: dockerfile.clone(), persons: true, build_args, secrets: Vec::new() };
     }
     let shared = candidates.iter().any(|other| other.name != facts.name && other.dir == facts.dir);
     let name = if shared { format!("Dockerfile.{}", facts.name) } else { "Dockerfile".to_owned() };
     let dockerfile = if facts.dir == "." { name } else { format!("{}/{name}", facts.dir) };
-    ImagePlan::Built { repository, context, dockerfile, persons: false, build_args }
+    let mut secrets: Vec<EnvName> = facts
+        .env
+        .iter()
+        .filter(|read| read.secret && read.phases.contains(&Phase::Build) && !read.phases.contains(&Phase::Browser))
+        .map(|read| read.name.clone())
+        .collect();
+    secrets.sort();
+    secrets.dedup();
+    if !secrets.is_empty() {
+        let names: Vec<&str> = secrets.iter().map(EnvName::as_str).collect();
+        findings.push(Finding {
+            code: "BUILD_SECRET".to_owned(),
+            severity: Severity::Note,
+            message: format!("installing {} reads {}; each is mounted for that step alone", facts.name, names.join(", ")),
+            help: format!(
+                "give its source to containerize: build_secrets: {}",
+                names.iter().map(|name| format!("{name}=env:{name}")).collect::<Vec<_>>().join(", ")
+            ),
+            evidence: facts.env.iter().filter(|read| secrets.contains(&read.name)).flat_map(|read| read.evidence.first()).cloned().collect(),
+            fix: None,
+        });
+    }
+    ImagePlan::Built { repository, context, dockerfile, persons: false, build_args, secrets }
 }

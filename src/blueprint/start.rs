@@ -22,6 +22,48 @@ pub(super) fn exec_form(command: &str, port: Option<u16>) -> Vec<String> {
     }
 }
 
+/// Commands that bring a database to the newest schema: two pods that start at once must not both run them.
+const MIGRATIONS: &[&str] = &[
+    "alembic upgrade",
+    "flask db upgrade",
+    "manage.py migrate",
+    "aerich upgrade",
+    "prisma migrate deploy",
+    "knex migrate:latest",
+    "sequelize-cli db:migrate",
+    "sequelize db:migrate",
+    "typeorm migration:run",
+    "drizzle-kit migrate",
+    "mikro-orm migration:up",
+    "rails db:migrate",
+    "rake db:migrate",
+    "rails db:prepare",
+    "artisan migrate",
+    "doctrine:migrations:migrate",
+    "goose up",
+    "sqlx migrate run",
+    "diesel migration run",
+];
+
+/// The migration and the program, where a start line is `migration && program`.
+pub(super) fn migration_first(line: &str) -> Option<(&str, &str)> {
+    let (first, rest) = line.split_once("&&")?;
+    let known = MIGRATIONS.iter().any(|command| first.contains(command)) && !first.contains(['|', ';', '&', '\n', '`']);
+    (known && !rest.trim().is_empty()).then(|| (first.trim(), rest.trim()))
+}
+
+/// Cron's five fields, or a word such as `@daily`.
+pub(super) fn schedule(service: &crate::names::ServiceName, text: String) -> Result<String, crate::failure::Failure> {
+    use crate::failure::{Code, Failure};
+    let field = |part: &str| !part.is_empty() && part.chars().all(|letter| letter.is_ascii_alphanumeric() || "*/,-".contains(letter));
+    let word = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"].contains(&text.as_str());
+    if word || (text.split(' ').count() == 5 && text.split(' ').all(field)) {
+        return Ok(text);
+    }
+    Err(Failure::new(Code::ConfigInvalid, format!("read [service.{service}] schedule: it has no five fields of cron"))
+        .help("five fields: minute, hour, day, month, weekday, such as \"0 3 * * *\"; or @hourly, @daily, @weekly, @monthly"))
+}
+
 /// `sh -c`, with `exec` before the last program so that it receives the signals.
 fn shell(command: &str) -> Vec<String> {
     let last = command.rsplit_once("&&").map_or(command, |(_, last)| last);
@@ -134,6 +176,11 @@ fn known_program(mut words: Vec<String>, port: Option<u16>) -> Vec<String> {
     let module = name(program).starts_with("python") && words.get(program + 1).is_some_and(|word| word == "-m");
     let at = if module { program + 2 } else { program };
     let Some(server) = SERVERS.iter().find(|server| server.program == name(at)) else { return words };
+    // These have other commands too, such as `flask db upgrade`.
+    let serves = words.iter().skip(at + 1).any(|word| ["run", "dev", "start"].contains(&word.as_str()));
+    if matches!(server.program, "fastapi" | "flask" | "next") && !serves {
+        return words;
+    }
     if matches!(server.program, "fastapi" | "next") && words.get(at + 1).is_some_and(|word| word == "dev") {
         let start = if server.program == "next" { "start" } else { "run" };
         if let Some(word) = words.get_mut(at + 1) {
@@ -199,7 +246,28 @@ mod tests {
         check("gunicorn wsgi:app", &["gunicorn", "wsgi:app", "--bind", "0.0.0.0:8000"]);
         check("gunicorn -b 127.0.0.1:5000 wsgi:app", &["gunicorn", "-b", "0.0.0.0:8000", "wsgi:app"]);
         check("uv run fastapi dev app/main.py", &["fastapi", "run", "app/main.py", "--host", "0.0.0.0", "--port", "8000"]);
+        check("flask db upgrade", &["flask", "db", "upgrade"]);
         check("next start", &["next", "start", "--hostname", "0.0.0.0", "--port", "8000"]);
+    }
+
+    #[test]
+    fn a_migration_before_the_program_stands_alone() {
+        assert_eq!(migration_first("alembic upgrade head && uvicorn main:app"), Some(("alembic upgrade head", "uvicorn main:app")));
+        assert_eq!(migration_first("python manage.py migrate --noinput && gunicorn a.wsgi"), Some(("python manage.py migrate --noinput", "gunicorn a.wsgi")));
+        for line in ["uvicorn main:app", "cd app && uvicorn main:app", "alembic upgrade head; true && uvicorn main:app", "alembic upgrade head &&"] {
+            assert_eq!(migration_first(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_has_five_fields_or_is_a_known_word() {
+        let name = crate::names::ServiceName::parse("a").unwrap();
+        for good in ["0 3 * * *", "*/5 0-6 1,15 JAN MON", "@daily"] {
+            assert_eq!(schedule(&name, good.to_owned()).unwrap(), good);
+        }
+        for bad in ["", "0 3 * *", "0 3 * * * *", "{{ x }} * * * *", "@reboot", "0  3 * *"] {
+            assert_eq!(schedule(&name, bad.to_owned()).unwrap_err().code, crate::failure::Code::ConfigInvalid, "{bad}");
+        }
     }
 
     #[test]

@@ -269,6 +269,7 @@ fn liveness_never_asks_what_readiness_asks() {
         let show = |ask: &Option<Ask>| match ask {
             Some(Ask::Http { path }) => path.clone(),
             Some(Ask::Tcp) => "tcp".to_owned(),
+            Some(Ask::Grpc) => "grpc".to_owned(),
             Some(Ask::Exec { .. }) => "exec".to_owned(),
             None => "none".to_owned(),
         };
@@ -372,4 +373,55 @@ fn an_mcp_server_on_standard_input_is_no_workload() {
     let blueprint = drawn(&survey, "[service.api.env]\nMCP_SERVER_URL = \"x\"", &in_cluster()).unwrap();
     assert!(blueprint.workload("mcp").is_none());
     assert!(codes(&blueprint).contains(&"MCP_SUBPROCESS"));
+}
+
+#[test]
+fn a_migration_before_the_program_becomes_a_step_of_its_own() {
+    let check = |change: &dyn Fn(&mut Service), toml: &str, migration: &[&str], first: &str| {
+        let mut survey = survey();
+        change(service(&mut survey, "api"));
+        let blueprint = drawn(&survey, toml, &in_cluster()).unwrap();
+        let api = blueprint.workload("api").unwrap();
+        assert_eq!(api.migration, migration);
+        assert_eq!(api.command.first().map(String::as_str), Some(first), "{:?}", api.command);
+    };
+    let starts = |line: &'static str| move |api: &mut Service| api.start_command = Some(line.to_owned());
+    check(&starts("alembic upgrade head && uvicorn app.main:app"), "", &["alembic", "upgrade", "head"], "uvicorn");
+    check(&starts("python manage.py migrate && gunicorn a.wsgi"), "", &["python", "manage.py", "migrate"], "gunicorn");
+    check(&starts("python seed.py && uvicorn app.main:app"), "", &[], "sh");
+    check(&|_| {}, "[service.api]\nmigrate = \"flask db upgrade\"\n", &["flask", "db", "upgrade"], "uvicorn");
+    check(&|api| drop(api.build_facts.insert("release.command".to_owned(), "python migrate.py".to_owned())), "", &["python", "migrate.py"], "uvicorn");
+}
+
+#[test]
+fn a_schedule_of_a_person_is_kept_or_refused() {
+    let blueprint = drawn(&survey(), "[service.docs]\nschedule = \"0 3 * * *\"\n", &in_cluster()).unwrap();
+    assert_eq!(blueprint.workload("docs").unwrap().schedule.as_deref(), Some("0 3 * * *"));
+    let failure = drawn(&survey(), "[service.docs]\nschedule = \"at night\"\n", &in_cluster()).unwrap_err();
+    assert_eq!(failure.code, Code::ConfigInvalid);
+}
+
+#[test]
+fn grpc_is_asked_by_its_health_service_where_the_program_has_one() {
+    let probes = |package: &str| {
+        let mut survey = survey();
+        let api = service(&mut survey, "api");
+        api.health = None;
+        api.ports = vec![Port { port: 50051, protocol: "grpc".to_owned(), evidence: vec![] }];
+        api.dependencies.insert(package.to_owned(), String::new());
+        drawn(&survey, "", &in_cluster()).unwrap().workload("api").unwrap().probes.clone()
+    };
+    assert_eq!(probes("grpcio-health-checking"), Probes { startup: Some(Ask::Grpc), readiness: Some(Ask::Grpc), liveness: Some(Ask::Tcp) });
+    assert_eq!(probes("other"), Probes { startup: Some(Ask::Tcp), readiness: Some(Ask::Tcp), liveness: Some(Ask::Tcp) });
+}
+
+#[test]
+fn a_package_of_a_cargo_workspace_is_built_from_its_root() {
+    let mut survey = survey();
+    let api = service(&mut survey, "api");
+    api.language = "rust".to_owned();
+    api.build_facts.insert("lockfile".to_owned(), "Cargo.lock".to_owned());
+    let blueprint = drawn(&survey, "", &in_cluster()).unwrap();
+    let ImagePlan::Built { context, dockerfile, .. } = &blueprint.workload("api").unwrap().image else { panic!("it is built") };
+    assert_eq!((context.as_str(), dockerfile.as_str()), (".", "api/Dockerfile"));
 }

@@ -2,7 +2,7 @@
 
 use super::yaml::{Map, Yaml};
 use super::{RenderedFile, TEMPLATES};
-use crate::blueprint::{Ask, Blueprint, EnvSetting, EnvValue, Expose, ImagePlan, Role, Workload};
+use crate::blueprint::{Ask, Blueprint, EnvSetting, EnvValue, Expose, ImagePlan, Role, Workload, bun};
 use crate::names::{Digest, EnvironmentName, ServiceName};
 use crate::survey::{Kind, McpTransport};
 use std::collections::BTreeMap;
@@ -25,10 +25,12 @@ const FILES: &[(&str, &str)] = &[
     ("templates/NOTES.txt", include_str!("chart/templates/NOTES.txt")),
     ("templates/_helpers.tpl", include_str!("chart/templates/_helpers.tpl")),
     ("templates/configmap.yaml", include_str!("chart/templates/configmap.yaml")),
+    ("templates/cronjob.yaml", include_str!("chart/templates/cronjob.yaml")),
     ("templates/deployment.yaml", include_str!("chart/templates/deployment.yaml")),
     ("templates/hpa.yaml", include_str!("chart/templates/hpa.yaml")),
     ("templates/ingress.yaml", include_str!("chart/templates/ingress.yaml")),
     ("templates/job.yaml", include_str!("chart/templates/job.yaml")),
+    ("templates/migration.yaml", include_str!("chart/templates/migration.yaml")),
     ("templates/networkpolicy.yaml", include_str!("chart/templates/networkpolicy.yaml")),
     ("templates/pdb.yaml", include_str!("chart/templates/pdb.yaml")),
     ("templates/pvc.yaml", include_str!("chart/templates/pvc.yaml")),
@@ -119,7 +121,13 @@ impl Chart<'_> {
         let resources = &workload.resources;
         let amounts = |cpu: &str, memory: &str, disk: &str| Map::new().with("cpu", cpu).with("memory", memory).with("ephemeral-storage", disk);
         let map = Map::new()
-            .noted("Deployment, or Job for what runs to its end", "kind", if self.job() { "Job" } else { "Deployment" })
+            .noted("Deployment, or Job and CronJob for what runs to its end", "kind", self.kind())
+            .noted("of a CronJob: minute, hour, day, month, weekday", "schedule", workload.schedule.as_deref().unwrap_or_default())
+            .noted(
+                "what changes the database before new pods start; a Job of its own, for two pods must not do it at once",
+                "migration",
+                Map::new().with("command", Yaml::texts(workload.migration.iter().map(|word| expansion_free(word)))).with("deadlineSeconds", 600u32),
+            )
             .noted("the application that this service is a part of", "partOf", self.blueprint.app.as_str())
             .with("component", self.component())
             .with("image", self.image())
@@ -127,6 +135,7 @@ impl Chart<'_> {
             .noted("what the container runs; empty: what the image says", "command", Yaml::texts(self.command().iter().map(|word| expansion_free(word))))
             .with("args", Yaml::List(Vec::new()))
             .with("replicas", workload.replicas)
+            .with("oneReplica", self.one_replica())
             .noted("where the program listens, and where its Service does; 0: nowhere", "port", workload.port.unwrap_or(0))
             .with("portName", self.port_name())
             .with(
@@ -141,7 +150,8 @@ impl Chart<'_> {
                 Map::new().with("create", false).with("values", Map::new()),
             )
             .noted("readiness may ask about what the service needs; liveness never does", "probes", self.probes())
-            .with(
+            .noted(
+                self.why_resources(),
                 "resources",
                 Map::new()
                     .with("requests", amounts(&resources.cpu_request, &resources.memory_request, &resources.ephemeral_request))
@@ -173,7 +183,9 @@ impl Chart<'_> {
         let local = environment.as_str() == "minikube";
         let deployed = *environment == self.blueprint.environment;
         let expose = if deployed { self.workload.expose } else { Expose::Cluster };
-        let image = Map::new().with("tag", self.tag.clone()).with("pullPolicy", "IfNotPresent");
+        // What is built on this machine is nowhere else to be had; a registry is asked each time, for whose tags can be trusted.
+        let pull = if local || (deployed && matches!(self.workload.image, ImagePlan::Built { .. })) { "IfNotPresent" } else { "Always" };
+        let image = Map::new().with("tag", self.tag.clone()).with("pullPolicy", pull);
         let mut map = if local {
             Map::new().noted("the image is built where the node sees it, and never fetched again", "image", image)
         } else if matches!(self.workload.image, ImagePlan::Built { .. }) {
@@ -197,8 +209,39 @@ impl Chart<'_> {
         }
     }
 
+    fn kind(&self) -> &'static str {
+        match (self.job(), &self.workload.schedule) {
+            (_, Some(_)) => "CronJob",
+            (true, None) => "Job",
+            (false, None) => "Deployment",
+        }
+    }
+
+    fn why_resources(&self) -> &'static str {
+        match &self.workload.role {
+            Role::Backing { .. } => "a development instance: enough for one developer's data; more memory is more cache",
+            Role::Service { facts } if facts.kind == Kind::Static => "a web server that sends files: it needs next to nothing",
+            Role::Service { facts } => match facts.language.as_str() {
+                "java" | "scala" => "a JVM: its heap takes three quarters of the memory limit, and starting takes processor time",
+                "go" | "rust" => "a compiled program: small, and without a runtime of its own",
+                "node" | "deno" => "one thread of JavaScript: more than one processor helps only the garbage collector",
+                "python" | "ruby" | "php" => "an interpreter with its libraries in memory; each more worker takes as much again",
+                _ => "a start that fits most programs; measure and change",
+            },
+        }
+    }
+
     fn job(&self) -> bool {
-        self.workload.service().is_some_and(|facts| facts.kind == Kind::Job)
+        self.workload.schedule.is_some() || self.workload.service().is_some_and(|facts| facts.kind == Kind::Job)
+    }
+
+    /// Why there must not be two pods of it; empty where there may.
+    fn one_replica(&self) -> &'static str {
+        match (self.scales() || self.job(), self.workload.storage.is_some()) {
+            (true, _) => "",
+            (false, true) => "a claim has one writer",
+            (false, false) => "sessions live in its memory",
+        }
     }
 
     /// True where two may run side by side: no claim, and no sessions held in memory between requests.
@@ -285,6 +328,7 @@ impl Chart<'_> {
     fn ask(&self, ask: &Ask) -> Map {
         match ask {
             Ask::Http { path } => Map::new().with("httpGet", Map::new().with("path", path.as_str()).with("port", self.port_name())),
+            Ask::Grpc => Map::new().with("grpc", Map::new().with("port", self.workload.port.unwrap_or_default())),
             Ask::Tcp => Map::new().with("tcpSocket", Map::new().with("port", self.port_name())),
             Ask::Exec { command } => Map::new().with("exec", Map::new().with("command", Yaml::texts(command.iter().map(|word| expansion_free(word))))),
         }
@@ -339,7 +383,7 @@ impl Chart<'_> {
         let probes = &self.workload.probes;
         let path = [&probes.readiness, &probes.startup].into_iter().find_map(|ask| match ask {
             Some(Ask::Http { path }) => Some(path.as_str()),
-            Some(Ask::Tcp | Ask::Exec { .. }) | None => None,
+            Some(Ask::Tcp | Ask::Grpc | Ask::Exec { .. }) | None => None,
         });
         let words: &[&str] = match (&self.workload.role, path.is_some()) {
             _ if matches!(self.workload.image, ImagePlan::Built { persons: true, .. }) => &[],
@@ -357,16 +401,25 @@ impl Chart<'_> {
             (Role::Service { facts }, false) if facts.kind != Kind::Static && facts.language == "python" => {
                 &["python", "-c", "import os, socket; e = os.environ; socket.create_connection((e['TARGET_HOST'], int(e['TARGET_PORT'])), 10)"]
             }
-            (Role::Service { facts }, true) if facts.kind != Kind::Static && facts.language == "node" => &[
+            (Role::Service { facts }, true) if facts.kind != Kind::Static && facts.language == "node" && !bun(facts) => &[
                 "node",
                 "-e",
                 "const e = process.env; fetch('http://' + e.TARGET_HOST + ':' + e.TARGET_PORT + e.TARGET_PATH).then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))",
             ],
-            (Role::Service { facts }, false) if facts.kind != Kind::Static && facts.language == "node" => &[
+            (Role::Service { facts }, false) if facts.kind != Kind::Static && facts.language == "node" && !bun(facts) => &[
                 "node",
                 "-e",
                 "const e = process.env; require('net').connect(e.TARGET_PORT, e.TARGET_HOST, () => process.exit(0)).on('error', () => process.exit(1))",
             ],
+            (Role::Service { facts }, _) if facts.kind != Kind::Static && facts.language == "ruby" => {
+                &["ruby", "-e", "require 'socket'; TCPSocket.new(ENV.fetch('TARGET_HOST'), ENV.fetch('TARGET_PORT').to_i)"]
+            }
+            (Role::Service { facts }, _) if facts.language == "php" => {
+                &["php", "-r", "exit(@fsockopen(getenv('TARGET_HOST'), (int) getenv('TARGET_PORT'), $c, $m, 10) ? 0 : 1);"]
+            }
+            (Role::Service { facts }, _) if facts.kind != Kind::Static && facts.language == "deno" => {
+                &["deno", "eval", "await Deno.connect({ hostname: Deno.env.get('TARGET_HOST'), port: Number(Deno.env.get('TARGET_PORT')) }); Deno.exit(0)"]
+            }
             (Role::Service { .. }, _) => &[],
         };
         let words = if self.workload.port.is_some() { words } else { &[] };

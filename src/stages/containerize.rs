@@ -34,7 +34,8 @@ pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: &Proof, sec
         let facts = build(run, plan, workload, step, &source, at, secrets).await?;
         let (gate, on_nodes) = judge(run, workload, step, &facts, at).await?;
         run.judged(STAGE, &gate)?;
-        built.images.push(view(workload, step, &facts, on_nodes));
+        let sbom_uri = bill(run, workload, step, &facts)?;
+        built.images.push(ImageView { sbom_uri, ..view(workload, step, &facts, on_nodes) });
         let refused = gate.verdict == Verdict::Refused;
         built.gates.push(gate);
         if refused {
@@ -166,7 +167,12 @@ fn size(budget_mb: u64, facts: &ImageFacts) -> Check {
     let mb = |bytes: u64| bytes.div_ceil(1_000_000);
     let mut layers = facts.layers.clone();
     layers.sort_by_key(|layer| std::cmp::Reverse(layer.size_bytes));
-    let largest: Vec<_> = layers.iter().take(3).map(|layer| format!("{} MB: {}", mb(layer.size_bytes), crate::secret::plain(&layer.created_by, 80))).collect();
+    let largest: Vec<_> = layers
+        .iter()
+        .take(8)
+        .filter(|layer| layer.size_bytes > 1_000_000)
+        .map(|layer| format!("{} MB: {}", mb(layer.size_bytes), crate::secret::plain(&layer.created_by, 80)))
+        .collect();
     let seen = Evidence::new(Source::Program, "image size", &format!("{} MB; largest layers: {}", mb(facts.size_bytes), largest.join(" · ")));
     if mb(facts.size_bytes) <= budget_mb {
         Check::pass("docker.size", probed, seen)
@@ -327,6 +333,22 @@ fn view(workload: &Workload, step: &ImageStep, facts: &ImageFacts, on_nodes: Vec
         on_nodes,
         sbom_uri: None,
     }
+}
+
+/// Writes the image's bill of materials beside the reports and answers its address; nothing where no lockfile pins anything.
+fn bill(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFacts) -> Result<Option<String>, Failure> {
+    let Some(service) = workload.service() else { return Ok(None) };
+    let own = |path: &str| if service.dir == "." { path.to_owned() } else { format!("{}/{path}", service.dir) };
+    let named = ["lockfile", "requirements"].iter().filter_map(|key| service.build_facts.get(*key)).flat_map(|path| [path.clone(), own(path)]);
+    for path in named {
+        let Ok(text) = std::fs::read_to_string(run.folders.workspace.join(&path)) else { continue };
+        if let Some(bill) = crate::render::sbom(workload, step.reference.as_str(), &facts.id, &path, &text) {
+            let name = format!("sbom-{}.json", workload.name);
+            crate::files::write_private(&run.folders.operation(&run.id).join(format!("report-{name}")), bill.as_bytes())?;
+            return Ok(Some(format!("landfall://report/{}/{name}", run.id)));
+        }
+    }
+    Ok(None)
 }
 
 /// True where the gate passes but for what only a cluster can show.

@@ -113,9 +113,15 @@ impl<'all> Project<'all> {
     fn finish(&self, draft: &mut Draft) {
         let procfile = join(self.dir, "Procfile");
         let text = self.workspace.text(&procfile).unwrap_or_default();
-        if let Some((_, command, place)) = super::pip::procfile(&procfile, text).into_iter().find(|(process, _, _)| process == "web") {
-            draft.start(command, place);
-            draft.certain = true;
+        for (process, command, place) in super::pip::procfile(&procfile, text) {
+            match process.as_str() {
+                "web" => {
+                    draft.start(command, place);
+                    draft.certain = true;
+                }
+                "release" => draft.fact("release.command", command),
+                _ => {}
+            }
         }
         if draft.service.kind != Kind::Static {
             super::assemble::code_ports(self.workspace, draft);
@@ -484,6 +490,12 @@ impl<'all> Project<'all> {
         draft.service.install_command = Some("mix deps.get --only prod".to_owned());
         draft.service.build_command = Some("mix release".to_owned());
         draft.shows("language", self.place("mix.exs", "defmodule"));
+        // The release is named after the application.
+        let app =
+            mix.split_once("app: :").map(|(_, rest)| rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect::<String>());
+        if let Some(app) = app.filter(|app| !app.is_empty()) {
+            draft.fact("elixir.app", app);
+        }
         if phoenix {
             draft.service.framework = Some("phoenix".to_owned());
             draft.start("mix phx.server", self.place("mix.exs", ":phoenix"));

@@ -99,6 +99,9 @@ impl Project<'_> {
             draft.certain = true;
             draft.service.kind = if process == "web" { Kind::Api } else { Kind::Worker };
             draft.process = (process != "web").then(|| process.clone());
+            if let (true, Some((_, release, _))) = (process == "web", self.procfile().into_iter().find(|(process, _, _)| process == "release")) {
+                draft.fact("release.command", release);
+            }
             self.by_command(&mut draft, &command, place);
             out.push(draft);
         }

@@ -15,6 +15,9 @@ cp tests/machine/bare/{Cargo.toml,main.rs} Cargo.lock "$bare/" && (cd "$bare" &&
 
 python3 tests/machine/bench.py "$target/release/landfall" "$bare/target/release/bare"; code=$?
 
+say "the files of ten services (limit 20 ms)"
+cargo run --quiet --release --example render-speed || code=1
+
 say "cargo check after a change of one file of the library (limit 10 s)"
 cargo check --quiet || exit 1
 touch src/lib.rs; began="$(date +%s%N)"; cargo check --quiet || exit 1

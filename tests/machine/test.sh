@@ -130,5 +130,7 @@ fi
 if [ "$tier" = full ]; then cluster_matrix
 elif part "a cluster" await_cluster && [ -z "${broken:-}" ]; then cluster_tests "tests on the cluster"
 fi
+# After the cluster, whose programs hold the helm that renders; a linter that cannot be had is a failure.
+[ -n "${broken:-}" ] || part "four linters over everything generated" tests/machine/lint-generated.sh "$tier"
 [ -z "${broken:-}" ] || say "the tests did not compile, so none was run"
 closing

@@ -523,6 +523,12 @@ fn cause(step: &str, error: &str, lines: &[String]) -> Cause {
     if text.contains("no space left on device") {
         return Cause { code: Code::DiskFull, what: "there is no space left", help: "free space: docker system prune, or give the cluster a larger disk" };
     }
+    if step.contains("type=secret") && (error.contains("not found") || error.contains("no such")) && error.contains("secret") {
+        return known(
+            "a build secret that the Dockerfile mounts was not given",
+            "name the value source for the secret, or remove the mount from the Dockerfile",
+        );
+    }
     let is_base = step.contains("load metadata for");
     if !is_base && (error.contains("dockerfile parse error") || error.contains("failed to create llb definition")) {
         return known("the Dockerfile has an error", "mend the line that the message names; old engines know neither COPY --link nor heredocs");

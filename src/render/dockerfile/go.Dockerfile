@@ -1,5 +1,5 @@
 FROM golang:{{VERSION}}-bookworm AS build
-ENV CGO_ENABLED=0
+ENV CGO_ENABLED={{CGO}}
 WORKDIR /src
 COPY {{MANIFESTS}} ./
 RUN --mount=type=cache,target=/go/pkg/mod,sharing=locked \
@@ -7,9 +7,12 @@ RUN --mount=type=cache,target=/go/pkg/mod,sharing=locked \
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod,sharing=locked \
     --mount=type=cache,target=/root/.cache/go-build,sharing=locked \
-    go build -trimpath -ldflags "-s -w" -o /out/server {{PACKAGE}}
+    go build -trimpath -ldflags "-s -w" -o /out/server {{PACKAGE}} && \
+    # Templates, pages and migrations stay beside the program; its source does not.
+    find . -type f \( -name '*.go' -o -name 'go.*' -o -name '*.md' -o -name Makefile \) -delete && \
+    find . -mindepth 1 -type d -empty -delete
 
-FROM scratch AS runtime
+FROM {{RUNTIME}} AS runtime
 {{LABELS}}
 ENV HOME=/tmp
 WORKDIR /app
@@ -18,4 +21,5 @@ COPY --from=build /src ./
 COPY --from=build /out/server ./server
 USER 10001:10001
 {{EXPOSE}}
+{{HEALTHCHECK}}
 CMD {{COMMAND}}

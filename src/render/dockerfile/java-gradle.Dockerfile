@@ -1,16 +1,21 @@
 FROM gradle:8-jdk{{VERSION}} AS build
 WORKDIR /src
+COPY *.gradle* gradle.properties* ./
+RUN --mount=type=cache,target=/home/gradle/.gradle/caches,sharing=locked \
+    gradle --no-daemon -q dependencies --configuration runtimeClasspath
 COPY . .
 RUN --mount=type=cache,target=/home/gradle/.gradle/caches,sharing=locked \
     gradle --no-daemon -q assemble && \
     mkdir /out && \
     find build/libs -maxdepth 1 -name '*.jar' ! -name '*-plain.jar' ! -name '*-sources.jar' -exec cp {} /out/app.jar \;
+{{LAYERS}}
 
 FROM eclipse-temurin:{{VERSION}}-jre AS runtime
 {{LABELS}}
 ENV HOME=/tmp
 WORKDIR /app
-COPY --from=build /out/app.jar ./app.jar
+{{COPY_LAYERS}}
 USER 10001:10001
 {{EXPOSE}}
+{{HEALTHCHECK}}
 CMD {{COMMAND}}

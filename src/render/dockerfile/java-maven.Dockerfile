@@ -8,12 +8,14 @@ RUN --mount=type=cache,target=/root/.m2,sharing=locked \
     mvn -B -q -DskipTests package && \
     mkdir /out && \
     find target -maxdepth 1 -name '*.jar' ! -name '*-plain.jar' ! -name '*-sources.jar' ! -name 'original-*.jar' -exec cp {} /out/app.jar \;
+{{LAYERS}}
 
 FROM eclipse-temurin:{{VERSION}}-jre AS runtime
 {{LABELS}}
 ENV HOME=/tmp
 WORKDIR /app
-COPY --from=build /out/app.jar ./app.jar
+{{COPY_LAYERS}}
 USER 10001:10001
 {{EXPOSE}}
+{{HEALTHCHECK}}
 CMD {{COMMAND}}

@@ -1,4 +1,4 @@
-FROM node:{{VERSION}}-slim AS base
+FROM {{NODE_IMAGE}} AS base
 ENV NEXT_TELEMETRY_DISABLED=1 \
     PATH=/app/node_modules/.bin:$PATH
 WORKDIR /app

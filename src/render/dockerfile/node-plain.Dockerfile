@@ -1,4 +1,4 @@
-FROM node:{{VERSION}}-slim AS base
+FROM {{NODE_IMAGE}} AS base
 ENV PATH=/app/node_modules/.bin:$PATH
 WORKDIR /app
 

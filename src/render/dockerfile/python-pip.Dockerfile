@@ -16,6 +16,7 @@ FROM base AS runtime
 ENV HOME=/tmp
 COPY --from=build /opt/venv /opt/venv
 COPY . .
+{{ASSETS}}
 USER 10001:10001
 {{EXPOSE}}
 {{HEALTHCHECK}}

@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
     /opt/poetry/bin/pip install poetry=={{POETRY}}
 {{MANIFESTS}}
 RUN --mount=type=cache,target=/root/.cache/pypoetry,sharing=locked \
-    /opt/poetry/bin/poetry install --only main --no-root
+    {{SECRETS}}/opt/poetry/bin/poetry install --only main --no-root
 
 FROM base AS runtime
 {{LABELS}}
@@ -22,6 +22,7 @@ FROM base AS runtime
 ENV HOME=/tmp
 COPY --from=build /opt/venv /opt/venv
 COPY . .
+{{ASSETS}}
 USER 10001:10001
 {{EXPOSE}}
 {{HEALTHCHECK}}

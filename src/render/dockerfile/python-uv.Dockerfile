@@ -14,10 +14,10 @@ RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
     python -m venv /opt/uv && /opt/uv/bin/pip install uv=={{UV}}
 {{MANIFESTS}}
 RUN --mount=type=cache,target=/root/.cache/uv,sharing=locked \
-    /opt/uv/bin/uv sync {{LOCKED}}--no-dev --no-install-project
+    {{SECRETS}}/opt/uv/bin/uv sync {{LOCKED}}--no-dev --no-install-project
 COPY . .
 RUN --mount=type=cache,target=/root/.cache/uv,sharing=locked \
-    /opt/uv/bin/uv sync {{LOCKED}}--no-dev
+    {{SECRETS}}/opt/uv/bin/uv sync {{LOCKED}}--no-dev
 
 FROM base AS runtime
 {{LABELS}}
@@ -25,6 +25,7 @@ FROM base AS runtime
 ENV HOME=/tmp
 COPY --from=build /opt/venv /opt/venv
 COPY . .
+{{ASSETS}}
 USER 10001:10001
 {{EXPOSE}}
 {{HEALTHCHECK}}

@@ -3,7 +3,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release {{LOCKED}}--bin {{BINARY}} && \
+    cargo build --release {{LOCKED}}--package {{BINARY}} --bin {{BINARY}} && \
     mkdir /out && cp target/release/{{BINARY}} /out/server
 
 FROM debian:bookworm-slim AS runtime
@@ -14,4 +14,5 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /out/server ./server
 USER 10001:10001
 {{EXPOSE}}
+{{HEALTHCHECK}}
 CMD {{COMMAND}}

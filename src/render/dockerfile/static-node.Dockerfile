@@ -1,4 +1,4 @@
-FROM node:{{VERSION}}-slim AS base
+FROM {{NODE_IMAGE}} AS base
 ENV PATH=/app/node_modules/.bin:$PATH
 WORKDIR /app
 
@@ -18,9 +18,10 @@ RUN {{BUILD}}
 FROM nginx:stable AS runtime
 {{LABELS}}
 WORKDIR /srv/www
-COPY {{NGINX}} /etc/nginx/landfall.conf
+COPY {{SERVER}} /etc/nginx/landfall.conf
 COPY --from=build /app/{{SITE}} ./
 USER 10001:10001
 {{EXPOSE}}
 STOPSIGNAL SIGQUIT
+{{HEALTHCHECK}}
 CMD {{COMMAND}}

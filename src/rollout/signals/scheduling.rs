@@ -25,7 +25,7 @@ fn matched(pod: &Pod, condition: &PodCondition, cause: String) -> Match {
 }
 
 /// Pods that the scheduler cannot place, with a message that fits.
-fn unschedulable(scene: &Scene<'_>, words: &[&str], cause: impl Fn(&Pod, &str) -> String) -> Vec<Match> {
+pub(super) fn unschedulable(scene: &Scene<'_>, words: &[&str], cause: impl Fn(&Pod, &str) -> String) -> Vec<Match> {
     let pods = scene.pods.iter();
     pods.filter_map(|pod| {
         let condition = unscheduled(pod, "Unschedulable")?;

@@ -105,6 +105,9 @@ pub fn access_mode(scene: &Scene<'_>) -> Vec<Match> {
     let fits = |text: &str| holds(text, &["multi-attach error", "already used by", "volume uses the readwriteoncepod access mode"]);
     let mut matches = pod_events(scene, "FailedAttachVolume", fits, |text| format!("the volume is held by another pod: {text}"));
     matches.extend(pod_events(scene, "FailedMount", fits, |text| format!("the volume is held by another pod: {text}")));
+    // ReadWriteOncePod is kept by the scheduler.
+    let held = ["readwriteoncepod access mode already in-use"];
+    matches.extend(super::scheduling::unschedulable(scene, &held, |_, _| "the volume takes one pod alone (ReadWriteOncePod), and another one has it".to_owned()));
     matches
 }
 

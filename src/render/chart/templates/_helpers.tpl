@@ -14,6 +14,14 @@ app.kubernetes.io/name: {{ .Chart.Name | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
+{{/* Labels of a Job of ours beside the workload: not the workload's own, so that nothing selects it. */}}
+{{- define "chart.jobLabels" -}}
+app.kubernetes.io/name: {{ printf "%s-%s" .root.Chart.Name .name | quote }}
+app.kubernetes.io/instance: {{ printf "%s-%s" .root.Release.Name .name | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/part-of: {{ .root.Values.partOf | quote }}
+{{- end }}
+
 {{- define "chart.image" -}}
 {{- $image := .Values.image -}}
 {{- printf "%s:%s" $image.repository $image.tag -}}
@@ -61,7 +69,7 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
-{{/* The pod of a Deployment or a Job. */}}
+{{/* The pod of a Deployment, a Job or a CronJob. */}}
 {{- define "chart.pod" -}}
 metadata:
   labels:
@@ -93,7 +101,7 @@ spec:
     - name: {{ . | quote }}
     {{- end }}
   {{- end }}
-  {{- if eq .Values.kind "Job" }}
+  {{- if ne .Values.kind "Deployment" }}
   restartPolicy: Never
   {{- end }}
   securityContext:

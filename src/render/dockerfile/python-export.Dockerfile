@@ -1,0 +1,27 @@
+FROM python:{{VERSION}}-slim AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+
+FROM base AS build
+{{SYSTEM_BUILD}}
+RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    python -m venv /opt/venv && \
+    /usr/local/bin/python -m venv /opt/tool && \
+    /opt/tool/bin/pip install {{TOOL}}
+{{MANIFESTS}}
+RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    {{INSTALL}}
+
+FROM base AS runtime
+{{LABELS}}
+{{SYSTEM_RUN}}
+ENV HOME=/tmp
+COPY --from=build /opt/venv /opt/venv
+COPY . .
+{{ASSETS}}
+USER 10001:10001
+{{EXPOSE}}
+{{HEALTHCHECK}}
+CMD {{COMMAND}}

@@ -1,0 +1,120 @@
+//! Which template a service takes, as one table; a stack without a row is refused with what is known.
+
+use crate::blueprint::{standalone, workspace_root};
+use crate::failure::{Code, Failure};
+use crate::survey::{Kind, Service};
+
+/// What fills a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Python,
+    Node,
+    Static,
+    Go,
+    Rust,
+    Java,
+    DotNet,
+    Ruby,
+    Php,
+    Elixir,
+    Deno,
+}
+
+/// One template and what belongs to it.
+#[derive(Debug)]
+pub(super) struct Stack {
+    pub(super) name: &'static str,
+    pub(super) family: Family,
+    pub(super) template: &'static str,
+    /// The series of the language's image where the project declares none, and how many numbers its tag has.
+    pub(super) series: &'static str,
+    pub(super) parts: usize,
+    /// What a build on a developer's machine leaves behind.
+    pub(super) built: &'static str,
+}
+
+macro_rules! stacks {
+    ($($name:literal $family:ident $series:literal $parts:literal $built:literal;)*) => {
+        const STACKS: &[Stack] = &[$(Stack {
+            name: $name,
+            family: Family::$family,
+            template: include_str!(concat!($name, ".Dockerfile")),
+            series: $series,
+            parts: $parts,
+            built: $built,
+        }),*];
+    };
+}
+
+stacks! {
+    "python-pip" Python "3.13" 2 "";
+    "python-uv" Python "3.13" 2 "";
+    "python-poetry" Python "3.13" 2 "";
+    "python-export" Python "3.13" 2 "";
+    "node-next-standalone" Node "22" 1 "dist\nbuild\nout";
+    "node-build" Node "22" 1 "dist\nbuild\nout";
+    "node-plain" Node "22" 1 "";
+    "node-workspace" Node "22" 1 "**/dist\n**/build\n**/out";
+    "static-node" Node "22" 1 "dist\nbuild\nout";
+    "static-workspace" Node "22" 1 "**/dist\n**/build\n**/out";
+    "static-plain" Static "" 0 "";
+    "go" Go "1.25" 2 "";
+    "rust" Rust "1.91" 2 "target";
+    "java-maven" Java "21" 1 "target";
+    "java-gradle" Java "21" 1 "build\n.gradle";
+    "dotnet" DotNet "9.0" 2 "**/bin\n**/obj";
+    "ruby" Ruby "3.4" 2 "log\ntmp\nvendor/bundle\n.bundle";
+    "php" Php "8.4" 2 "vendor\nstorage/logs";
+    "elixir" Elixir "1.18" 2 "_build\ndeps\npriv/static/assets";
+    "deno" Deno "2.5.6" 3 "";
+}
+
+impl Stack {
+    /// The row for a service; `NOT_SUPPORTED` says what is missing.
+    pub(super) fn of(facts: &Service) -> Result<&'static Self, Failure> {
+        let manager = facts.package_manager.as_deref().unwrap_or_default();
+        let missing = |what: String| {
+            Failure::new(Code::NotSupported, format!("write a Dockerfile for {}: {what}", facts.name))
+                .help(format!("put a Dockerfile into {}; it is used as it is", facts.dir))
+        };
+        let member = workspace_root(facts).is_some();
+        let name = match (facts.language.as_str(), manager) {
+            ("python", "" | "pip") => "python-pip",
+            ("python", "uv") if lockfile_above(facts) => return Err(missing("its uv.lock belongs to a workspace further up".to_owned())),
+            ("python", "uv") => "python-uv",
+            ("python", "poetry") => "python-poetry",
+            ("python", "pipenv" | "pdm") => "python-export",
+            ("python", other) => return Err(missing(format!("there is no template for Python with {other}, only for pip, uv, poetry, pipenv and pdm"))),
+            ("node", "" | "npm" | "pnpm" | "yarn" | "bun") => match (facts.kind, facts.build_command.is_some()) {
+                (Kind::Static, true) if member => "static-workspace",
+                (Kind::Static, true) => "static-node",
+                (Kind::Static, false) => "static-plain",
+                _ if member => "node-workspace",
+                _ if standalone(facts) => "node-next-standalone",
+                (_, true) => "node-build",
+                (_, false) => "node-plain",
+            },
+            ("node", other) => return Err(missing(format!("there is no template for Node.js with {other}, only for npm, pnpm, yarn and bun"))),
+            ("go", "go") => return Err(missing("it has no go.mod".to_owned())),
+            ("go", _) => "go",
+            ("rust", _) if lockfile_above(facts) => return Err(missing("its Cargo.lock belongs to a workspace further up".to_owned())),
+            ("rust", _) => "rust",
+            ("java", _) if facts.build_facts.contains_key("jvm.root") => return Err(missing("it is a module of a build further up".to_owned())),
+            ("java", "" | "maven") => "java-maven",
+            ("java", "gradle") => "java-gradle",
+            ("csharp", _) => "dotnet",
+            ("ruby", _) => "ruby",
+            ("php", _) => "php",
+            ("elixir", _) => "elixir",
+            ("deno", _) => "deno",
+            ("html" | "static" | "", _) if facts.kind == Kind::Static => "static-plain",
+            (other, _) => return Err(missing(format!("there is no template for {other}"))),
+        };
+        STACKS.iter().find(|stack| stack.name == name).ok_or_else(|| Failure::internal(format!("there is no row for the template {name}")))
+    }
+}
+
+/// True where the lockfile lies outside the service's own folder, which is the build context.
+fn lockfile_above(facts: &Service) -> bool {
+    facts.dir != "." && facts.build_facts.get("lockfile").is_some_and(|path| !path.starts_with(&format!("{}/", facts.dir)))
+}

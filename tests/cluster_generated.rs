@@ -1,0 +1,169 @@
+//! Stacks built in the node's engine and installed on the real cluster: what is generated runs, passes its gates, and answers through its Service.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests may stop at the first surprise"
+)]
+
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_landfall");
+
+/// A project of tests/generated, and what shows that it runs.
+struct Stack {
+    folder: &'static str,
+    /// Words of the deploy beside the workspace: value sources and decisions.
+    words: &'static [&'static str],
+    /// Service, port and path that are asked, and what the answer holds.
+    asked: &'static [(&'static str, u16, &'static str, &'static str)],
+    /// The largest image, in megabytes, that is not a surprise.
+    megabytes: u64,
+}
+
+const fn stack(folder: &'static str, asked: &'static [(&'static str, u16, &'static str, &'static str)], megabytes: u64) -> Stack {
+    Stack { folder, words: &[], asked, megabytes }
+}
+
+impl Stack {
+    /// A copy in a folder of its own, deployed and asked; everything is removed at the end.
+    fn runs(&self) {
+        let profile = std::env::var("LANDFALL_TEST_PROFILE").expect("LANDFALL_TEST_PROFILE names the test profile: eval \"$(tests/testbed/testbed.sh env)\"");
+        let app = App {
+            name: format!("gen-{}-{}", self.folder, std::process::id()),
+            profile,
+            folder: tempfile::tempdir().unwrap(),
+            state: tempfile::tempdir().unwrap(),
+        };
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated").join(self.folder), app.folder.path());
+        let toml = app.folder.path().join("landfall.toml");
+        let settings = std::fs::read_to_string(&toml).unwrap_or_else(|_| "schema = 1\n".to_owned());
+        std::fs::write(&toml, format!("{settings}\n[app]\nname = \"{}\"\n\n[gates]\nwindow_s = 2\nimage_budget_mb = {}\n", app.name, self.megabytes)).unwrap();
+
+        let began = Instant::now();
+        let done = app.deploy(self.words);
+        let id = done["operation"]["id"].as_str().unwrap_or_else(|| panic!("{}: no operation: {done:#}", self.folder)).to_owned();
+        let journal = std::fs::read_to_string(app.folder.path().join(format!(".landfall/operations/{id}/journal.jsonl"))).unwrap();
+        let events: Vec<Value> = journal.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let gates: Vec<&Value> = events.iter().filter(|event| event["event"] == "gate_judged").map(|event| &event["data"]["gate"]).collect();
+        let refused: Vec<_> = gates.iter().filter(|gate| gate["verdict"] != "pass").collect();
+        assert_eq!(done["verdict"], "pass", "{}: {}\n{refused:#?}\n{:#}", self.folder, done["summary"], done["diagnoses"]);
+        for (service, port, path, expect) in self.asked {
+            for wanted in ["docker", "helm"] {
+                let passed = gates.iter().any(|gate| gate["gate"] == wanted && gate["subject"] == *service && gate["verdict"] == "pass");
+                assert!(passed, "{}: {service} has no passed {wanted} gate", self.folder);
+            }
+            let answer = output("kubectl", &["get", "--raw", &format!("/api/v1/namespaces/{}/services/{service}:{port}/proxy{path}", app.name)]);
+            assert!(answer.contains(expect), "{}: {service} answers {answer:?}", self.folder);
+        }
+        let sizes = gates.iter().filter(|gate| gate["gate"] == "docker").map(|gate| {
+            let check = gate["checks"].as_array().into_iter().flatten().find(|check| check["id"] == "docker.size");
+            let seen = check.and_then(|check| check["evidence"][0]["text"].as_str()).unwrap_or_default();
+            format!("{} {}", gate["subject"].as_str().unwrap_or_default(), seen.split(';').next().unwrap_or_default())
+        });
+        let told = format!("  {:>6.1} s  {}: {}\n", began.elapsed().as_secs_f64(), self.folder, sizes.collect::<Vec<_>>().join(", "));
+        let _ = std::io::stderr().write_all(told.as_bytes());
+    }
+}
+
+/// One deployed copy: its workspace, state folder and namespace.
+struct App {
+    name: String,
+    profile: String,
+    folder: tempfile::TempDir,
+    state: tempfile::TempDir,
+}
+
+impl App {
+    /// Asks, approves, follows to the end.
+    fn deploy(&self, words: &[&str]) -> Value {
+        let here = self.folder.path().to_str().unwrap();
+        let base = [&["deploy", here, "--json", "--profile", &self.profile], words].concat();
+        let asked = self.run(&base);
+        let token = asked["approval"]["token"].as_str().unwrap_or_else(|| panic!("{here}: no approval is asked for: {asked:#}"));
+        self.run(&[&base[..], &["--approval", token]].concat())
+    }
+
+    fn run(&self, words: &[&str]) -> Value {
+        let done =
+            Command::new(PROGRAM).args(words).env("LANDFALL_STATE", self.state.path()).env_remove("LANDFALL_FAULT").stdin(Stdio::null()).output().unwrap();
+        serde_json::from_slice(&done.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {} · {}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)))
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = Command::new("kubectl").args(["delete", "namespace", &self.name, "--wait=false", "--ignore-not-found"]).output();
+        let listed = Command::new("minikube").args(["image", "ls", "-p", &self.profile]).output();
+        let listed = listed.map(|listed| String::from_utf8_lossy(&listed.stdout).into_owned()).unwrap_or_default();
+        let ours = listed.lines().filter(|line| line.contains(&format!("/{}/", self.name)));
+        let _ = Command::new("minikube").args(["image", "rm", "-p", &self.profile]).args(ours).output();
+    }
+}
+
+fn output(program: &str, words: &[&str]) -> String {
+    let done = Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(done.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// True in the long tier; the short one has a stack of each of the three commonest kinds.
+fn long() -> bool {
+    std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full")
+}
+
+#[test]
+fn an_express_service_runs() {
+    stack("express", &[("express-hello", 3000, "/", "hello")], 300).runs();
+}
+
+#[test]
+fn a_fastapi_service_installed_by_pip_runs() {
+    stack("fastapi-pip", &[("fastapi-pip", 8000, "/", "hello")], 400).runs();
+}
+
+#[test]
+fn a_static_site_built_by_vite_runs() {
+    stack("vite", &[("vite-hello", 8080, "/", "<title>Hello</title>")], 250).runs();
+}
+
+macro_rules! long_tier {
+    ($($test:ident: $stack:expr;)*) => { $(#[test] fn $test() { if long() { $stack.runs(); } })* };
+}
+
+long_tier! {
+    a_next_service_runs: stack("next", &[("next-hello", 3000, "/", "hello")], 450);
+    a_fastapi_service_under_uv_runs: stack("fastapi-uv", &[("fastapi-uv", 8000, "/", "hello")], 400);
+    a_fastapi_service_under_poetry_runs: stack("fastapi-poetry", &[("fastapi-poetry", 8000, "/", "hello")], 400);
+    a_django_site_on_postgres_runs_after_its_migration: Stack {
+        words: &["--backing", "postgres=in_cluster", "--secrets", "SECRET_KEY=generate"],
+        ..stack("django-postgres", &[("django-postgres", 8000, "/", "\"users\": 0")], 450)
+    };
+    a_flask_service_and_its_worker_run: Stack {
+        words: &["--backing", "redis=in_cluster"],
+        ..stack("flask-worker", &[("flask-worker", 8000, "/", "done")], 400)
+    };
+    a_go_service_runs: stack("go", &[("hello", 8080, "/", "hello world")], 40);
+    a_rust_service_runs: stack("rust", &[("hello", 8080, "/", "hello world")], 200);
+    a_spring_boot_service_runs: stack("spring-maven", &[("hello", 8080, "/", "hello world")], 500);
+    two_services_of_a_pnpm_workspace_run: stack("pnpm-monorepo", &[("web", 8080, "/", "hello shop"), ("api", 3000, "/", "hello shop")], 350);
+}
