@@ -180,7 +180,13 @@ impl Landfall {
     }
 
     /// The profile to use: argument, landfall.toml, the only running one; and the profile that could be started for it.
+    /// `NOT_SUPPORTED` where this process only plans: whatever looks at a cluster or changes one begins here.
     pub async fn profile(&self, asked: Option<&ProfileName>, config: &Config) -> Result<ProfileName, Failure> {
+        if self.setup.plan_only {
+            return Err(Failure::new(Code::NotSupported, "no cluster is touched: this server was started with --plan-only").help(
+                "analyze_project, plan_deployment, containerize with until=files and generate_chart need none; for the rest start it without --plan-only",
+            ));
+        }
         if let Some(profile) = asked.or(config.cluster.profile.as_ref()) {
             return Ok(profile.clone());
         }
@@ -287,7 +293,7 @@ impl Landfall {
 
     /// The proven target, where one is wanted.
     async fn wanted_target(&self, wanted: &Wanted, config: &Config) -> Result<Proof, Failure> {
-        if !wanted.cluster || self.setup.plan_only {
+        if !wanted.cluster {
             return Err(Failure::new(Code::NotSupported, "no cluster was looked at"));
         }
         let profile = self.profile(wanted.profile.as_ref(), config).await?;

@@ -4,22 +4,35 @@ use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// The closed, flat schema of a tool's arguments.
-pub(crate) fn accepts<T: JsonSchema>() -> Arc<JsonObject> {
-    let mut root = render::<T>(SchemaSettings::draft2020_12(), true);
-    root.entry("type").or_insert_with(|| json!("object"));
-    root.entry("properties").or_insert_with(|| json!({}));
-    Arc::new(root)
+pub(crate) fn accepts<T: JsonSchema + 'static>() -> Arc<JsonObject> {
+    once::<T>(true, || {
+        let mut root = render::<T>(SchemaSettings::draft2020_12(), true);
+        root.entry("type").or_insert_with(|| json!("object"));
+        root.entry("properties").or_insert_with(|| json!({}));
+        root
+    })
+}
+
+/// A type's schema for arguments or for replies, made once: making it takes longer than most calls.
+fn once<T: 'static>(arguments: bool, make: impl FnOnce() -> JsonObject) -> Arc<JsonObject> {
+    static MADE: LazyLock<Mutex<HashMap<(TypeId, bool), Arc<JsonObject>>>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(made.entry((TypeId::of::<T>(), arguments)).or_insert_with(|| Arc::new(make())))
 }
 
 /// The schema of a reply as `tools/list` shows it: the fields, their objects' fields, and plain objects below that.
-pub(crate) fn returns<T: JsonSchema>() -> Arc<JsonObject> {
-    let mut root = full::<T>();
-    root.entry("type").or_insert_with(|| json!("object"));
-    shallow(&mut root);
-    Arc::new(root)
+pub(crate) fn returns<T: JsonSchema + 'static>() -> Arc<JsonObject> {
+    once::<T>(false, || {
+        let mut root = full::<T>();
+        root.entry("type").or_insert_with(|| json!("object"));
+        shallow(&mut root);
+        root
+    })
 }
 
 /// The whole schema of a reply, which `landfall://schema/<tool>` gives.

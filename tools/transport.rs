@@ -375,3 +375,48 @@ async fn take_message<S: Connection>(State(bridge): State<Arc<Bridge<S>>>, Query
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the connection is busy: its client does not read\n").into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    fn door(token: &str) -> Door {
+        let token = sha2::Sha256::digest(token.as_bytes()).into();
+        Door { hosts: Vec::new(), origins: Vec::new(), token, sessions: Arc::default() }
+    }
+
+    fn bearer(token: &str) -> HeaderValue {
+        HeaderValue::from_str(&format!("Bearer {token}")).unwrap()
+    }
+
+    #[test]
+    fn the_time_a_wrong_token_takes_says_nothing_about_the_right_one() {
+        let right = "k".repeat(43);
+        let door = door(&right);
+        assert!(door.knows(&bearer(&right)));
+        // Wrong in the first letter, and in the last one only.
+        let wrong = [format!("x{}", &right[1..]), format!("{}x", &right[..42])].map(|token| bearer(&token));
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..3_000 {
+            for (token, times) in wrong.iter().zip(&mut times) {
+                let began = Instant::now();
+                assert!(!black_box(door.knows(black_box(token))));
+                times.push(began.elapsed().as_nanos());
+            }
+        }
+        let [first, last] = times.map(|mut times| {
+            times.sort_unstable();
+            times[times.len() / 2]
+        });
+        assert!(first.abs_diff(last) * 5 < first.max(last), "median {first} ns and {last} ns");
+    }
+
+    #[test]
+    fn a_host_is_named_with_its_port() {
+        for (host, expect) in [("box", "box:7"), ("Box:9", "box:9"), ("[::1]", "[::1]:7"), ("[::1]:9", "[::1]:9")] {
+            assert_eq!(with_port(host, 7), expect);
+        }
+    }
+}

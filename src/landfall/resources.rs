@@ -127,7 +127,11 @@ impl Landfall {
                 let request = operation::request(&folders, &operation(id)?)?;
                 paged(&pretty(&self.told(&folders, &request)?)?, "application/json")
             }
-            ["operation", id, "journal"] => read(&folders.operation(&operation(id)?).join("journal.jsonl"), "application/jsonl"),
+            ["operation", id, "journal"] => {
+                let path = folders.operation(&operation::request(&folders, &operation(id)?)?.id).join("journal.jsonl");
+                // An operation whose worker has not written yet has an empty one.
+                if path.symlink_metadata().is_err() { paged("", "application/jsonl") } else { read(&path, "application/jsonl") }
+            }
             ["operation", id, "evidence", n] => {
                 let id = operation(id)?;
                 let records = journal::read(&folders.operation(&operation::request(&folders, &id)?.id))?;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of the release program, beside a bare rmcp server built with the same lock file and profile. No cluster.
+# The figures of the release program, beside a bare rmcp server built with the same lock file and profile, and beside kubernetes-mcp-server. No cluster.
 . "$(dirname "${BASH_SOURCE[0]}")/machine.sh"
 cd "$ROOT" || exit 2
 preflight build
@@ -13,7 +13,15 @@ say "the bare server"
 bare="$target/bare"; mkdir -p "$bare"
 cp tests/machine/bare/{Cargo.toml,main.rs} Cargo.lock "$bare/" && (cd "$bare" && CARGO_TARGET_DIR="$bare/target" cargo build --release) || exit 1
 
+peer=""
+if have npm; then
+  folder="$CACHE/landfall-clients/peer-$(sha256sum tests/machine/peer/package-lock.json | cut -c 1-16)"; mkdir -p "$folder"
+  cp tests/machine/peer/package*.json "$folder/" && npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error >/dev/null 2>&1
+  peer="$(find "$folder"/node_modules/kubernetes-mcp-server-*/bin -type f 2>/dev/null | head -n 1)"
+fi
 python3 tests/machine/bench.py "$target/release/landfall" "$bare/target/release/bare"; code=$?
+if [ -n "$peer" ]; then python3 tests/machine/bench_peer.py "$target/release/landfall" "$peer" || code=1
+else say "kubernetes-mcp-server is not measured: npm is missing, or its packages cannot be reached"; fi
 
 say "the files of ten services (limit 20 ms)"
 cargo run --quiet --release --example render-speed || code=1

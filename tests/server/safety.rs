@@ -159,6 +159,38 @@ fn what_is_typed_as_an_argument_is_never_run() {
 }
 
 #[test]
+fn a_server_that_only_plans_touches_no_engine_and_no_cluster() {
+    let shop = Shop::new();
+    let log = shop.home().join("argv");
+    for name in ["minikube", "docker", "kubectl"] {
+        shop.stand_in(name, &format!("echo {name} \"$@\" >> {}; exit 1", log.display()));
+    }
+    let mut server = Lines::of(shop.program(&["serve", "--plan-only", "--root", &shop.workspace()]), tempfile::tempdir().unwrap());
+    server.open("2025-11-25");
+    for (tool, arguments) in
+        [("analyze_project", json!({})), ("plan_deployment", json!({})), ("containerize", json!({ "until": "files" })), ("generate_chart", json!({}))]
+    {
+        let reply = server.call(tool, arguments);
+        assert!(reply["structuredContent"].is_object(), "{tool}: {reply}");
+    }
+    for (tool, arguments) in [
+        ("deploy", json!({})),
+        ("deploy", json!({ "profile": "minikube", "start_cluster": true })),
+        ("containerize", json!({})),
+        ("rollback", json!({ "profile": "minikube" })),
+        ("cluster_health", json!({ "profile": "minikube" })),
+        ("verify_mcp", json!({})),
+        ("validate_env", json!({ "when": "after", "profile": "minikube" })),
+    ] {
+        let reply = server.call(tool, arguments.clone());
+        assert!(reply["isError"] == true && text_of(&reply).contains("--plan-only"), "{tool} {arguments}: {reply}");
+    }
+    let called = std::fs::read_to_string(&log).unwrap_or_default();
+    assert_eq!(called, "", "a program of the cluster was called");
+    assert!(server.end().success());
+}
+
+#[test]
 fn an_approval_is_good_for_what_was_shown_once() {
     let shop = Shop::in_conflict();
     let ask = || json!({ "workspace": shop.workspace(), "on_conflict": "replace" });

@@ -15,7 +15,7 @@ impl Offer for ClusterHealth {
     type More = Healthy;
     const NAME: &'static str = "cluster_health";
     const TITLE: &'static str = "Cluster health";
-    const DESCRIPTION: &'static str = "Report the health of the deployed app or the local cluster, and why it is failing or crashing: counts, warnings, unhealthy objects, each with its diagnosed cause, evidence and remedy. logs=N adds redacted log lines.";
+    const DESCRIPTION: &'static str = "Report the health of the deployed app or the local cluster, and why it is failing or crashing: counts, warnings, unhealthy objects with cause, evidence, remedy. logs=N adds redacted log lines.";
     const EFFECT: Effect = Effect::Reads;
     const DASHBOARD: bool = true;
     const LOOKS_AT: &'static str = "the API server of the profile";

@@ -15,7 +15,7 @@ impl Offer for Containerize {
     type More = Containerized;
     const NAME: &'static str = "containerize";
     const TITLE: &'static str = "Containerize";
-    const DESCRIPTION: &'static str = "Write a Dockerfile and .dockerignore per service and build the images where the cluster sees them, judged by the docker gate. until=files needs no engine; builds return an operation to follow.";
+    const DESCRIPTION: &'static str = "Write a Dockerfile and .dockerignore per service and build the images where the cluster sees them, judged by the docker gate. until=files needs no engine; builds return an operation.";
     const EFFECT: Effect = Effect::Writes;
     const OPEN_WORLD: bool = true;
     const LOOKS_AT: &'static str = "the files of the workspace and the container engine";

@@ -15,7 +15,7 @@ impl Offer for Deploy {
     type More = Deployed;
     const NAME: &'static str = "deploy";
     const TITLE: &'static str = "Deploy";
-    const DESCRIPTION: &'static str = "Run what is missing up to a stage on the local Minikube, in waves behind gates; rolls back by itself when a gate refuses. Asks for approval first, then returns an operation to follow.";
+    const DESCRIPTION: &'static str = "Run what is missing up to a stage on the local Minikube, in waves behind gates; rolls back by itself when a gate refuses. Asks for approval first, then returns an operation.";
     const EFFECT: Effect = Effect::Replaces;
     const OPEN_WORLD: bool = true;
     const DASHBOARD: bool = true;

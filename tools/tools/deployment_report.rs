@@ -15,7 +15,7 @@ impl Offer for DeploymentReport {
     type More = Reported;
     const NAME: &'static str = "deployment_report";
     const TITLE: &'static str = "Deployment report";
-    const DESCRIPTION: &'static str = "Report what was recorded and seen: readiness (local; what it leaves open for production), health, the Phase IV Complete verdict, traceability from spec to evidence, or the audit trail. Names what was not run.";
+    const DESCRIPTION: &'static str = "Report what was recorded and seen: readiness (local, not production), health, the Phase IV Complete verdict, traceability from spec to evidence, or the audit trail. Names what was not run.";
     const EFFECT: Effect = Effect::Reads;
     const LOOKS_AT: &'static str = "the journals of the workspace and the API server of the profile";
 

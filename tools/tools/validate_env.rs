@@ -16,7 +16,7 @@ impl Offer for ValidateEnv {
     type More = Validated;
     const NAME: &'static str = "validate_env";
     const TITLE: &'static str = "Validate environment";
-    const DESCRIPTION: &'static str = "Before a deploy: check what is installed on this machine, the cluster's proof, resources, required values. After it: reachability, environment in the running processes, smoke requests, logs, metrics. Returns gates with evidence.";
+    const DESCRIPTION: &'static str = "Before a deploy: what is installed on this machine, the cluster's proof, resources, required values. After it: reachability, environment in the running processes, smoke requests, logs, metrics.";
     const EFFECT: Effect = Effect::Reads;
     const LOOKS_AT: &'static str = "the programs of this machine and the API server of the profile";
 
