@@ -333,7 +333,8 @@ fn serves(workspace: &Workspace, draft: &Draft, path: &str) -> Option<bool> {
         Some("nextjs") if path.starts_with("/api/") => {
             let config = draft.service.build_facts.get("next.config").and_then(|path| workspace.text(path)).unwrap_or_default();
             // What is rewritten is answered elsewhere.
-            let rewrites = config.split_once("rewrites").map_or("", |(_, rest)| rest.split("async ").next().unwrap_or_default());
+            let body = config.split_once("rewrites(").or_else(|| config.split_once("rewrites:"));
+            let rewrites = body.map_or("", |(_, rest)| rest.split("async ").next().unwrap_or_default());
             let rewritten = rewrites.split("source").skip(1).filter_map(|rest| rest.split(['"', '\'', '`']).nth(1)).any(|source| {
                 let head = source.split([':', '*', '(']).next().unwrap_or_default();
                 source == path || (head.len() < source.len() && path.starts_with(head.trim_end_matches('/')))

@@ -406,6 +406,13 @@ fn probes_of_charts() {
     let rewrites = ("backend/next.config.js", "module.exports = { async rewrites() { return [{ source: '/api/:path*', destination: 'x' }] } };\n");
     let proxied: Vec<(&str, &str)> = next.iter().copied().chain([rewrites]).collect();
     chart(&proxied, "probe_path_not_served", "", &probe("/api/health", "http"), false);
+    // Rewrites of other paths, and a word about them, leave this one unserved.
+    let others = (
+        "backend/next.config.js",
+        "module.exports = {\n  // API rewrites for the backend\n  async rewrites() { return [{ source: '/backend/:path*', destination: 'x' }] } };\n",
+    );
+    let beside: Vec<(&str, &str)> = next.iter().copied().chain([others]).collect();
+    chart(&beside, "probe_path_not_served", "", &probe("/api/health", "http"), true);
     chart(BACKEND, "no_liveness", "", &probe("/health", "http"), true);
     chart(BACKEND, "no_liveness", "", &deployment("livenessProbe: {tcpSocket: {port: 8000}}", ""), false);
 }
