@@ -286,8 +286,8 @@ impl Judge<'_> {
     fn secret_defaults(&mut self, draft: &Draft) {
         let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
         for (path, read) in super::finish::reads(&files) {
-            // An address without a password is no secret, whatever its variable is called.
-            let known = read.default.as_deref().is_some_and(|default| default.len() >= 4 && !default.contains("://"));
+            let written = |default: &str| default.len() >= 4 && !matches!(default, "true" | "false" | "None") && !harmless_address(&read.name, default);
+            let known = read.default.as_deref().is_some_and(written);
             if known && (read.secret || crate::secret::secret_name(&read.name)) {
                 self.add("secret_default_in_code", &read.name, vec![Place { file: path, line: read.line, text: String::new() }]);
             }
@@ -308,8 +308,13 @@ fn serves(workspace: &Workspace, draft: &Draft, path: &str) -> Option<bool> {
     let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
     let routes = super::finish::full_routes(&files);
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
-    let pattern =
-        |full: &str| full.contains(['{', '*', ':', '[', '<']) && (full.matches('/').count() == path.matches('/').count() || full.contains(['*', '[']));
+    // `/items/{id}` is one part, `/auth/[...all]` and `/{rest:path}` are all that follow.
+    let pattern = |full: &str| {
+        let Some(at) = full.find(['{', '*', ':', '[', '<']) else { return false };
+        let rest = full.get(at..).unwrap_or_default();
+        let open = rest.contains('*') || rest.contains("...") || rest.contains("path");
+        path.starts_with(full.get(..at).unwrap_or_default()) && (open || full.matches('/').count() == path.matches('/').count())
+    };
     if routes.iter().any(|(_, route, full)| full == path || route.path == path || pattern(full)) {
         return Some(true);
     }
@@ -328,7 +333,8 @@ fn serves(workspace: &Workspace, draft: &Draft, path: &str) -> Option<bool> {
         Some("nextjs") if path.starts_with("/api/") => {
             let config = draft.service.build_facts.get("next.config").and_then(|path| workspace.text(path)).unwrap_or_default();
             // What is rewritten is answered elsewhere.
-            let rewrites = config.split_once("rewrites").map_or("", |(_, rest)| rest.split("async ").next().unwrap_or_default());
+            let body = config.split_once("rewrites(").or_else(|| config.split_once("rewrites:"));
+            let rewrites = body.map_or("", |(_, rest)| rest.split("async ").next().unwrap_or_default());
             let rewritten = rewrites.split("source").skip(1).filter_map(|rest| rest.split(['"', '\'', '`']).nth(1)).any(|source| {
                 let head = source.split([':', '*', '(']).next().unwrap_or_default();
                 source == path || (head.len() < source.len() && path.starts_with(head.trim_end_matches('/')))
@@ -338,6 +344,12 @@ fn serves(workspace: &Workspace, draft: &Draft, path: &str) -> Option<bool> {
         }
         Some(_) | None => None,
     }
+}
+
+/// An address without a password is no secret, whatever its variable is called.
+fn harmless_address(name: &str, value: &str) -> bool {
+    let address = ["url", "uri", "dsn", "string"].iter().any(|tail| super::leaks::snake(name).ends_with(tail));
+    (address || value.contains("://")) && !super::leaks::with_password(value) && !value.to_ascii_lowercase().contains("password=")
 }
 
 /// The host of the first address in a text.
@@ -365,7 +377,7 @@ pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
                 | "copies_missing_public"
                 | "standalone_missing_in_config"
                 | "devdeps_omitted_before_build"
-                | "lockfile_gitignored"
+                | "frozen_install_without_lockfile"
                 | "copy_source_ignored"
                 | "dependency_not_declared"
         ) && finding.evidence.iter().any(|place| {

@@ -232,7 +232,9 @@ fn builds_of_frontends() {
 #[test]
 fn charts() {
     let chart = ("chart/Chart.yaml", "name: x\n");
-    let deployment = |more: &str| format!("kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n        - name: a\n{more}");
+    let deployment = |more: &str| {
+        format!("kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n        - name: a\n          ports: [{{containerPort: 80}}]\n{more}")
+    };
     let full = deployment("          resources: {limits: {cpu: 1}}\n          readinessProbe: {tcpSocket: {port: 80}}\n");
     let bare = deployment("");
     let claim = deployment(
@@ -346,6 +348,8 @@ fn secrets_in_pods() {
     // `keys` under `secrets` name keys, they hold no values.
     chart(BACKEND, "secret_value_in_values_yaml", "secrets:\n  databaseUrl: DATABASE_URL\n  existingSecret: todo-keys\n", "", false);
     chart(BACKEND, "secret_value_in_values_yaml", "secrets:\n  openaiApiKey: abc123\n", "", true);
+    chart(BACKEND, "secret_value_in_values_yaml", "env:\n  DATABASE_URL: sqlite:///./data.db\nredis: {connectionString: \"redis:6379\"}\n", "", false);
+    chart(BACKEND, "secret_value_in_values_yaml", "env:\n  DATABASE_URL: postgresql://todo:pass-word@db/todo\n", "", true);
 }
 
 #[test]
@@ -391,6 +395,24 @@ fn probes_of_charts() {
     chart(BACKEND, "probe_path_not_served", "", &probe("/health", "http"), false);
     chart(BACKEND, "port_mismatch", "", &probe("/health", "3000"), true);
     chart(BACKEND, "port_mismatch", "", &probe("/health", "http"), false);
+    let next = [
+        ("backend/package.json", NEXT),
+        ("backend/app/api/auth/[...all]/route.ts", "export function GET() {}\n"),
+        ("backend/app/api/items/[id]/route.ts", "export function GET() {}\n"),
+    ];
+    for (path, expect) in [("/api/health", true), ("/api/auth/x/y", false), ("/api/items/1", false), ("/api/items/1/2", true), ("/", false)] {
+        chart(&next, "probe_path_not_served", "", &probe(path, "http"), expect);
+    }
+    let rewrites = ("backend/next.config.js", "module.exports = { async rewrites() { return [{ source: '/api/:path*', destination: 'x' }] } };\n");
+    let proxied: Vec<(&str, &str)> = next.iter().copied().chain([rewrites]).collect();
+    chart(&proxied, "probe_path_not_served", "", &probe("/api/health", "http"), false);
+    // Rewrites of other paths, and a word about them, leave this one unserved.
+    let others = (
+        "backend/next.config.js",
+        "module.exports = {\n  // API rewrites for the backend\n  async rewrites() { return [{ source: '/backend/:path*', destination: 'x' }] } };\n",
+    );
+    let beside: Vec<(&str, &str)> = next.iter().copied().chain([others]).collect();
+    chart(&beside, "probe_path_not_served", "", &probe("/api/health", "http"), true);
     chart(BACKEND, "no_liveness", "", &probe("/health", "http"), true);
     chart(BACKEND, "no_liveness", "", &deployment("livenessProbe: {tcpSocket: {port: 8000}}", ""), false);
 }
@@ -431,18 +453,19 @@ fn users_of_images_and_charts() {
 fn promises_of_dockerfiles() {
     let docker = |base: &str, more: &str, command: &str| format!("FROM {base}\nWORKDIR /app\nCOPY requirements.txt main.py ./\n{more}CMD {command}\n");
     let run = "[\"uvicorn\", \"main:app\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\"]";
+    let packages = ["", "root", ".local"].join("/");
     let good = docker("python:3.13-slim", "USER 10001\nEXPOSE 8000\n", run);
     let pair = |code: &str, bad: &str| self::pair(FASTAPI, code, &[("Dockerfile", bad)], &[("Dockerfile", &good)]);
     pair("expose_differs_from_port", &docker("python:3.13-slim", "USER 10001\nEXPOSE 7860\n", run));
     pair("migrations_in_cmd", &docker("python:3.13-slim", "USER 10001\n", "alembic upgrade head && uvicorn main:app --host 0.0.0.0 --port 8000"));
     pair("secret_in_image", &docker("python:3.13-slim", "ENV JWT_SECRET=9f8Ze2Kq71Lm\nUSER 10001\n", run));
-    pair("root_local_unreadable", &docker("python:3.13-slim", "COPY --from=x /root/.local /root/.local\nUSER app\n", run));
+    pair("root_local_unreadable", &docker("python:3.13-slim", &format!("COPY --from=x {packages} {packages}\nUSER app\n"), run));
     pair("healthcheck_needs_missing_module", &docker("python:3.13-slim", "USER 10001\nHEALTHCHECK CMD curl -f http://localhost:8000/health\n", run));
     for near in [
         docker("python:3.13-slim", "ENV JWT_SECRET=$GIVEN JWT_SECRET_FILE=/run/x\nARG API_KEY\nUSER 10001\n", run),
         docker("python:3.13-slim", "RUN apt-get install -y curl\nUSER 10001\nHEALTHCHECK CMD curl -f http://localhost:8000/health\n", run),
-        docker("python:3.13-slim", "COPY --from=x --chown=app /root/.local /home/app/.local\nUSER app\n", run),
-        docker("python:3.13-slim", "COPY --from=x /root/.local /root/.local\nRUN chmod 755 /root\nUSER app\n", run),
+        docker("python:3.13-slim", &format!("COPY --from=x --chown=app {packages} /app/.local\nUSER app\n"), run),
+        docker("python:3.13-slim", &format!("COPY --from=x {packages} {packages}\nRUN chmod 755 /root\nUSER app\n"), run),
     ] {
         for code in ["secret_in_image", "healthcheck_needs_missing_module", "root_local_unreadable"] {
             has(FASTAPI, &[("Dockerfile", &near)], code, false);
@@ -454,6 +477,17 @@ fn promises_of_dockerfiles() {
     let project = |range: &str| format!("[project]\nname = \"x\"\nversion = \"0\"\nrequires-python = \"{range}\"\ndependencies = [\"fastapi\", \"uvicorn\"]\n");
     let (new, old) = (project(">=3.14"), project(">=3.11"));
     self::pair(FASTAPI, "declared_version_differs_from_image", &[ignored, ("pyproject.toml", &new)], &[ignored, ("pyproject.toml", &old)]);
+}
+
+#[test]
+fn installs_that_demand_a_lockfile() {
+    let docker =
+        |install: &str| format!("FROM node:22-slim\nWORKDIR /app\nCOPY package*.json ./\nRUN {install}\nCOPY . .\nUSER 10001\nCMD [\"npm\", \"start\"]\n");
+    let (frozen, free) = (docker("npm ci"), docker("npm ci || npm install"));
+    let code = "frozen_install_without_lockfile";
+    pair(&[("package.json", NEXT)], code, &[("Dockerfile", &frozen)], &[("Dockerfile", &frozen), ("package-lock.json", "{}")]);
+    has(&[("package.json", NEXT)], &[("Dockerfile", &free)], code, false);
+    has(&[("package.json", NEXT), ("package-lock.json", "{}"), (".gitignore", "package-lock.json\n")], &[("Dockerfile", &frozen)], code, true);
 }
 
 #[test]

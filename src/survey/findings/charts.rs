@@ -1,6 +1,6 @@
 //! Charts and compose files against the code: what they set, ask and name, and what is really there.
 
-use super::{Judge, cluster_name, host_of, images, serves};
+use super::{Judge, cluster_name, harmless_address, host_of, images, serves};
 use crate::survey::calls;
 use crate::survey::draft::Draft;
 use crate::survey::facts::browser_name;
@@ -192,6 +192,7 @@ impl Judge<'_> {
             if values
                 && secret
                 && !names_a_key
+                && !harmless_address(key, value)
                 && !value.is_empty()
                 && !value.starts_with(['{', '[', '&', '$', '~', '|', '>'])
                 && !matches!(value, "true" | "false" | "null")
@@ -260,7 +261,11 @@ impl Judge<'_> {
             self.add("no_resources", &name, vec![object.place(self.workspace, "resources:")]);
         }
         for (key, code) in [("readinessProbe", "no_readiness"), ("livenessProbe", "no_liveness")] {
-            if !full(key) {
+            // Nothing is sent to what opens no port.
+            let asked = key == "livenessProbe"
+                || list(container.json, "ports").next().is_some()
+                || container.draft.is_some_and(|draft| !draft.service.ports.is_empty());
+            if asked && !full(key) {
                 self.add(code, &name, vec![object.place(self.workspace, "containers:")]);
             }
         }
@@ -449,7 +454,7 @@ impl Judge<'_> {
             .filter(|name| !set.contains(*name))
             .collect();
         if !idle.is_empty() {
-            let what = format!("{}: {}", service.name.as_str(), idle.iter().take(8).cloned().collect::<Vec<_>>().join(", "));
+            let what = format!("{} in {}", idle.iter().take(8).cloned().collect::<Vec<_>>().join(", "), service.name.as_str());
             let places = idle.iter().take(3).map(|name| container.object.place(self.workspace, name)).collect();
             self.add("env_set_never_read", &what, places);
         }

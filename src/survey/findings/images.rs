@@ -37,6 +37,17 @@ fn lacks(base: &str, program: &str) -> bool {
     official && (bare || (program == "curl" && name.contains("alpine")))
 }
 
+/// Installs that fail without a lockfile: the words of the command, and the lockfiles that satisfy it.
+const FROZEN: &[(&[&str], &[&str])] = &[
+    (&["npm ci"], &["package-lock.json", "npm-shrinkwrap.json"]),
+    (&["pnpm", "--frozen-lockfile"], &["pnpm-lock.yaml"]),
+    (&["yarn", "--immutable"], &["yarn.lock"]),
+    (&["bun", "--frozen-lockfile"], &["bun.lock", "bun.lockb"]),
+    (&["uv sync", "--locked"], &["uv.lock"]),
+    (&["uv sync", "--frozen"], &["uv.lock"]),
+    (&["cargo", "--locked"], &["Cargo.lock"]),
+];
+
 /// What a build runs, not the program.
 const BUILDERS: &[&str] = &[
     "typescript",
@@ -89,6 +100,7 @@ impl Judge<'_> {
         let name = draft.service.name.as_str().to_owned();
         let context = self.context(path);
         self.copies(draft, path, file, &context);
+        self.frozen(draft, path, file, &context);
         self.ignored(path, file, &context);
         self.user(&name, path, file);
         self.versions(draft, path, file);
@@ -295,6 +307,21 @@ impl Judge<'_> {
         let clean = asked.trim_end_matches(['\'', '"', ')', ']']).to_owned();
         if serves(self.workspace, draft, &clean) == Some(false) {
             self.add("healthcheck_path_missing", &clean, place);
+        }
+    }
+
+    /// An install that demands a lockfile, where neither the context nor the service has one.
+    fn frozen(&mut self, draft: &Draft, path: &str, file: &Dockerfile, context: &str) {
+        for run in file.all("RUN") {
+            let Some((_, locks)) = FROZEN.iter().find(|(words, _)| words.iter().all(|word| run.rest.contains(word)) && !run.rest.contains("||")) else {
+                continue;
+            };
+            let mut dirs = vec![".", context, draft.service.dir.as_str()];
+            dirs.extend(draft.service.build_facts.get("workspace.root").map(String::as_str));
+            let here = dirs.iter().any(|dir| locks.iter().any(|lock| self.workspace.tree.presence(&join(dir, lock)) == Presence::Tracked));
+            if !here {
+                return self.add("frozen_install_without_lockfile", draft.service.name.as_str(), vec![Place::new(path, run.line, &run.rest)]);
+            }
         }
     }
 
