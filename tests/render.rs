@@ -75,7 +75,7 @@ fn the_other_stacks_have_their_templates() {
     stack("uv", &|api| {
         api.package_manager = Some("uv".to_owned());
         api.dependencies.insert("psycopg2".to_owned(), "2.9".to_owned());
-        fact(api, "lockfile", "uv.lock");
+        fact(api, "lockfile", "api/uv.lock");
     });
     stack("poetry", &|api| {
         api.package_manager = Some("poetry".to_owned());

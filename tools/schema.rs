@@ -20,7 +20,8 @@ pub(crate) fn accepts<T: JsonSchema + 'static>() -> Arc<JsonObject> {
 
 /// A type's schema for arguments or for replies, made once: making it takes longer than most calls.
 fn once<T: 'static>(arguments: bool, make: impl FnOnce() -> JsonObject) -> Arc<JsonObject> {
-    static MADE: LazyLock<Mutex<HashMap<(TypeId, bool), Arc<JsonObject>>>> = LazyLock::new(Mutex::default);
+    type Made = Mutex<HashMap<(TypeId, bool), Arc<JsonObject>>>;
+    static MADE: LazyLock<Made> = LazyLock::new(Mutex::default);
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(made.entry((TypeId::of::<T>(), arguments)).or_insert_with(|| Arc::new(make())))
 }

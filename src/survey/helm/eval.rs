@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 pub(crate) const UNKNOWN: &str = "landfall-cannot-know";
 
 /// More than this is written by no chart that a person reads.
-const OUTPUT: usize = 512 * 1024;
-const STEPS: usize = 200_000;
+const OUTPUT: usize = 256 * 1024;
+const STEPS: usize = 100_000;
 /// Blocks, templates and parentheses within each other.
 const DEPTH: usize = 150;
 
