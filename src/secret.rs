@@ -199,7 +199,9 @@ fn assigned_values(text: &str) -> Vec<Range<usize>> {
 
 /// True where what looks like `secret: value` is a file's name and what is said of it, as in `templates/secret.yaml: written`.
 fn file_name(written: &str) -> bool {
-    [".yaml", ".yml", ".tpl", ".json", ".toml", ".py", ".ts", ".tsx", ".js", ".go", ".rs", ".rb", ".java", ".md", ".txt"].iter().any(|end| written.ends_with(end))
+    [".yaml", ".yml", ".tpl", ".json", ".toml", ".py", ".ts", ".tsx", ".js", ".go", ".rs", ".rb", ".java", ".md", ".txt"]
+        .iter()
+        .any(|end| written.ends_with(end))
 }
 
 /// True where the text holds something of a credential's shape.
