@@ -116,6 +116,7 @@ projects! {
     a_cobol_program: "cobol-program";
     wisp_in_gleam: "gleam-wisp";
     a_shell_script: "shell-script";
+    routes_under_a_prefix_from_settings: "fastapi-prefixes";
     a_port_that_compose_tells: "compose-told-port";
     a_first_try_left_at_the_top: "left-over-root";
 }

@@ -2,7 +2,7 @@
 
 use super::assemble::{beside, reachable};
 use super::draft::Draft;
-use super::facts::{Class, Facts, Need, Read, Route};
+use super::facts::{Class, Facts, Need, Read, Route, Value};
 use super::walk::{base_of, dir_of, join};
 use super::workspace::Workspace;
 use super::{BackingNeed, EnvRead, Health, Kind, Mcp, McpTransport, Phase, Place, Required};
@@ -284,6 +284,16 @@ pub(crate) fn full_routes<'all>(files: &[(&'all str, &'all Facts)]) -> Vec<(&'al
     out
 }
 
+/// A text as it is written, or as a setting or constant of its name holds it.
+fn written(files: &[(&str, &Facts)], value: &Value) -> Option<String> {
+    let of_setting = |name: &String| {
+        let fields = files.iter().flat_map(|(_, facts)| facts.classes.iter().flat_map(|class| class.fields.iter()));
+        let set = fields.filter(|field| field.name == *name).find_map(|field| field.default.as_ref()?.literal.clone());
+        set.or_else(|| files.iter().find_map(|(_, facts)| facts.constants.get(name)?.literal.clone()))
+    };
+    value.literal.clone().or_else(|| value.field.as_ref().and_then(of_setting))
+}
+
 /// The prefix under which a router of a file is mounted, through up to four levels.
 fn prefix_of(files: &[(&str, &Facts)], path: &str, router: &str, level: u8) -> String {
     if level > 4 || router.is_empty() {
@@ -304,7 +314,7 @@ fn prefix_of(files: &[(&str, &Facts)], path: &str, router: &str, level: u8) -> S
             // `include("polls.urls")` of Django.
             let django = mount.what.ends_with(".urls") && stem == "urls" && mount.what.split('.').rev().nth(1) == Some(base_of(dir_of(path)));
             if here || direct || by_import || django {
-                let prefix = mount.prefix.literal.clone().unwrap_or_default();
+                let prefix = written(files, &mount.prefix).unwrap_or_default();
                 let own = facts.routers.get(&mount.onto).cloned().unwrap_or_default();
                 let above = if *other == path && mount.onto == router { String::new() } else { prefix_of(files, other, &mount.onto, level + 1) };
                 return format!("{above}{own}{prefix}");

@@ -231,7 +231,7 @@ impl Project<'_> {
             }
             // The first document holds for every profile.
             let first = text.split("\n---").find(|part| !part.trim().is_empty()).unwrap_or_default();
-            let Ok(document) = serde_saphyr::from_str::<Json>(first) else { continue };
+            let Ok(document) = super::yaml::read(first) else { continue };
             let dotted = document.get(key.join(".").as_str()).cloned();
             let value = dotted.or_else(|| key.iter().try_fold(&document, |at, part| at.get(*part)).cloned());
             let value = match value {

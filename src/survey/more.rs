@@ -161,9 +161,11 @@ impl<'all> Project<'all> {
             return Vec::new();
         }
         let many = dirs.len() > 1;
+        let exposes = super::assemble::dockerfiles_of(self.workspace, self.dir).iter().any(|(_, file)| !file.exposed().is_empty());
+        let kind = if listens || exposes { Kind::Api } else { Kind::Worker };
         dirs.into_iter()
             .map(|dir| {
-                let mut draft = Draft::new(self.dir, "go", Kind::Api);
+                let mut draft = Draft::new(self.dir, "go", kind);
                 draft.certain = !uncertain;
                 draft.sources = sources.clone();
                 draft.service.package_manager = Some(if module.is_empty() { "go" } else { "go-modules" }.to_owned());
