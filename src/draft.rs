@@ -343,7 +343,7 @@ impl Landfall {
                     }
                 }
             }
-            let input = crate::plan::image_input(&source.context, &source.files, &source.dockerfile, &source.build_args, &bases)?;
+            let input = source.input(&bases)?;
             let reference = ImageRef::parse(format!("{repository}:{}", input.short()))?;
             let present = match proof {
                 Some(proof) => {
@@ -438,6 +438,18 @@ pub struct BuildSource {
     pub files: Vec<String>,
     pub dockerfile: String,
     pub build_args: BTreeMap<String, String>,
+    /// Rendered files beside the Dockerfile that the build copies, by their path in the context: they may not be on disk yet.
+    beside: Vec<(String, String)>,
+}
+
+impl BuildSource {
+    /// The hash of all of it; the same before and after the rendered files are written.
+    pub fn input(&self, bases: &BTreeMap<String, String>) -> Result<Digest, Failure> {
+        let files: Vec<String> = self.files.iter().filter(|file| !self.beside.iter().any(|(path, _)| path == *file)).cloned().collect();
+        let beside = self.beside.iter().map(|(path, text)| format!("\n# {path}\n{text}"));
+        let recipe: String = std::iter::once(self.dockerfile.clone()).chain(beside).collect();
+        crate::plan::image_input(&self.context, &files, &recipe, &self.build_args, bases)
+    }
 }
 
 /// Finds a build's context files and Dockerfile text; rendered files count before what is on disk.
@@ -453,8 +465,13 @@ pub fn build_source(workspace: &Path, image: &ImagePlan, files: &[RenderedFile])
     let root = workspace.join(context);
     let beside = if context == "." { ".dockerignore".to_owned() } else { format!("{context}/.dockerignore") };
     let ignore = text(&format!("{dockerfile}.dockerignore")).or_else(|| text(&beside)).unwrap_or_default();
+    let rules = render::ignore_rules(&ignore)?;
+    let folder = |path: &str| path.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
+    let inside = |path: &str| if context == "." { Some(path.to_owned()) } else { path.strip_prefix(context.as_str())?.strip_prefix('/').map(str::to_owned) };
+    let neighbours = files.iter().filter(|file| folder(&file.path) == folder(dockerfile) && file.path != *dockerfile);
+    let beside = neighbours.filter_map(|file| Some((inside(&file.path)?, file.text.clone()))).filter(|(path, _)| !rules.ignores(path)).collect();
     let files = render::context_files(&root, &ignore)?;
-    Ok(BuildSource { context: root, files, dockerfile: recipe, build_args: build_args.clone() })
+    Ok(BuildSource { context: root, files, dockerfile: recipe, build_args: build_args.clone(), beside })
 }
 
 /// What could be better about Dockerfiles that people wrote, each with the way to ours as a difference; the files stay as they are.
@@ -618,6 +635,32 @@ impl Drop for Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rendered_file_counts_the_same_before_and_after_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("site")).unwrap();
+        std::fs::write(folder.path().join("site/index.html"), "<p>").unwrap();
+        let image = ImagePlan::Built {
+            repository: "localhost/a/site".to_owned(),
+            context: "site".to_owned(),
+            dockerfile: "site/Dockerfile".to_owned(),
+            persons: false,
+            build_args: BTreeMap::new(),
+            secrets: Vec::new(),
+        };
+        let rendered = |text: &str| {
+            let file = |name: &str, text: &str| RenderedFile::new(format!("site/{name}"), text.to_owned());
+            vec![file("Dockerfile", "FROM nginx:stable\n"), file("Dockerfile.dockerignore", "Dockerfile*\n"), file("nginx.site.conf", text)]
+        };
+        let input = |text: &str| build_source(folder.path(), &image, &rendered(text)).unwrap().input(&BTreeMap::new()).unwrap();
+        let before = input("listen 8080;");
+        for file in rendered("listen 8080;") {
+            std::fs::write(folder.path().join(&file.path), &file.text).unwrap();
+        }
+        assert_eq!(input("listen 8080;"), before);
+        assert_ne!(input("listen 9090;"), before);
+    }
 
     fn history(rows: &[(&str, u32, &str, Option<u32>)]) -> History {
         let mut records: BTreeMap<String, BTreeMap<u32, BTreeMap<String, String>>> = BTreeMap::new();

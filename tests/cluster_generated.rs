@@ -41,15 +41,17 @@ impl Stack {
             folder: tempfile::tempdir().unwrap(),
             state: tempfile::tempdir().unwrap(),
         };
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated").join(self.folder), app.folder.path());
-        let toml = app.folder.path().join("landfall.toml");
+        // A service without a name of its own is called after its folder.
+        let workspace = app.folder.path().join(self.folder);
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated").join(self.folder), &workspace);
+        let toml = workspace.join("landfall.toml");
         let settings = std::fs::read_to_string(&toml).unwrap_or_else(|_| "schema = 1\n".to_owned());
         std::fs::write(&toml, format!("{settings}\n[app]\nname = \"{}\"\n\n[gates]\nwindow_s = 2\nimage_budget_mb = {}\n", app.name, self.megabytes)).unwrap();
 
         let began = Instant::now();
-        let done = app.deploy(self.words);
+        let done = app.deploy(&workspace, self.words);
         let id = done["operation"]["id"].as_str().unwrap_or_else(|| panic!("{}: no operation: {done:#}", self.folder)).to_owned();
-        let journal = std::fs::read_to_string(app.folder.path().join(format!(".landfall/operations/{id}/journal.jsonl"))).unwrap();
+        let journal = std::fs::read_to_string(workspace.join(format!(".landfall/operations/{id}/journal.jsonl"))).unwrap();
         let events: Vec<Value> = journal.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let gates: Vec<&Value> = events.iter().filter(|event| event["event"] == "gate_judged").map(|event| &event["data"]["gate"]).collect();
         let refused: Vec<_> = gates.iter().filter(|gate| gate["verdict"] != "pass").collect();
@@ -82,8 +84,8 @@ struct App {
 
 impl App {
     /// Asks, approves, follows to the end.
-    fn deploy(&self, words: &[&str]) -> Value {
-        let here = self.folder.path().to_str().unwrap();
+    fn deploy(&self, workspace: &Path, words: &[&str]) -> Value {
+        let here = workspace.to_str().unwrap();
         let base = [&["deploy", here, "--json", "--profile", &self.profile], words].concat();
         let asked = self.run(&base);
         let token = asked["approval"]["token"].as_str().unwrap_or_else(|| panic!("{here}: no approval is asked for: {asked:#}"));

@@ -92,7 +92,10 @@ async fn schema(run: &Run, chart: &Path, release: &ReleaseName, plan: &Plan, ver
     let probed = "values.schema.json refuses a wrong type and an unknown key";
     let attempt = async {
         let scratch = Scratch::new(&run.folders.state)?;
-        let wrong = [("wrong type", "replicaCount: many\n"), ("unknown key", "landfallUnknownKey: true\n")];
+        // A key that the chart has, with a value of a type that no chart gives it.
+        let values = std::fs::read_to_string(chart.join("values.yaml")).unwrap_or_default();
+        let known = ["replicas", "replicaCount", "image"].into_iter().find(|key| values.lines().any(|line| line.starts_with(&format!("{key}:"))));
+        let wrong = [("wrong type", format!("{}: [[]]\n", known.unwrap_or("replicas"))), ("unknown key", "landfallUnknownKey: true\n".to_owned())];
         let mut accepted = Vec::new();
         for (what, text) in wrong {
             let file = scratch.0.join(format!("{}.yaml", what.replace(' ', "-")));
@@ -106,7 +109,7 @@ async fn schema(run: &Run, chart: &Path, release: &ReleaseName, plan: &Plan, ver
     };
     match attempt.await {
         Ok(accepted) if accepted.is_empty() => {
-            Check::pass("helm.schema", probed, Evidence::new(Source::Program, "helm template", "replicaCount: many and an unknown key were both refused"))
+            Check::pass("helm.schema", probed, Evidence::new(Source::Program, "helm template", "a value of another type and an unknown key were both refused"))
         }
         Ok(accepted) => Check::fail("helm.schema", probed, format!("the schema accepted: {}", accepted.join(", ")), vec![]),
         Err(failure) => Check::not_run("helm.schema", probed, failure.to_string()),

@@ -102,7 +102,7 @@ async fn build(
 
 /// The context must be what the plan was made from; base images may only be missing from the comparison, never differ silently.
 fn fresh(step: &ImageStep, source: &BuildSource, service: &ServiceName) -> Result<(), Failure> {
-    let again = crate::plan::image_input(&source.context, &source.files, &source.dockerfile, &source.build_args, &step.bases)?;
+    let again = source.input(&step.bases)?;
     if again == step.input {
         return Ok(());
     }
