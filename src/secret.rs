@@ -178,7 +178,8 @@ fn assigned_values(text: &str) -> Vec<Range<usize>> {
         let before = written.trim_end();
         let before = before.strip_suffix(['"', '\'']).unwrap_or(before);
         let begin = before.char_indices().rev().find(|(_, letter)| !part(*letter)).map_or(0, |(at, letter)| at + letter.len_utf8());
-        let name = before.get(begin..).unwrap_or_default();
+        // What was a value is no name any more.
+        let name = before.get(begin.max(passed)..).unwrap_or_default();
         if name.len() < 6 || !NAMED.iter().any(|(first, second)| holds(&name.to_ascii_lowercase(), first, second, &['_', '-'])) {
             continue;
         }

@@ -61,8 +61,10 @@ pub(super) fn probes(facts: &Service, port: Option<u16>, ready: Option<&str>) ->
     }
     // The health service of gRPC says whether the program serves; where it is not there, an open port is all that can be asked for.
     let grpc = facts.ports.first().is_some_and(|port| port.protocol == "grpc");
-    if grpc && ["grpcio-health-checking", "grpc-health-check", "tonic-health", "google.golang.org/grpc/health"].iter().any(|package| facts.depends_on(package))
-    {
+    let listed =
+        ["grpcio-health-checking", "grpc-health-check", "tonic-health", "google.golang.org/grpc/health"].iter().any(|package| facts.depends_on(package));
+    let seen = facts.health.iter().flat_map(|health| [&health.live, &health.ready]).flatten().any(|path| path.starts_with("grpc:"));
+    if grpc && (listed || seen) {
         return Probes { startup: Some(Ask::Grpc), readiness: Some(Ask::Grpc), liveness: Some(Ask::Tcp) };
     }
     let health = facts.health.as_ref();

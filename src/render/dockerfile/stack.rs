@@ -97,7 +97,6 @@ impl Stack {
             ("node", other) => return Err(missing(format!("there is no template for Node.js with {other}, only for npm, pnpm, yarn and bun"))),
             ("go", "go") => return Err(missing("it has no go.mod".to_owned())),
             ("go", _) => "go",
-            ("rust", _) if lockfile_above(facts) => return Err(missing("its Cargo.lock belongs to a workspace further up".to_owned())),
             ("rust", _) => "rust",
             ("java", _) if facts.build_facts.contains_key("jvm.root") => return Err(missing("it is a module of a build further up".to_owned())),
             ("java", "" | "maven") => "java-maven",

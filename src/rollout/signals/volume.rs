@@ -107,7 +107,8 @@ pub fn access_mode(scene: &Scene<'_>) -> Vec<Match> {
     matches.extend(pod_events(scene, "FailedMount", fits, |text| format!("the volume is held by another pod: {text}")));
     // ReadWriteOncePod is kept by the scheduler.
     let held = ["readwriteoncepod access mode already in-use"];
-    matches.extend(super::scheduling::unschedulable(scene, &held, |_, _| "the volume takes one pod alone (ReadWriteOncePod), and another one has it".to_owned()));
+    matches
+        .extend(super::scheduling::unschedulable(scene, &held, |_, _| "the volume takes one pod alone (ReadWriteOncePod), and another one has it".to_owned()));
     matches
 }
 
