@@ -321,7 +321,8 @@ fn no_file_knows_the_machine_it_was_written_on() {
             }
         }
         let name = path.rsplit('/').next().unwrap_or_default();
-        if [".npmrc", "pip.conf", ".yarnrc.yml"].contains(&name) || path.ends_with(".cargo/config.toml") {
+        let fixture = path.starts_with("tests/survey/");
+        if [".npmrc", "pip.conf", ".yarnrc.yml"].contains(&name) && !fixture || path.ends_with(".cargo/config.toml") {
             told.push(format!("{path}: where packages come from is the machine's business"));
         }
         let known = match name {

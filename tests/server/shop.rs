@@ -70,7 +70,10 @@ impl Shop {
     }
 
     pub(crate) fn machine(&self) -> Vec<(&'static str, PathBuf)> {
-        ["HOME", "LANDFALL_STATE", "MINIKUBE_HOME"].into_iter().map(|name| (name, self.home.path().join(name.to_lowercase()))).collect()
+        // Stand-ins come before the programs that this machine may have.
+        let path = format!("{}:/usr/bin:/bin", self.home().join(".local/bin").display());
+        let folders = ["HOME", "LANDFALL_STATE", "MINIKUBE_HOME"].into_iter().map(|name| (name, self.home.path().join(name.to_lowercase())));
+        folders.chain([("PATH", PathBuf::from(path))]).collect()
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
