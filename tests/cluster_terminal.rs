@@ -129,7 +129,7 @@ fn a_person_at_a_terminal() {
     terminal.types(CTRL_C);
     let (code, shown) = terminal.ends();
     assert_eq!(code, 0, "{shown}");
-    assert!(shown.contains("stock"), "{shown}");
+    assert!(shown.contains("pods running 1/1"), "{shown}");
     app.step("status --watch looks again and again until Ctrl-C");
 
     app.with("CLOSED = \"yes\"");

@@ -32,16 +32,22 @@ pub(super) async fn plan(landfall: &Landfall, screen: &Screen, ask: ask::PlanDep
 }
 
 pub(super) async fn status(landfall: &Landfall, screen: &Screen, ask: ask::ClusterHealth, watch: bool) -> Result<u8, Failure> {
+    if !watch {
+        return landfall.health(&ask).await.map(|reply| screen.reply::<tools::ClusterHealth>(&reply));
+    }
+    // Heard at any moment, also while the cluster is being asked.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut code = 0;
     loop {
-        let looked = landfall.health(&ask).await;
-        if !watch {
-            return looked.map(|reply| screen.reply::<tools::ClusterHealth>(&reply));
-        }
+        let looked = tokio::select! {
+            looked = landfall.health(&ask) => looked,
+            _ = &mut interrupted => return Ok(code),
+        };
         if screen.live && !screen.json {
             screen.print("\x1b[2J\x1b[H");
         }
         // A cluster that is away for a moment is a thing to watch as well.
-        let code = match &looked {
+        code = match &looked {
             Ok(reply) if screen.json => {
                 screen.print(&format!("{}\n", serde_json::to_string(reply).unwrap_or_default()));
                 exit_code(&reply.reply)
@@ -51,7 +57,7 @@ pub(super) async fn status(landfall: &Landfall, screen: &Screen, ask: ask::Clust
         };
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(code),
+            _ = &mut interrupted => return Ok(code),
         }
     }
 }
