@@ -25,7 +25,7 @@ fn pull(text: &str) -> Pull {
         (Pull::Architecture, &["no match for platform", "no matching manifest for"]),
         (Pull::NoSpace, &["no space left on device"]),
         (Pull::RateLimit, &["toomanyrequests", "429 too many", "rate limit"]),
-        (Pull::Tls, &["x509:", "http response to https client"]),
+        (Pull::Tls, &["x509:", "http response to https client", "does not look like a tls handshake", "tls: failed to verify"]),
         (
             Pull::Network,
             &[
