@@ -8,6 +8,10 @@
     reason = "tests may stop at the first surprise"
 )]
 
+#[path = "cluster/folder.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
+mod folder;
+
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
@@ -43,7 +47,8 @@ impl Stack {
         };
         // A service without a name of its own is called after its folder.
         let workspace = app.folder.path().join(self.folder);
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated").join(self.folder), &workspace);
+        std::fs::create_dir_all(&workspace).unwrap();
+        folder::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated").join(self.folder), &workspace);
         let toml = workspace.join("landfall.toml");
         let settings = std::fs::read_to_string(&toml).unwrap_or_else(|_| "schema = 1\n".to_owned());
         std::fs::write(&toml, format!("{settings}\n[app]\nname = \"{}\"\n\n[gates]\nwindow_s = 2\nimage_budget_mb = {}\n", app.name, self.megabytes)).unwrap();
@@ -114,18 +119,6 @@ fn output(program: &str, words: &[&str]) -> String {
     let done = Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(done.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// Every stack; those before the mark are the short tier's.

@@ -13,6 +13,11 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with the server's tests, which use more of it")]
 mod lines;
 
+#[path = "cluster/folder.rs"]
+#[allow(unreachable_pub, reason = "shared with tests on the cluster")]
+mod folder;
+
+use folder::{copy, files};
 use lines::{Lines, PROGRAM, text_of};
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -150,30 +155,6 @@ impl Machine {
         assert_eq!(files(&self.path("app")), before, "{words:?} wrote into the workspace");
         failure
     }
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.path() {
-            path if path.is_dir() => all.extend(files(&path)),
-            path => all.push((path.clone(), std::fs::read(&path).unwrap_or_default())),
-        }
-    }
-    all.sort();
-    all
 }
 
 /// Accepts connections, keeps them and never answers; how many came.

@@ -134,6 +134,11 @@ impl Reader {
         Self { path: folder.join("journal.jsonl"), read: 0, records: Vec::new() }
     }
 
+    /// What the last `records` read, without looking at the disk again.
+    pub fn known(&self) -> &[Record] {
+        &self.records
+    }
+
     /// The journal's length now, bytes; 0 where there is none. It changes when something was appended.
     pub fn size(&self) -> u64 {
         std::fs::metadata(&self.path).map(|facts| facts.len()).unwrap_or(0)

@@ -36,14 +36,14 @@ impl Landfall {
         let mut journal = journal::Reader::new(&folders.operation(&request.id));
         let view = loop {
             let (view, _) = operation::look_again(&folders, &request, &mut journal)?;
-            let news = ask.after.is_some() && journal.records()?.last().is_some_and(|last| last.n > after);
+            let news = ask.after.is_some() && journal.known().last().is_some_and(|last| last.n > after);
             let over = view.state.settled() || view.state == OperationState::Interrupted;
             if over || news || Instant::now() >= until {
                 break view;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
-        let records = journal.records()?;
+        let records = journal.known();
         let events: Vec<_> = records
             .iter()
             .filter(|record| record.n > after)

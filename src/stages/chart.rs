@@ -9,7 +9,7 @@ use crate::journal::StageName;
 use crate::names::{EnvironmentName, ReleaseName};
 use crate::plan::Plan;
 use crate::policy::{self, Strictness};
-use crate::ports::{Package, Proof};
+use crate::ports::{DryRunFinding, Package, Proof};
 use crate::render::RenderedFile;
 use crate::reply::ChartView;
 use std::path::{Path, PathBuf};
@@ -167,6 +167,17 @@ fn policies(manifests: &[(&EnvironmentName, &str)]) -> Check {
     Check::fail("helm.policy", probed, format!("{} rules are broken", broken.len()), evidence.collect())
 }
 
+/// What the API server refused in a dry run; empty where it would take everything.
+pub(super) fn refused(findings: &[DryRunFinding]) -> Vec<Evidence> {
+    findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect()
+}
+
+/// What the API server said of every object.
+pub(super) fn told(findings: &[DryRunFinding]) -> Evidence {
+    let told: Vec<_> = findings.iter().map(|finding| format!("{}: {}", finding.object, finding.text)).collect();
+    Evidence::new(Source::Program, "API server", &told.join(", "))
+}
+
 async fn dry_run(run: &Run, plan: &Plan, at: Result<&Proof, &str>, manifest: Option<&str>) -> Check {
     let probed = "strict server-side dry run of every object";
     let (at, manifest) = match (at, manifest) {
@@ -187,13 +198,11 @@ async fn dry_run(run: &Run, plan: &Plan, at: Result<&Proof, &str>, manifest: Opt
     }
     match run.world.cluster.dry_run(at, &plan.blueprint.namespace, manifest).await {
         Ok(findings) => {
-            let bad: Vec<_> =
-                findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
-            let told: Vec<_> = findings.iter().map(|finding| format!("{}: {}", finding.object, finding.text)).collect();
+            let bad = refused(&findings);
             if findings.is_empty() {
                 Check::not_run("helm.dry_run", probed, "the manifest holds no object")
             } else if bad.is_empty() {
-                Check::pass("helm.dry_run", probed, Evidence::new(Source::Program, "API server", &told.join(", ")))
+                Check::pass("helm.dry_run", probed, told(&findings))
             } else {
                 Check::fail("helm.dry_run", probed, format!("the API server refuses {} of {} objects", bad.len(), findings.len()), bad)
             }

@@ -267,8 +267,7 @@ async fn carried_dry_run(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> R
         let version = at.profile.kubernetes_version.trim_start_matches('v');
         let said = run.world.charts.template(&chart, &workload.name, &plan.blueprint.namespace, &values, Some(version)).await?;
         let findings = run.world.cluster.dry_run(at, &plan.blueprint.namespace, &said.text).await?;
-        let bad: Vec<_> =
-            findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
+        let bad = super::chart::refused(&findings);
         let check = if bad.is_empty() {
             let told: Vec<_> = findings.iter().map(|finding| finding.object.as_str()).collect();
             Check::pass("helm.dry_run", probed, Evidence::new(Source::Program, "API server", &told.join(", ")))
@@ -295,14 +294,10 @@ async fn rehearse(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> Result<(
         let probed = format!("revision {} as it was kept, tried on the API server", to.0);
         let manifest = std::fs::read_to_string(&kept).map_err(|error| Failure::file("read", &kept, &error))?;
         let findings = run.world.cluster.dry_run(at, namespace, &manifest).await?;
-        let bad: Vec<_> =
-            findings.iter().filter(|finding| !finding.ok).map(|finding| Evidence::new(Source::Object, finding.object.clone(), &finding.text)).collect();
+        let bad = super::chart::refused(&findings);
         let check = match (findings.is_empty(), bad.len()) {
             (true, _) => Check::fail("rollback.rehearsed", probed, "the kept revision holds no object", Vec::new()),
-            (false, 0) => {
-                let told: Vec<_> = findings.iter().map(|finding| format!("{}: {}", finding.object, finding.text)).collect();
-                Check::pass("rollback.rehearsed", probed, Evidence::new(Source::Program, "API server", &told.join(", ")))
-            }
+            (false, 0) => Check::pass("rollback.rehearsed", probed, super::chart::told(&findings)),
             (false, n) => Check::fail("rollback.rehearsed", probed, format!("the API server would refuse {n} of its {} objects", findings.len()), bad),
         };
         let gate = Gate::judge(GateName::Helm, release.as_str(), vec![check]);

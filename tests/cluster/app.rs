@@ -1,5 +1,9 @@
 //! One app of a test on the real cluster: its workspace, its state folder, its namespace, and the calls of the command line on it.
 
+#[path = "folder.rs"]
+mod folder;
+
+pub use folder::{copy, files};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -280,31 +284,6 @@ pub fn output(program: &str, words: &[&str]) -> String {
     let done = Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(done.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap()
-}
-
-pub fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-/// Every file under a folder with its text, for "nothing was written" and "no file holds this".
-pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        match entry.path() {
-            path if path.is_dir() => all.extend(files(&path)),
-            path => all.push((path.clone(), std::fs::read(&path).unwrap_or_default())),
-        }
-    }
-    all.sort();
-    all
 }
 
 pub fn namespace_exists(name: &str) -> bool {
