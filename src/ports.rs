@@ -258,6 +258,9 @@ pub trait Images: Send + Sync {
     async fn try_start(&self, at: &Proof, request: &TryStart) -> Result<Started, Failure>;
     /// Files in any layer whose name or content has a credential's shape: `path: what`, never the value. At most 50.
     async fn secrets_in_layers(&self, at: &Proof, reference: &ImageRef) -> Result<Vec<String>, Failure>;
+    /// The environment of a container's first process, `NAME=value` divided by zero bytes, read in its node: for images that hold nothing
+    /// to read it with. `NOT_SUPPORTED` where the node shows no such process.
+    async fn first_environment(&self, at: &Proof, node: &str, container_id: &str) -> Result<Secret, Failure>;
     /// Removes a tag that we made.
     async fn untag(&self, at: &Proof, reference: &ImageRef) -> Result<(), Failure>;
 }

@@ -5,7 +5,7 @@ pub mod inside;
 pub mod environment;
 pub mod logs;
 
-pub use environment::{Environment, Origin, VariableVerdict, Verdict, environment, judge_environment};
+pub use environment::{Environment, Origin, VariableVerdict, Verdict, environment, environment_of, judge_environment};
 pub use http::{HttpAsk, HttpSeen, http_through_forward};
 pub use inside::{Caller, Inside, http_from_inside};
 pub use logs::{LogError, Weight, errors_in};

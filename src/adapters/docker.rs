@@ -11,6 +11,7 @@ use crate::adapters::proof;
 use crate::failure::{Code, Failure};
 use crate::names::ImageRef;
 use crate::ports::{BuildRequest, ImageFacts, Images, Layer, NodeImage, Progress, Proof, Runtime, Started, TryStart};
+use crate::secret::Secret;
 use bollard::errors::Error;
 use bollard::query_parameters::RemoveImageOptions;
 use std::path::PathBuf;
@@ -131,6 +132,11 @@ impl Images for DockerImages {
             || Failure::new(Code::ProgramFailed, format!("scan the layers of {reference}: the engine does not have it")).help("build the image first");
         let facts = facts(&engine, reference.as_str()).await?.ok_or_else(missing)?;
         layers::scan(&engine, reference, &facts).await
+    }
+
+    async fn first_environment(&self, at: &Proof, node: &str, container_id: &str) -> Result<Secret, Failure> {
+        let node = at.profile.nodes.iter().find(|one| one.name == node).ok_or_else(|| Failure::internal(format!("the profile has no node {node}")))?;
+        self.environment_in(at, node, container_id).await
     }
 
     async fn untag(&self, at: &Proof, reference: &ImageRef) -> Result<(), Failure> {

@@ -167,6 +167,11 @@ impl Ran {
         self.code == Some(0)
     }
 
+    /// `exit code N`, or that a signal ended it.
+    pub fn ended(&self) -> String {
+        self.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit code {code}"))
+    }
+
     /// Reads its standard output as JSON; says what it printed where it is none.
     pub fn json<T: serde::de::DeserializeOwned>(&self, doing: &str) -> Result<T, Failure> {
         serde_json::from_str(self.stdout.trim())
@@ -175,8 +180,7 @@ impl Ran {
 
     /// `PROGRAM_FAILED` with the exit code and the last lines.
     pub fn failure(&self, doing: &str) -> Failure {
-        let ended = self.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit code {code}"));
-        let mut failure = Failure::new(Code::ProgramFailed, format!("{doing}: {} {ended}", self.program));
+        let mut failure = Failure::new(Code::ProgramFailed, format!("{doing}: {} {}", self.program, self.ended()));
         for line in last_lines(if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr }, 12) {
             failure = failure.cause(line);
         }

@@ -293,6 +293,12 @@ fn helm_failed(ran: &Ran, doing: &str) -> Failure {
 }
 
 /// Values files as arguments.
+/// What it printed; a program that fails in silence is quoted by its end.
+fn said(ran: &Ran, text: &str) -> HelmSaid {
+    let text = if !ran.ok() && text.trim().is_empty() { format!("{}, and it printed nothing", ran.ended()) } else { plain(text, 8_000) };
+    HelmSaid { ok: ran.ok(), text }
+}
+
 fn values(files: &[PathBuf]) -> impl Iterator<Item = std::ffi::OsString> + '_ {
     files.iter().flat_map(|file| ["--values".into(), file.clone().into_os_string()])
 }
@@ -318,7 +324,7 @@ impl Charts for Helm {
 
     async fn lint(&self, chart: &Path, files: &[PathBuf]) -> Result<HelmSaid, Failure> {
         let ran = self.run().args(["lint", "--strict"]).arg(chart).args(values(files)).output().await?;
-        Ok(HelmSaid { ok: ran.ok(), text: plain(&format!("{}{}", ran.stdout, ran.stderr), 8_000) })
+        Ok(said(&ran, &format!("{}{}", ran.stdout, ran.stderr)))
     }
 
     async fn template(
@@ -337,7 +343,7 @@ impl Charts for Helm {
         if ran.cut {
             return Err(Failure::new(Code::RenderFailed, format!("render {}: the manifest is larger than 8 MB", chart.display())));
         }
-        Ok(HelmSaid { ok: ran.ok(), text: if ran.ok() { ran.stdout } else { plain(&ran.stderr, 8_000) } })
+        Ok(if ran.ok() { HelmSaid { ok: true, text: ran.stdout } } else { said(&ran, &ran.stderr) })
     }
 
     async fn package(&self, chart: &Path, destination: &Path) -> Result<Package, Failure> {
@@ -452,6 +458,22 @@ mod tests {
 
     fn history(statuses: &[&str]) -> Vec<HelmRevision> {
         statuses.iter().zip(1..).map(|(status, revision)| record(revision, status)).collect()
+    }
+
+    #[test]
+    fn a_program_that_fails_in_silence_is_quoted_by_its_end() {
+        let ran = |code, stdout: &str| Ran {
+            program: "helm".into(),
+            code,
+            stdout: stdout.into(),
+            stderr: String::new(),
+            cut: false,
+            elapsed: std::time::Duration::ZERO,
+        };
+        assert_eq!(said(&ran(Some(1), ""), " ").text, "exit code 1, and it printed nothing");
+        assert_eq!(said(&ran(None, ""), "").text, "ended by a signal, and it printed nothing");
+        assert_eq!(said(&ran(Some(1), ""), "no such key").text, "no such key");
+        assert_eq!(said(&ran(Some(0), ""), "").text, "");
     }
 
     #[test]

@@ -69,6 +69,11 @@ pub async fn environment(cluster: &dyn Cluster, at: &Proof, namespace: &Namespac
         .help("the image has neither cat nor an interpreter; the pod's specification can be compared instead"))
 }
 
+/// What was read of `/proc/PID/environ` in a node.
+pub fn environment_of(text: &Secret) -> Environment {
+    Environment { origin: Origin::Process, variables: parse(text.reveal()) }
+}
+
 const READ_PYTHON: &str = "import sys;sys.stdout.buffer.write(open('/proc/1/environ','rb').read())";
 const READ_NODE: &str = "process.stdout.write(require('fs').readFileSync('/proc/1/environ'))";
 const OWN_PYTHON: &str = "import os,sys;sys.stdout.write('\\0'.join(k+'='+v for k,v in os.environ.items()))";

@@ -173,7 +173,7 @@ impl Recipe<'_> {
         if self.facts.framework.as_deref() != Some("django") || !self.facts.depends_on("whitenoise") {
             return String::new();
         }
-        let stand_in = |name: &str| if name.ends_with("_URL") || name.ends_with("_URI") { "postgresql://build@localhost/build" } else { "build" };
+        let stand_in = |name: &str| if name.ends_with("_URL") || name.ends_with("_URI") { "postgresql://placeholder@localhost/placeholder" } else { "placeholder" };
         let needed = self.facts.env.iter().filter(|read| read.required == crate::survey::Required::Yes && read.default.is_none());
         let settings: Vec<String> = needed.map(|read| format!("{}={} ", read.name, stand_in(read.name.as_str()))).collect();
         format!("RUN {}python manage.py collectstatic --noinput", settings.concat())

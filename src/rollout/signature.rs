@@ -193,6 +193,7 @@ const PATTERNS: &[(&str, Make)] = &[
     (r"host='(?P<host>[^']+)', port=(?P<port>\d+)\).*(?:Connection refused|NewConnectionError|timed out)", |found| reach(found, Trouble::Refused)),
     (r"Connect call failed \('(?P<host>[^']+)', (?P<port>\d+)", |found| reach(found, Trouble::Refused)),
     (r"(?P<host>[A-Za-z0-9][\w.-]*):(?P<port>\d+): \[Errno 111\]", |found| reach(found, Trouble::Refused)),
+    (r"(?P<host>[A-Za-z][\w.-]*|\d+\.\d+\.\d+\.\d+):(?P<port>\d+)[:,]? (?i:connection refused|\(?ECONNREFUSED)", |found| reach(found, Trouble::Refused)),
     // ---- the same without a name
     (r"(?i)temporary failure in name resolution|\bEAI_AGAIN\b|\[Errno -3\]", |found| reach(found, Trouble::NoAnswer)),
     (
@@ -298,6 +299,8 @@ mod tests {
         );
         check("httpx.ConnectError: [Errno -2] Name or service not known", dependency("", None, Unknown));
         check("PrismaClientInitializationError: Can't reach database server at `db`:`5432`", dependency("db", Some(5432), Refused));
+        check("could not connect to server at db:5432: Connection refused", dependency("db", Some(5432), Refused));
+        check("12:30:05: Connection refused by the queue", dependency("", None, Refused));
         check("ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', 5432)", dependency("127.0.0.1", Some(5432), Refused));
     }
 

@@ -4,7 +4,7 @@ use crate::ask::CheckGroup;
 use crate::blueprint::{Ask, Blueprint, EnvValue, Workload};
 use crate::config::{Config, Smoke};
 use crate::evidence::{Check, Evidence, Gate, GateName, Source};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::ports::{LogRequest, Observed, PeerFacts, Progress, Proof, World};
 use crate::probe::{self, Caller, HttpAsk, Inside, Weight};
 use crate::reply::{Comparison, Latency, ServerView, ToolView, VariableView};
@@ -229,7 +229,10 @@ impl Look<'_> {
         let namespace = &self.blueprint.namespace;
         let attempt = async {
             let from = Caller { pod, container, language };
-            let seen = probe::environment(self.world.cluster.as_ref(), self.at, namespace, from, PATIENCE).await?;
+            let seen = match probe::environment(self.world.cluster.as_ref(), self.at, namespace, from, PATIENCE).await {
+                Err(failure) if failure.code == Code::NotSupported => self.environment_in_node(pod, container).await?.ok_or(failure)?,
+                read => read?,
+            };
             let mut expected = Vec::new();
             for setting in &workload.env {
                 let value = match &setting.value {
@@ -268,6 +271,17 @@ impl Look<'_> {
             }
             Err(failure) => (Check::not_run("validation.environment", probed, failure.to_string()), Vec::new()),
         }
+    }
+
+    /// Read in the node, for an image with nothing but the program in it; none where the pod does not say where it runs.
+    async fn environment_in_node(&self, pod: &str, container: &str) -> Result<Option<probe::Environment>, Failure> {
+        let place = self.observed.pods.iter().find(|one| one.metadata.name.as_deref() == Some(pod)).and_then(|pod| {
+            let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+            let id = statuses.iter().find(|status| status.name == container)?.container_id.as_deref()?;
+            Some((pod.spec.as_ref()?.node_name.as_deref()?, id))
+        });
+        let Some((node, id)) = place else { return Ok(None) };
+        self.world.images.first_environment(self.at, node, id).await.map(|text| Some(probe::environment_of(&text)))
     }
 
     async fn smoke(&self, workload: &Workload, pod: &str, smoke: &Smoke, writing: bool) -> Check {

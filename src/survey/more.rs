@@ -229,6 +229,11 @@ impl<'all> Project<'all> {
             ("poem", "poem", None),
             ("salvo", "salvo", None),
             ("tide", "tide", None),
+            ("ntex", "ntex", None),
+            ("gotham", "gotham", None),
+            ("trillium", "trillium", Some(8080)),
+            ("rouille", "rouille", None),
+            ("tiny_http", "tiny_http", None),
             ("tonic", "tonic", None),
             ("rmcp", "rmcp", None),
         ];

@@ -6,7 +6,7 @@ use crate::adapters::minikube::in_containers;
 use crate::failure::{Code, Failure};
 use crate::names::ImageRef;
 use crate::ports::{ImageFacts, Node, NodeImage, Progress, Proof, Runtime};
-use crate::secret::plain;
+use crate::secret::{Secret, plain};
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::query_parameters::ImportImageOptions;
 use futures::StreamExt as _;
@@ -194,6 +194,16 @@ impl DockerImages {
         run.output().await.map(|_| ())
     }
 
+    pub(super) async fn environment_in(&self, at: &Proof, node: &Node, container_id: &str) -> Result<Secret, Failure> {
+        let id = hex_id(container_id).ok_or_else(|| Failure::internal("a container's id is not hexadecimal"))?;
+        let read = self.in_node(at, node, &["sh", "-c", FIRST_ENVIRONMENT, "sh", id]).await?;
+        match read.code {
+            0 => Ok(Secret::new(read.stdout)),
+            code => Err(Failure::new(Code::NotSupported, format!("read the environment of a container's first process in the node {}: exit code {code}", node.name))
+                .cause(plain(&read.stderr, 200))),
+        }
+    }
+
     async fn in_node_json<T: serde::de::DeserializeOwned>(&self, at: &Proof, node: &Node, command: &[&str]) -> Result<T, Failure> {
         let answered = self.in_node(at, node, command).await?;
         let doing = || format!("run {} in the node {}", command.join(" "), node.name);
@@ -212,10 +222,33 @@ impl DockerImages {
             let (host, _) = Engine::host_of(&self.around, &at.profile).await?;
             return bounded(&format!("run {} in the node {}", command.join(" "), node.name), ASK, run_in(&host, &node.name, command)).await?;
         }
-        let run =
-            self.around.minikube(&at.kubeconfig).args(["ssh", "-p", at.profile.name.as_str(), "-n", &node.name, "--", "sudo"]).args(command).deadline(ASK);
+        // The node's shell reads the words once more.
+        let words = command.iter().map(|word| quoted(word));
+        let run = self.around.minikube(&at.kubeconfig).args(["ssh", "-p", at.profile.name.as_str(), "-n", &node.name, "--", "sudo"]).args(words).deadline(ASK);
         run.output().await.map(|ran| Answered { code: ran.code.map_or(-1, i64::from), stdout: ran.stdout, stderr: ran.stderr })
     }
+}
+
+/// The process of a container that is the first of its own process namespace: the kernel names the container in its control group,
+/// and the last number of `NSpid` is what the process is called inside (proc(5)).
+const FIRST_ENVIRONMENT: &str = r#"for group in $(grep -ls "$1" /proc/[0-9]*/cgroup); do
+process="${group%/cgroup}"
+if grep -qs '^NSpid:.*[[:space:]]1$' "$process/status"; then exec cat "$process/environ"; fi
+done
+exit 3"#;
+
+/// The bare id of `docker://…` or `containerd://…`.
+fn hex_id(container_id: &str) -> Option<&str> {
+    let id = container_id.rsplit('/').next()?;
+    (id.len() >= 12 && id.chars().all(|letter| letter.is_ascii_hexdigit())).then_some(id)
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    if word.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_./:=,@".contains(letter)) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 async fn run_in(host: &Engine, container: &str, command: &[&str]) -> Result<Answered, Failure> {
@@ -363,6 +396,19 @@ mod tests {
         check("localhost:5000/a:1", "localhost:5000/a:1");
         check("index.docker.io/bitnami/redis:7", "docker.io/bitnami/redis:7");
         check("ghcr.io/a/b:1", "ghcr.io/a/b:1");
+    }
+
+    #[test]
+    fn a_word_survives_the_nodes_shell_and_an_id_is_only_hexadecimal() {
+        for word in ["crictl", "it's", "a b", "$(id)", "`id`", "", "\"", "a;b"] {
+            let heard = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quoted(word))]).output().unwrap();
+            assert_eq!(String::from_utf8(heard.stdout).unwrap(), word, "{}", quoted(word));
+        }
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(hex_id(&format!("containerd://{id}")), Some(id));
+        for wrong in ["", "docker://", "docker://abc", "docker://0123456789ab;id", "docker://zzzzzzzzzzzzzzzz"] {
+            assert_eq!(hex_id(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

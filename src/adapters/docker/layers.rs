@@ -61,14 +61,18 @@ fn in_configuration(facts: &ImageFacts) -> Vec<String> {
     }
     for (number, layer) in facts.layers.iter().enumerate() {
         // Words such as `API_KEY=…` of ARG, ENV and RUN lines.
-        let names: BTreeSet<&str> = words(&layer.created_by)
+        let named: BTreeSet<&str> = words(&layer.created_by)
             .filter_map(|word| word.split_once('='))
             .filter(|(name, value)| name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') && is_credential(name, value))
             .map(|(name, _)| name)
             .collect();
-        found.extend(names.into_iter().map(|name| format!("history line {number}: the value of {}", plain(name, 80))));
+        found.extend(named.iter().map(|name| format!("history line {number}: the value of {}", plain(name, 80))));
+        let shown = |word: &&str| !word.split_once('=').is_some_and(|(_, value)| is_placeholder(value.trim_matches(['"', '\''])));
+        let rest: Vec<&str> = layer.created_by.split_whitespace().filter(shown).collect();
         if layer.created_by.split(|letter: char| letter.is_whitespace() || "\"'=".contains(letter)).any(is_token) {
             found.push(format!("history line {number}: a token"));
+        } else if named.is_empty() && looks_secret(&rest.join(" ")) {
+            found.push(format!("history line {number}: something of a credential's shape"));
         }
     }
     found.dedup();
@@ -447,6 +451,10 @@ mod tests {
             "RUN /bin/sh -c pip install x # buildkit",
         );
         assert_eq!(in_configuration(&open), Vec::<String>::new());
+        let stood_in = "RUN /bin/sh -c DATABASE_URL=postgresql://placeholder@localhost/placeholder SECRET_KEY=placeholder python manage.py collectstatic";
+        assert_eq!(in_configuration(&facts(&[], stood_in)), Vec::<String>::new());
+        let cloned = facts(&[], "RUN /bin/sh -c git clone https://bot:q8w7e6r5t4@git.example/app SECRET_KEY=placeholder");
+        assert_eq!(in_configuration(&cloned), ["history line 0: something of a credential's shape"]);
         let secret = facts(&["API_KEY=q8w7e6r5t4"], "RUN |1 NPM_TOKEN=q8w7e6r5t4 /bin/sh -c npm ci");
         let found = in_configuration(&secret);
         assert_eq!(found, ["environment API_KEY: a value is built into the image", "history line 0: the value of NPM_TOKEN"]);
