@@ -278,8 +278,8 @@ pub(crate) fn exit_code(reply: &Reply) -> u8 {
     match (stated, reply.verdict) {
         (Some(OperationState::Stuck), _) => 9,
         (Some(OperationState::Cancelled | OperationState::Interrupted), _) => 130,
-        (Some(OperationState::Refused), _) | (_, Some(Verdict::Refused)) => 3,
         (Some(OperationState::Failed), _) => failed_code(reply),
+        (Some(OperationState::Refused), _) | (_, Some(Verdict::Refused)) => 3,
         (_, Some(Verdict::Incomplete)) => 11,
         (
             Some(OperationState::Succeeded | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack)

@@ -1,0 +1,252 @@
+//! The engine in a world of its own: what is tried again, what is asked for, and what is left to a person; no cluster and no program takes part.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests may stop at the first surprise"
+)]
+
+#[path = "engine/world.rs"]
+mod world;
+
+#[path = "cluster/folder.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with tests on the cluster")]
+mod folder;
+
+use landfall::ask;
+use landfall::config::ApprovalMode;
+use landfall::evidence::{Course, Outcome, Verdict};
+use landfall::failure::{Code, Failure};
+use landfall::journal::{self, Event, Record};
+use landfall::landfall::{Landfall, Setup};
+use landfall::names::OperationId;
+use landfall::reply::{NextCall, OperationState, Reply, Status};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+use world::Fake;
+
+/// A copy of the small app, and the engine over a fake world.
+struct House {
+    folder: tempfile::TempDir,
+    fake: Fake,
+    landfall: Landfall,
+}
+
+/// How an operation ended, with every event of its journal.
+struct Ended {
+    reply: Reply,
+    records: Vec<Record>,
+}
+
+impl House {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let app = folder.path().join("app");
+        std::fs::create_dir(&app).unwrap();
+        folder::copy(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps/shop"), &app);
+        let fake = Fake::new();
+        // The worker is run by the test itself; what is started in its place does nothing.
+        let setup = Setup { state: folder.path().join("state"), roots: vec![], approval: ApprovalMode::Client, program: PathBuf::from("/bin/true"), plan_only: false };
+        Self { landfall: Landfall::new(fake.world(), setup), fake, folder }
+    }
+
+    fn app(&self) -> PathBuf {
+        self.folder.path().join("app")
+    }
+
+    fn operations(&self) -> Vec<OperationId> {
+        let folder = self.app().join(".landfall/operations");
+        let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut all: Vec<_> = names.filter_map(|name| OperationId::parse(name).ok()).collect();
+        all.sort();
+        all
+    }
+
+    /// Runs the next operation that is begun, as its worker would.
+    async fn work(&self) -> OperationId {
+        let before = self.operations();
+        loop {
+            let fresh = self.operations().into_iter().find(|id| !before.contains(id));
+            if let Some(id) = fresh.filter(|id| self.app().join(".landfall/operations").join(id.as_str()).join("request.json").exists()) {
+                // Files that follow the request are written in the same moment.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                self.landfall.run_operation(&self.app(), &id).await.unwrap();
+                return id;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A deploy up to the kubernetes gate, approved, to its end.
+    async fn deploy(&self) -> Ended {
+        // Ids are made of seconds.
+        tokio::time::sleep(Duration::from_millis(1_050)).await;
+        let mut ask: ask::Deploy = serde_json::from_value(
+            json!({ "workspace": self.app(), "profile": "fake", "through": "deploy", "secrets": ["SIGNING_SECRET=generate"] }),
+        )
+        .unwrap();
+        let asked = self.landfall.deploy(&ask).await.unwrap().reply;
+        assert_eq!(asked.status, Status::ApprovalNeeded, "{}", asked.summary);
+        ask.approval = asked.approval.unwrap().token;
+        let (begun, id) = tokio::join!(self.landfall.deploy(&ask), self.work());
+        begun.unwrap();
+        self.ended(&id).await
+    }
+
+    async fn ended(&self, id: &OperationId) -> Ended {
+        let ask: ask::OperationStatus = serde_json::from_value(json!({ "workspace": self.app(), "operation": id, "wait_s": 0.0 })).unwrap();
+        let reply = self.landfall.status(&ask).await.unwrap().reply;
+        let records = journal::read(&self.app().join(".landfall/operations").join(id.as_str())).unwrap();
+        Ended { reply, records }
+    }
+}
+
+impl Ended {
+    fn state(&self) -> OperationState {
+        self.reply.operation.as_ref().unwrap().state
+    }
+
+    /// Code and course of every decision, in order.
+    fn courses(&self) -> Vec<(String, Course)> {
+        let each = |record: &Record| match &record.event {
+            Event::RetryDecided { code: Some(code), course: Some(course), rule, .. } => {
+                assert!(rule.len() > 20, "a decision without its rule: {rule}");
+                Some((code.clone(), *course))
+            }
+            _ => None,
+        };
+        self.records.iter().filter_map(each).collect()
+    }
+
+    fn next(&self) -> Vec<&str> {
+        self.reply.next.iter().map(|call: &NextCall| call.tool.as_str()).collect()
+    }
+}
+
+fn of(code: &str, course: Course) -> (String, Course) {
+    (code.to_owned(), course)
+}
+
+#[tokio::test]
+async fn a_deploy_goes_through() {
+    let house = House::new();
+    let ended = house.deploy().await;
+    assert_eq!(ended.state(), OperationState::Succeeded, "{}", ended.reply.summary);
+    assert!(ended.courses().is_empty(), "{:?}", ended.courses());
+    assert_eq!((house.fake.count("apply"), house.fake.count("build")), (2, 2));
+}
+
+#[tokio::test]
+async fn what_passes_by_itself_is_tried_again_at_most_twice() {
+    let pending = Failure::new(Code::HelmPending, "revision 1 of stock is pending-install");
+    for (times, state) in [(1, OperationState::Succeeded), (2, OperationState::Succeeded), (9, OperationState::Refused)] {
+        let house = House::new();
+        house.fake.fails("apply", times, &pending);
+        let ended = house.deploy().await;
+        assert_eq!(ended.state(), state, "{times}: {}", ended.reply.summary);
+        let again = ended.courses().iter().filter(|(code, course)| code == "HELM_PENDING" && *course == Course::Again).count();
+        if state == OperationState::Succeeded {
+            assert_eq!((again, house.fake.count("apply")), (times, 2 + times), "{times}");
+        } else {
+            assert_eq!(house.fake.count("apply stock"), 3, "three tries and no more");
+            assert_eq!(ended.courses().last(), Some(&of("HELM_PENDING", Course::Escalate)));
+            assert!(ended.reply.summary.contains("a person is needed"), "{}", ended.reply.summary);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_was_away_for_a_moment_builds_after_all() {
+    let house = House::new();
+    house.fake.fails("build", 2, &Failure::new(Code::EngineUnreachable, "the engine does not answer"));
+    let ended = house.deploy().await;
+    assert_eq!(ended.state(), OperationState::Succeeded, "{}", ended.reply.summary);
+    assert_eq!(ended.courses(), [of("ENGINE_UNREACHABLE", Course::Again), of("ENGINE_UNREACHABLE", Course::Again)]);
+}
+
+#[tokio::test]
+async fn a_cluster_at_fault_is_left_to_a_person_at_once() {
+    for failure in [
+        Failure::new(Code::ClusterRefused, "no room").cause("pods \"a\" is forbidden: exceeded quota: small, requested: pods=1"),
+        Failure::new(Code::HelmFailed, "install stock").cause("Kubernetes cluster unreachable: dial tcp 127.0.0.1:1: connection refused"),
+        Failure::new(Code::ClusterRefused, "read the namespace: the API server refused"),
+    ] {
+        let house = House::new();
+        house.fake.fails("apply", 9, &failure);
+        let ended = house.deploy().await;
+        assert_eq!(ended.state(), OperationState::Refused, "{}", ended.reply.summary);
+        assert_eq!(house.fake.count("apply stock"), 1, "nothing is tried again: {failure}");
+        assert!(ended.courses().iter().all(|(_, course)| *course == Course::Escalate) && !ended.courses().is_empty(), "{:?}", ended.courses());
+        assert!(ended.next().contains(&"deployment_report"), "{:?}", ended.next());
+        assert_eq!(house.fake.count("uninstall"), 0, "a cluster at fault is no reason to take anything back");
+    }
+}
+
+#[tokio::test]
+async fn an_application_at_fault_is_changed_then_generated_anew_then_left_to_a_person() {
+    let house = House::new();
+    let broken = Failure::new(Code::BuildFailed, "step 4 of 7 failed").cause("SyntaxError: invalid syntax");
+    house.fake.fails("build", 5, &broken);
+    let expected = [Course::Change, Course::Change, Course::Regenerate, Course::Escalate];
+    for (round, course) in expected.into_iter().enumerate() {
+        let ended = house.deploy().await;
+        assert_eq!(ended.state(), OperationState::Failed, "{}", ended.reply.summary);
+        assert_eq!(ended.courses(), [of("BUILD_FAILED", course)], "round {round}");
+        assert_eq!(house.fake.count("build"), round + 1, "what cannot heal is not tried again");
+        assert_eq!(ended.next().contains(&"containerize"), course == Course::Regenerate, "{:?}", ended.next());
+        assert_eq!(ended.next().contains(&"deployment_report"), course == Course::Escalate, "{:?}", ended.next());
+    }
+    // Another failure begins its own count.
+    house.fake.fails("build", 0, &broken);
+    let ended = house.deploy().await;
+    assert_eq!(ended.courses(), [of("BUILD_FAILED", Course::Escalate)], "still the fifth of its kind");
+    house.fake.fails("apply", 1, &Failure::new(Code::HelmFailed, "install stock").cause("Service \"stock\" is invalid: spec.ports: Required value"));
+    let ended = house.deploy().await;
+    assert_eq!(ended.courses(), [of("API_VALIDATION", Course::Change)]);
+    let ended = house.deploy().await;
+    assert_eq!(ended.state(), OperationState::Succeeded, "{}", ended.reply.summary);
+}
+
+#[tokio::test]
+async fn a_chart_without_objects_is_not_deployed() {
+    let house = House::new();
+    house.fake.renders(world::MANIFEST);
+    let ended = house.deploy().await;
+    let dry_runs = |ended: &Ended| {
+        let gates = ended.records.iter().filter_map(|record| match &record.event {
+            Event::GateJudged { gate } => Some(gate.clone()),
+            _ => None,
+        });
+        gates.flat_map(|gate| gate.checks.into_iter().map(move |check| (gate.verdict, check))).filter(|(_, check)| check.id == "helm.dry_run").collect::<Vec<_>>()
+    };
+    assert!(dry_runs(&ended).iter().any(|(verdict, check)| *verdict == Verdict::Pass && check.outcome == Outcome::Pass));
+
+    let house = House::new();
+    // Its first half is judged as a whole chart is; between the chart stage and the deploy it loses its objects.
+    house.fake.empties_after_the_chart_stage();
+    let ended = house.deploy().await;
+    assert_eq!(ended.state(), OperationState::Refused, "{}", ended.reply.summary);
+    let last = dry_runs(&ended);
+    let (verdict, check) = last.last().unwrap();
+    assert_eq!((*verdict, check.outcome), (Verdict::Refused, Outcome::NotRun), "{check:?}");
+    assert!(check.reason.contains("holds no object"), "{check:?}");
+    assert_eq!(house.fake.count("apply"), 0, "nothing was installed");
+}
+
+#[tokio::test]
+async fn decisions_are_in_the_journal_for_people_too() {
+    let house = House::new();
+    house.fake.fails("apply", 1, &Failure::new(Code::HelmPending, "revision 1 of stock is pending-install"));
+    let ended = house.deploy().await;
+    let sentences: Vec<String> = ended.records.iter().map(Record::sentence).collect();
+    assert!(sentences.iter().any(|text| text.contains("HELM_PENDING: what passes by itself is tried again")), "{sentences:#?}");
+    let line = serde_json::to_value(ended.records.iter().find(|record| matches!(record.event, Event::RetryDecided { .. })).unwrap()).unwrap();
+    assert_eq!((&line["data"]["course"], &line["data"]["code"]), (&json!("again"), &json!("HELM_PENDING")));
+    // A line of an earlier release has neither, and is read all the same.
+    let mut old: Value = line;
+    old["data"] = json!({ "rule": "the user asked to hold the state", "attempt": 1 });
+    assert!(serde_json::from_value::<Record>(old).is_ok());
+}
