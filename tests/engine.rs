@@ -237,6 +237,69 @@ async fn a_chart_without_objects_is_not_deployed() {
 }
 
 #[tokio::test]
+async fn every_event_can_be_read_on_from_the_last_one_seen() {
+    let house = House::new();
+    let ended = house.deploy().await;
+    let all = ended.records.len();
+    assert!(all > 30, "{all} events are too few for two pages");
+    let mut seen = Vec::new();
+    let mut after = json!(0);
+    for _ in 0..10 {
+        let ask: ask::OperationStatus = serde_json::from_value(json!({ "workspace": house.app(), "after": after, "wait_s": 0.0 })).unwrap();
+        let page = house.landfall.status(&ask).await.unwrap();
+        assert!(page.more.events.len() <= 30);
+        seen.extend(page.more.events.iter().map(|event| event.n));
+        match page.reply.next.iter().find(|call| call.tool == "operation_status") {
+            Some(next) => after = next.arguments["after"].clone(),
+            None => break,
+        }
+    }
+    let expected: Vec<u64> = ended.records.iter().map(|record| record.n).collect();
+    assert_eq!(seen, expected, "no event twice, none left out");
+    // Whoever names no event sees the newest.
+    let ask: ask::OperationStatus = serde_json::from_value(json!({ "workspace": house.app(), "wait_s": 0.0 })).unwrap();
+    let newest = house.landfall.status(&ask).await.unwrap().more.events;
+    assert_eq!((newest.len(), newest.last().map(|event| event.n)), (30, expected.last().copied()));
+}
+
+#[tokio::test]
+async fn a_cancel_while_charts_are_judged_is_a_cancel() {
+    let house = House::new();
+    house.fake.slow(Duration::from_secs(20));
+    let begin = async {
+        let ask: ask::GenerateChart = serde_json::from_value(json!({ "workspace": house.app(), "profile": "fake" })).unwrap();
+        house.landfall.generate_chart(&ask).await.unwrap()
+    };
+    let cancel = async {
+        while house.operations().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        let ask: ask::CancelOperation = serde_json::from_value(json!({ "workspace": house.app() })).unwrap();
+        let asked = std::time::Instant::now();
+        house.landfall.cancel(&ask).await.unwrap();
+        asked.elapsed()
+    };
+    let (_, took, id) = tokio::join!(begin, cancel, house.work());
+    let ended = house.ended(&id).await;
+    assert_eq!(ended.state(), OperationState::Cancelled, "{}", ended.reply.summary);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(!house.app().join("deploy/charts").exists(), "what was written is taken back");
+}
+
+#[tokio::test]
+async fn an_app_that_another_workspace_works_on_ends_with_that_code() {
+    let house = House::new();
+    let held = Failure::new(Code::OperationRunning, "op-20260101-000000-abcd works on shop in this cluster, from another workspace or client");
+    house.fake.fails("namespace", 1, &held);
+    let ended = house.deploy().await;
+    assert_eq!(ended.state(), OperationState::Failed);
+    let diagnosis = &ended.reply.diagnoses[0];
+    assert_eq!(diagnosis.code, "OPERATION_RUNNING", "the command line takes its exit code from here: {diagnosis:?}");
+    assert!(diagnosis.cause.contains("another workspace"), "{diagnosis:?}");
+}
+
+#[tokio::test]
 async fn decisions_are_in_the_journal_for_people_too() {
     let house = House::new();
     house.fake.fails("apply", 1, &Failure::new(Code::HelmPending, "revision 1 of stock is pending-install"));

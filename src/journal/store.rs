@@ -350,4 +350,39 @@ mod tests {
         journal.append(None, None, Event::OperationEnded { state: OperationState::Cancelled, summary: "x".into(), failure: None }).unwrap();
         assert!(journal.state().operation.settled());
     }
+
+    #[test]
+    fn a_kept_reader_reads_on_and_sees_a_line_that_was_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = open(folder.path()).unwrap();
+        let note = |why: &str| drop(journal.append(None, None, Event::Paused { why: why.to_owned() }).unwrap());
+        let readers = Readers::default();
+        let count = || {
+            let mut reader = readers.take(folder.path());
+            let count = reader.records().map(<[Record]>::len);
+            readers.keep(reader);
+            count.map_err(|failure| failure.code)
+        };
+        assert_eq!(count(), Ok(0));
+        note("one");
+        note("two");
+        assert_eq!(count(), Ok(2));
+        note("three");
+        assert_eq!(count(), Ok(3));
+        assert_eq!(readers.0.lock().unwrap().len(), 1);
+        let path = folder.path().join("journal.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen("one", "eno", 1)).unwrap();
+        assert_eq!(count(), Err(Code::JournalDamaged), "of the same length, and not the same");
+    }
+
+    #[test]
+    fn only_so_many_readers_are_kept() {
+        let readers = Readers::default();
+        for number in 0..KEPT + 5 {
+            readers.keep(Reader::new(Path::new(&format!("/nowhere/{number}"))));
+        }
+        assert_eq!(readers.0.lock().unwrap().len(), KEPT);
+    }
+
 }

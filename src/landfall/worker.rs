@@ -104,9 +104,8 @@ impl Landfall {
         let mut stuck = Vec::new();
         if !hold {
             // What was done in one cluster is never taken back in another that answers under the same profile now.
-            let planned = operation::plan(&run.folders, &run.id).ok().and_then(|plan| plan.fingerprint);
             let at = match &request.profile {
-                Some(profile) => run.prove(profile, planned.as_deref()).await.ok(),
+                Some(profile) => run.prove(profile, approved_for(run).as_deref()).await.ok(),
                 None => None,
             };
             let _held = match &at {
@@ -157,7 +156,7 @@ impl Landfall {
             return;
         }
         // One that cannot be released runs out by itself.
-        if let Ok(at) = self.world.local.prove(profile).await {
+        if let Ok(at) = run.prove(profile, approved_for(run).as_deref()).await {
             let _ = self.world.cluster.release_lease(&at, namespace, &request.app, &run.id).await;
         }
     }
@@ -609,6 +608,15 @@ fn who_moves_next(run: &Run, failed: Option<&Failure>) -> Result<Option<&'static
     let (course, rule) = course(class, before);
     run.decided(state.stage, None, &code, course, rule)?;
     Ok(matches!(course, Course::Regenerate | Course::Escalate).then_some(rule))
+}
+
+/// The CA of the cluster that the operation was approved for, where its plan names one.
+fn approved_for(run: &Run) -> Option<String> {
+    let rollback = || serde_json::from_slice::<RollbackPlan>(&std::fs::read(run.folders.operation(&run.id).join("rollback.json")).ok()?).ok();
+    match operation::plan(&run.folders, &run.id) {
+        Ok(plan) => plan.fingerprint,
+        Err(_) => rollback().map(|plan| plan.fingerprint),
+    }
 }
 
 /// How many operations of the same tool ended with this code, one after the other, before this one.
