@@ -68,7 +68,7 @@ pub fn told(app: &crate::names::AppName, failure: &Failure) -> crate::evidence::
         subject: app.to_string(),
         cause: crate::secret::plain(&failure.message, 400),
         why: failure.causes.iter().take(5).map(|cause| Evidence::new(Source::Program, failure.code.as_str(), cause)).collect(),
-        impact: "the operation ended before its gates could be judged".to_owned(),
+        impact: "what was asked for could not be finished".to_owned(),
         source: None,
         options: Vec::new(),
     }

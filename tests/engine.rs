@@ -24,6 +24,7 @@ use landfall::landfall::{Landfall, Setup};
 use landfall::names::OperationId;
 use landfall::reply::{NextCall, OperationState, Reply, Status};
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use world::Fake;
@@ -48,8 +49,11 @@ impl House {
         std::fs::create_dir(&app).unwrap();
         folder::copy(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps/shop"), &app);
         let fake = Fake::new();
-        // The worker is run by the test itself; what is started in its place does nothing.
-        let setup = Setup { state: folder.path().join("state"), roots: vec![], approval: ApprovalMode::Client, program: PathBuf::from("/bin/true"), plan_only: false };
+        // The worker is run by the test itself; what is started in its place only says so.
+        let program = folder.path().join("worker");
+        std::fs::write(&program, format!("#!/bin/sh\n: > {}/started-$3\n", folder.path().display())).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let setup = Setup { state: folder.path().join("state"), roots: vec![], approval: ApprovalMode::Client, program, plan_only: false };
         Self { landfall: Landfall::new(fake.world(), setup), fake, folder }
     }
 
@@ -65,14 +69,11 @@ impl House {
         all
     }
 
-    /// Runs the next operation that is begun, as its worker would.
-    async fn work(&self) -> OperationId {
-        let before = self.operations();
+    /// Runs the next operation that is begun beside these, as its worker would.
+    async fn work(&self, before: Vec<OperationId>) -> OperationId {
         loop {
             let fresh = self.operations().into_iter().find(|id| !before.contains(id));
-            if let Some(id) = fresh.filter(|id| self.app().join(".landfall/operations").join(id.as_str()).join("request.json").exists()) {
-                // Files that follow the request are written in the same moment.
-                tokio::time::sleep(Duration::from_millis(100)).await;
+            if let Some(id) = fresh.filter(|id| self.folder.path().join(format!("started-{id}")).exists()) {
                 self.landfall.run_operation(&self.app(), &id).await.unwrap();
                 return id;
             }
@@ -82,16 +83,20 @@ impl House {
 
     /// A deploy up to the kubernetes gate, approved, to its end.
     async fn deploy(&self) -> Ended {
+        self.deploy_through("deploy").await
+    }
+
+    async fn deploy_through(&self, through: &str) -> Ended {
         // Ids are made of seconds.
         tokio::time::sleep(Duration::from_millis(1_050)).await;
         let mut ask: ask::Deploy = serde_json::from_value(
-            json!({ "workspace": self.app(), "profile": "fake", "through": "deploy", "secrets": ["SIGNING_SECRET=generate"] }),
+            json!({ "workspace": self.app(), "profile": "fake", "through": through, "secrets": ["SIGNING_SECRET=generate"] }),
         )
         .unwrap();
         let asked = self.landfall.deploy(&ask).await.unwrap().reply;
         assert_eq!(asked.status, Status::ApprovalNeeded, "{}", asked.summary);
         ask.approval = asked.approval.unwrap().token;
-        let (begun, id) = tokio::join!(self.landfall.deploy(&ask), self.work());
+        let (begun, id) = tokio::join!(self.landfall.deploy(&ask), self.work(self.operations()));
         begun.unwrap();
         self.ended(&id).await
     }
@@ -199,10 +204,9 @@ async fn an_application_at_fault_is_changed_then_generated_anew_then_left_to_a_p
         assert_eq!(ended.next().contains(&"containerize"), course == Course::Regenerate, "{:?}", ended.next());
         assert_eq!(ended.next().contains(&"deployment_report"), course == Course::Escalate, "{:?}", ended.next());
     }
-    // Another failure begins its own count.
-    house.fake.fails("build", 0, &broken);
     let ended = house.deploy().await;
-    assert_eq!(ended.courses(), [of("BUILD_FAILED", Course::Escalate)], "still the fifth of its kind");
+    assert_eq!(ended.courses(), [of("BUILD_FAILED", Course::Escalate)], "the fifth of its kind");
+    // Another failure begins its own count.
     house.fake.fails("apply", 1, &Failure::new(Code::HelmFailed, "install stock").cause("Service \"stock\" is invalid: spec.ports: Required value"));
     let ended = house.deploy().await;
     assert_eq!(ended.courses(), [of("API_VALIDATION", Course::Change)]);
@@ -234,6 +238,29 @@ async fn a_chart_without_objects_is_not_deployed() {
     assert_eq!((*verdict, check.outcome), (Verdict::Refused, Outcome::NotRun), "{check:?}");
     assert!(check.reason.contains("holds no object"), "{check:?}");
     assert_eq!(house.fake.count("apply"), 0, "nothing was installed");
+}
+
+#[tokio::test]
+async fn a_validation_that_the_cluster_keeps_from_asking_is_not_the_apps_fault() {
+    let house = House::new();
+    let gone = Failure::new(Code::ClusterUnreachable, "forward a port: no answer within 5 s; it last answered 5 s ago");
+    for what in ["forward", "exec", "version"] {
+        house.fake.fails(what, 99, &gone);
+    }
+    let ended = house.deploy_through("validate").await;
+    assert_eq!(ended.state(), OperationState::Refused, "{}", ended.reply.summary);
+    assert!(ended.reply.summary.contains("held, because the cluster is at fault"), "{}", ended.reply.summary);
+    assert_eq!(house.fake.count("uninstall"), 0);
+    assert_eq!(ended.courses(), [of("CLUSTER_UNREACHABLE", Course::Escalate)]);
+    let failed = ended.reply.gates.iter().flat_map(|gate| &gate.checks).filter(|check| check.outcome == Outcome::Fail).count();
+    assert_eq!(failed, 0, "nothing was asked of the app, so nothing failed");
+
+    // The same cluster answers for itself: then it is the app.
+    let house = House::new();
+    let ended = house.deploy_through("validate").await;
+    assert_eq!(ended.state(), OperationState::Refused, "{}", ended.reply.summary);
+    assert_eq!(house.fake.count("uninstall"), 2, "{}", ended.reply.summary);
+    assert_eq!(ended.courses(), [of("validation.http", Course::Change)]);
 }
 
 #[tokio::test]
@@ -280,7 +307,7 @@ async fn a_cancel_while_charts_are_judged_is_a_cancel() {
         house.landfall.cancel(&ask).await.unwrap();
         asked.elapsed()
     };
-    let (_, took, id) = tokio::join!(begin, cancel, house.work());
+    let (_, took, id) = tokio::join!(begin, cancel, house.work(Vec::new()));
     let ended = house.ended(&id).await;
     assert_eq!(ended.state(), OperationState::Cancelled, "{}", ended.reply.summary);
     assert!(took < Duration::from_secs(2), "{took:?}");

@@ -320,10 +320,8 @@ fn settled_from(folders: &Folders, request: &Request, journal: &mut journal::Rea
 
 /// The call that generates anew what was at fault.
 fn regenerate(reply: &mut Reply, state: &State, mut place: Value) {
-    let images = state.verdicts.iter().any(|(stage, verdict)| *stage == StageName::Containerize && *verdict != Verdict::Pass)
-        || (state.tool == "containerize" && state.verdicts.is_empty());
     place["on_conflict"] = json!("replace");
-    if images {
+    if state.stage == Some(StageName::Containerize) {
         place["until"] = json!("files");
         reply.then("containerize", place, "write the Dockerfiles anew; a person's changes are replaced, after approval");
     } else {

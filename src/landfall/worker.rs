@@ -266,6 +266,12 @@ impl Landfall {
                 if verdict == Verdict::Refused {
                     diagnoses.extend(found.gates.iter().filter_map(stages::unproven));
                 }
+                // What could not be asked, or was answered badly, is the cluster's where it does not answer for itself.
+                if let Err(failure) = self.world.cluster.version(at).await {
+                    let diagnosis = stages::told(&plan.blueprint.app, &failure);
+                    run.diagnosed(StageName::Validate, &diagnosis)?;
+                    diagnoses.insert(0, diagnosis);
+                }
             }
         }
         let end = match refused_at {

@@ -30,7 +30,7 @@ struct Inner {
     manifest: String,
     /// Failures to come, by what is asked for.
     failures: BTreeMap<&'static str, VecDeque<Failure>>,
-    /// Everything that would change something, in order.
+    /// Everything that was tried, in order.
     done: Vec<String>,
     watchers: Vec<tokio::sync::watch::Sender<Arc<Observed>>>,
     slow: Duration,
@@ -73,7 +73,7 @@ impl Fake {
         self.0.lock().unwrap().slow = time;
     }
 
-    /// How often something that changes the world was done or tried.
+    /// How often something was done or tried.
     pub(crate) fn count(&self, what: &str) -> usize {
         self.0.lock().unwrap().done.iter().filter(|done| done.starts_with(what)).count()
     }
@@ -280,6 +280,7 @@ impl Charts for Fake {
 #[async_trait]
 impl Cluster for Fake {
     async fn version(&self, _: &Proof) -> Result<String, Failure> {
+        self.does("version", "of the cluster")?;
         Ok("v1.34.0".into())
     }
 
@@ -348,10 +349,12 @@ impl Cluster for Fake {
     }
 
     async fn exec(&self, _: &Proof, _: &Namespace, _: &str, _: &str, _: &[String], _: Duration) -> Result<Executed, Failure> {
+        self.does("exec", "in a pod")?;
         Err(absent("exec"))
     }
 
     async fn forward(&self, _: &Proof, _: &Namespace, _: &str, _: u16) -> Result<Forward, Failure> {
+        self.does("forward", "to a pod")?;
         Err(absent("forward"))
     }
 
