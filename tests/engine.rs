@@ -89,10 +89,8 @@ impl House {
     async fn deploy_through(&self, through: &str) -> Ended {
         // Ids are made of seconds.
         tokio::time::sleep(Duration::from_millis(1_050)).await;
-        let mut ask: ask::Deploy = serde_json::from_value(
-            json!({ "workspace": self.app(), "profile": "fake", "through": through, "secrets": ["SIGNING_SECRET=generate"] }),
-        )
-        .unwrap();
+        let mut ask: ask::Deploy =
+            serde_json::from_value(json!({ "workspace": self.app(), "profile": "fake", "through": through, "secrets": ["SIGNING_SECRET=generate"] })).unwrap();
         let asked = self.landfall.deploy(&ask).await.unwrap().reply;
         assert_eq!(asked.status, Status::ApprovalNeeded, "{}", asked.summary);
         ask.approval = asked.approval.unwrap().token;
@@ -224,7 +222,10 @@ async fn a_chart_without_objects_is_not_deployed() {
             Event::GateJudged { gate } => Some(gate.clone()),
             _ => None,
         });
-        gates.flat_map(|gate| gate.checks.into_iter().map(move |check| (gate.verdict, check))).filter(|(_, check)| check.id == "helm.dry_run").collect::<Vec<_>>()
+        gates
+            .flat_map(|gate| gate.checks.into_iter().map(move |check| (gate.verdict, check)))
+            .filter(|(_, check)| check.id == "helm.dry_run")
+            .collect::<Vec<_>>()
     };
     assert!(dry_runs(&ended).iter().any(|(verdict, check)| *verdict == Verdict::Pass && check.outcome == Outcome::Pass));
 

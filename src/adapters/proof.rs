@@ -452,7 +452,12 @@ async fn gather(around: &Surroundings, profile: &Profile, file: &ProfileFile) ->
 }
 
 /// Asks, and where nobody speaks soon, minikube as well: a machine that is off and one that hangs are told apart in the time of one question.
-async fn ask_or_stopped(around: &Surroundings, profile: &Profile, candidates: &[String], trust: &std::sync::Arc<rustls::ClientConfig>) -> (String, Answer, bool) {
+async fn ask_or_stopped(
+    around: &Surroundings,
+    profile: &Profile,
+    candidates: &[String],
+    trust: &std::sync::Arc<rustls::ClientConfig>,
+) -> (String, Answer, bool) {
     let asking = ask(candidates, trust);
     tokio::pin!(asking);
     // Containers are looked at themselves.

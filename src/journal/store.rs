@@ -384,5 +384,4 @@ mod tests {
         }
         assert_eq!(readers.0.lock().unwrap().len(), KEPT);
     }
-
 }

@@ -336,9 +336,8 @@ impl Landfall {
     /// cluster_health.
     pub async fn health(&self, ask: &ask::ClusterHealth) -> Result<With<reply::Healthy>, Failure> {
         let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
-        let seen = async {
-            tokio::try_join!(self.world.cluster.observe(&place.proof, &place.namespace), self.world.cluster.records(&place.proof, &place.namespace))
-        };
+        let seen =
+            async { tokio::try_join!(self.world.cluster.observe(&place.proof, &place.namespace), self.world.cluster.records(&place.proof, &place.namespace)) };
         let (observed, records) = place.look(&format!("look at namespace {}", place.namespace), seen).await?;
         let history = History { records };
         let only = ask.service.as_ref().map(ServiceName::as_str);

@@ -339,7 +339,11 @@ impl Landfall {
         let has_verified =
             plan.releases.iter().any(|(release, step)| step.verified.is_some() && !step.unchanged && plan.blueprint.workload(release.as_str()).is_some());
         let (decision, rule) = stages::deploy::decide(ask.on_refusal, &diagnoses, has_verified);
-        run.journal.append(Some(StageName::Rollback), None, Event::RetryDecided { rule: rule.to_owned(), attempt: run.state().attempt, code: None, course: None })?;
+        run.journal.append(
+            Some(StageName::Rollback),
+            None,
+            Event::RetryDecided { rule: rule.to_owned(), attempt: run.state().attempt, code: None, course: None },
+        )?;
         let cause = diagnoses.first().map(|diagnosis| format!("{}: {}", diagnosis.code, diagnosis.cause)).unwrap_or_else(|| "see the gate".to_owned());
         let attempt = reply::RevisionView { n: deployed.revision, releases: deployed.releases.clone(), verified: false };
         if decision == Decision::Hold {

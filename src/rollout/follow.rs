@@ -351,7 +351,8 @@ fn created(expected: &Expectation, scene: &Scene<'_>, progress: &ReleaseProgress
             )
         })
         .collect();
-    let right_kind = scene.workloads.iter().any(|workload| workload.kind() == expected.kind || workload.kind().keeps_running() && expected.kind.keeps_running());
+    let right_kind =
+        scene.workloads.iter().any(|workload| workload.kind() == expected.kind || workload.kind().keeps_running() && expected.kind.keeps_running());
     match evidence.first().cloned() {
         Some(first) if right_kind && progress.generation_observed => {
             evidence.into_iter().skip(1).fold(Check::pass("kubernetes.created", probed, first), Check::with)

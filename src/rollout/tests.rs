@@ -659,7 +659,10 @@ fn health_counts_what_is_well_and_diagnoses_what_is_not() {
 
 /// A DaemonSet `api` of this template generation with one pod of `pod_generation`, in a scene without its Deployment.
 fn daemon(wanted: u32, generation: &str, pod_generation: &str, pod: Value) -> Value {
-    let mut all = scene(pod, json!({"deployments": [], "replica_sets": [], "endpoint_slices": [{"metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "api"}}, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}]}));
+    let mut all = scene(
+        pod,
+        json!({"deployments": [], "replica_sets": [], "endpoint_slices": [{"metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "api"}}, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}]}),
+    );
     all["daemon_sets"] = json!([{
         "metadata": {"name": "api", "namespace": "todo", "uid": "ds", "generation": 2, "annotations": {"deprecated.daemonset.template.generation": generation}, "labels": {"app.kubernetes.io/instance": "api"}},
         "spec": {"selector": {}, "template": {}},

@@ -80,7 +80,8 @@ async fn build(
                 undo: Undo::Untag { reference: step.reference.clone() },
                 before: serde_json::Value::Null,
             };
-            let id: String = run.effect_again(STAGE, name, effect, super::class_of, || async { Ok(images.build(at, &request, run.heart.as_ref()).await?.id) }).await?;
+            let id: String =
+                run.effect_again(STAGE, name, effect, super::class_of, || async { Ok(images.build(at, &request, run.heart.as_ref()).await?.id) }).await?;
             images.inspect(at, &step.reference).await?.filter(|facts| facts.id == id).ok_or_else(|| {
                 Failure::new(Code::BuildFailed, format!("{} is not the image that was just built", step.reference))
                     .help("call again; another build of the same tag ran at the same time")

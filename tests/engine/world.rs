@@ -6,8 +6,8 @@ use landfall::failure::{Code, Failure};
 use landfall::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use landfall::ports::{
     Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest,
-    McpPeer, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, Profile, ProfileStatus, Program, Progress, Proof, Runtime,
-    ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
+    McpPeer, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, Profile, ProfileStatus, Program, Progress, Proof,
+    Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use landfall::secret::Secret;
 use serde_json::{Value, json};
@@ -50,7 +50,15 @@ impl Fake {
 
     pub(crate) fn world(&self) -> World {
         let shared = Arc::new(self.clone());
-        World { local: shared.clone(), images: shared.clone(), charts: shared.clone(), cluster: shared.clone(), mcp: shared.clone(), scanner: shared.clone(), clock: shared }
+        World {
+            local: shared.clone(),
+            images: shared.clone(),
+            charts: shared.clone(),
+            cluster: shared.clone(),
+            mcp: shared.clone(),
+            scanner: shared.clone(),
+            clock: shared,
+        }
     }
 
     /// What every chart renders to.
@@ -114,12 +122,16 @@ fn add(observed: &mut Observed, release: &str, revision: u32, image: &str) {
         "spec": { "replicas": 1, "selector": {}, "template": {} }, "status": { "observedGeneration": revision, "replicas": 1, "updatedReplicas": 1 } })));
     observed.replica_sets.push(typed(json!({ "metadata": { "name": set, "uid": set, "annotations": mark, "ownerReferences": owner("Deployment", release) },
         "spec": { "replicas": 1, "selector": {} }, "status": { "replicas": 1 } })));
-    observed.pods.push(typed(json!({ "metadata": { "name": format!("{set}-x"), "uid": format!("{set}-x"), "labels": labels, "ownerReferences": owner("ReplicaSet", &set) },
+    observed.pods.push(typed(
+        json!({ "metadata": { "name": format!("{set}-x"), "uid": format!("{set}-x"), "labels": labels, "ownerReferences": owner("ReplicaSet", &set) },
         "spec": { "nodeName": "fake", "containers": [{ "name": release, "image": release }] },
         "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }],
             "containerStatuses": [{ "name": release, "image": release, "imageID": format!("docker://{image}"), "ready": true, "restartCount": 0,
-                "containerID": "docker://1", "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } } }] } })));
-    observed.services.push(typed(json!({ "metadata": { "name": release, "labels": labels }, "spec": { "selector": { "app": release }, "ports": [{ "port": 8000 }] } })));
+                "containerID": "docker://1", "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } } }] } }),
+    ));
+    observed
+        .services
+        .push(typed(json!({ "metadata": { "name": release, "labels": labels }, "spec": { "selector": { "app": release }, "ports": [{ "port": 8000 }] } })));
     observed.endpoint_slices.push(typed(json!({ "metadata": { "name": set, "labels": { "kubernetes.io/service-name": release } }, "addressType": "IPv4",
         "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": { "ready": true } }] })));
 }
@@ -397,15 +409,7 @@ impl McpPeer for Fake {
         Err(absent("MCP server"))
     }
 
-    async fn call(
-        &self,
-        _: std::net::SocketAddr,
-        _: &str,
-        _: &str,
-        _: &str,
-        _: serde_json::Map<String, Value>,
-        _: Duration,
-    ) -> Result<PeerAnswer, Failure> {
+    async fn call(&self, _: std::net::SocketAddr, _: &str, _: &str, _: &str, _: serde_json::Map<String, Value>, _: Duration) -> Result<PeerAnswer, Failure> {
         Err(absent("MCP server"))
     }
 }

@@ -188,11 +188,7 @@ async fn accept(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, s
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, io::Error> {
     let (head, body) = request.into_parts();
-    let asked = Asked {
-        method: head.method.to_string(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-    };
+    let asked = Asked { method: head.method.to_string(), path: head.uri.path().to_owned(), query: head.uri.query().unwrap_or_default().to_owned() };
     shared.asked.lock().unwrap().push(asked.clone());
     let sent: Value = body.collect().await.ok().and_then(|body| serde_json::from_slice(&body.to_bytes()).ok()).unwrap_or_default();
     let fault = (shared.fault.lock().unwrap())(&asked);
@@ -260,7 +256,10 @@ fn place(path: &str) -> Option<Vec<&str>> {
 fn right(shared: &Shared, asked: &Asked, sent: Value) -> (u16, Value) {
     let path = asked.path.as_str();
     if path == "/version" {
-        return (200, json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.0", "gitCommit": "", "gitTreeState": "clean", "buildDate": "", "goVersion": "", "compiler": "gc", "platform": "linux/amd64" }));
+        return (
+            200,
+            json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.0", "gitCommit": "", "gitTreeState": "clean", "buildDate": "", "goVersion": "", "compiler": "gc", "platform": "linux/amd64" }),
+        );
     }
     let Some(place) = place(path) else { return (404, status(404, "no such path")) };
     let found = || shared.objects.lock().unwrap().get(path).cloned();
@@ -270,7 +269,8 @@ fn right(shared: &Shared, asked: &Asked, sent: Value) -> (u16, Value) {
         ("GET", true) => {
             let prefix = format!("{path}/");
             let objects = shared.objects.lock().unwrap();
-            let items: Vec<_> = objects.iter().filter(|(at, _)| at.strip_prefix(&prefix).is_some_and(|name| !name.contains('/'))).map(|(_, object)| object).collect();
+            let items: Vec<_> =
+                objects.iter().filter(|(at, _)| at.strip_prefix(&prefix).is_some_and(|name| !name.contains('/'))).map(|(_, object)| object).collect();
             let version = shared.version.load(Ordering::SeqCst).to_string();
             (200, json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": version }, "items": items }))
         }

@@ -174,7 +174,12 @@ fn release(api: &Api, ready: bool) {
                 "containerStatuses": [{ "name": "stock", "image": "stock:1", "imageID": "", "ready": ready, "started": true, "restartCount": 0,
                     "containerID": "docker://1", "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } } }] } }),
     );
-    put("api/v1", "services", "stock", json!({ "metadata": { "name": "stock", "labels": labels }, "spec": { "selector": { "app": "stock" }, "clusterIP": "10.96.0.7", "ports": [{ "port": 8000 }] } }));
+    put(
+        "api/v1",
+        "services",
+        "stock",
+        json!({ "metadata": { "name": "stock", "labels": labels }, "spec": { "selector": { "app": "stock" }, "clusterIP": "10.96.0.7", "ports": [{ "port": 8000 }] } }),
+    );
     put(
         "apis/discovery.k8s.io/v1",
         "endpointslices",

@@ -181,7 +181,8 @@ fn populate(api: &Api) {
     api.put("/api/v1/nodes/mine", json!({ "metadata": { "name": "mine", "labels": { "minikube.k8s.io/name": "mine" } } }));
     let ours = json!({ "app.kubernetes.io/managed-by": "landfall", "landfall.dev/app": "shop" });
     api.put("/api/v1/namespaces/shop", json!({ "metadata": { "name": "shop", "labels": ours } }));
-    let labels = json!({ "owner": "helm", "name": "stock", "version": "1", "status": "deployed", "landfall.dev/app": "shop", "landfall.dev/app-revision": "1" });
+    let labels =
+        json!({ "owner": "helm", "name": "stock", "version": "1", "status": "deployed", "landfall.dev/app": "shop", "landfall.dev/app-revision": "1" });
     api.put("/api/v1/namespaces/shop/secrets/sh.helm.release.v1.stock.v1", json!({ "metadata": { "name": "sh.helm.release.v1.stock.v1", "labels": labels } }));
 }
 
@@ -199,11 +200,7 @@ const CONTEXTS: &[Case] = &[
         Then::Refused(&["context server", "context CA"]),
     ),
     ("the profile's CA with another address", |stage| stage.cluster()["server"] = json!(stage.twin.address()), Then::Refused(&["context server"])),
-    (
-        "another CA with the profile's address",
-        |stage| stage.cluster()["certificate-authority"] = json!(given("other-ca.crt")),
-        Then::Refused(&["context CA"]),
-    ),
+    ("another CA with the profile's address", |stage| stage.cluster()["certificate-authority"] = json!(given("other-ca.crt")), Then::Refused(&["context CA"])),
     (
         "another CA, in line, with the profile's address",
         |stage| {
@@ -234,7 +231,11 @@ const CONTEXTS: &[Case] = &[
     ),
     ("a proxy", |stage| stage.cluster()["proxy-url"] = json!(format!("http://127.0.0.1:{}", stage.proxy.port)), Then::Refused(&["context user", "proxy-url"])),
     ("a SOCKS proxy", |stage| stage.cluster()["proxy-url"] = json!("socks5://127.0.0.1:1080"), Then::Refused(&["context user", "proxy-url"])),
-    ("another name to expect of the server", |stage| stage.cluster()["tls-server-name"] = json!("prod.example"), Then::Refused(&["context user", "tls-server-name"])),
+    (
+        "another name to expect of the server",
+        |stage| stage.cluster()["tls-server-name"] = json!("prod.example"),
+        Then::Refused(&["context user", "tls-server-name"]),
+    ),
     (
         "a program for credentials",
         |stage| {
@@ -287,8 +288,16 @@ const CONTEXTS: &[Case] = &[
         Then::Refused(&["context cluster"]),
     ),
     ("a context of no cluster", |stage| stage.config["clusters"] = json!([]), Then::Refused(&["context server", "context CA"])),
-    ("the right address without TLS", |stage| stage.cluster()["server"] = json!(format!("http://127.0.0.1:{}", stage.own.port)), Then::Refused(&["context server"])),
-    ("a name for the right address", |stage| stage.cluster()["server"] = json!(format!("https://localhost:{}", stage.own.port)), Then::Refused(&["context server"])),
+    (
+        "the right address without TLS",
+        |stage| stage.cluster()["server"] = json!(format!("http://127.0.0.1:{}", stage.own.port)),
+        Then::Refused(&["context server"]),
+    ),
+    (
+        "a name for the right address",
+        |stage| stage.cluster()["server"] = json!(format!("https://localhost:{}", stage.own.port)),
+        Then::Refused(&["context server"]),
+    ),
     (
         "the right address as somebody's user name",
         |stage| stage.cluster()["server"] = json!(format!("https://127.0.0.1:{}@prod.example:6443", stage.own.port)),
@@ -397,7 +406,11 @@ const PROFILES: &[Case] = &[
         Then::Refused(&["minikube CA", "holds 2 certificates"]),
     ),
     ("the CA of somebody else", |stage| drop(std::fs::copy(given("other-ca.crt"), stage.home("ca.crt"))), Then::Refused(&["handshake with that CA alone"])),
-    ("a server of another CA at the profile's address", |stage| stage.serves(&stage.elsewhere), Then::Refused(&["handshake with that CA alone", "invalid peer certificate"])),
+    (
+        "a server of another CA at the profile's address",
+        |stage| stage.serves(&stage.elsewhere),
+        Then::Refused(&["handshake with that CA alone", "invalid peer certificate"]),
+    ),
     ("the server of another profile at the profile's address", |stage| stage.serves(&stage.twin), Then::Refused(&["server certificate"])),
     (
         "a server with a certificate for names alone",
