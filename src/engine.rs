@@ -2,7 +2,7 @@
 
 use crate::ask::UndoMode;
 use crate::config::{Config, Folders};
-use crate::evidence::{Diagnosis, Gate, Verdict};
+use crate::evidence::{Class, Course, Diagnosis, Gate, Verdict, course};
 use crate::failure::{Code, Failure};
 use crate::journal::{Event, Journal, StageName, State, Undo};
 use crate::names::{OperationId, ProfileName};
@@ -13,6 +13,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+
+/// How long to wait before an effect is tried again; one more try for each.
+const AGAIN: [Duration; crate::evidence::RETRIES as usize] = [Duration::from_millis(500), Duration::from_secs(2)];
 
 /// What the worker is doing this moment; overwritten, never read back by the worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +169,15 @@ impl Run {
         Ok(())
     }
 
+    /// Something that only looks, given up at once where the operation is cancelled.
+    pub async fn unless_cancelled<T>(&self, look: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Failure::new(Code::Cancelled, "the operation was cancelled")),
+            looked = look => looked,
+        }
+    }
+
     /// One effect: the way back goes into the journal first, then the action runs, then its end is recorded.
     /// An effect that the journal knows as done is not run again: its recorded end is answered.
     pub async fn effect<T: Serialize + DeserializeOwned>(
@@ -202,6 +214,45 @@ impl Run {
             }
         }
         ended
+    }
+
+    /// As `effect`, tried again where the class of its failure says that it passes by itself. Each decision is in the journal before it is carried out.
+    pub async fn effect_again<T, F>(
+        &self,
+        stage: StageName,
+        subject: &str,
+        effect: Effect,
+        class_of: impl Fn(&Failure) -> (String, Class),
+        mut action: impl FnMut() -> F,
+    ) -> Result<T, Failure>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = Result<T, Failure>>,
+    {
+        for wait in AGAIN {
+            let failure = match self.effect(stage, subject, effect.clone(), action()).await {
+                Err(failure) if !matches!(failure.code, Code::Cancelled | Code::Deadline) => failure,
+                ended => return ended,
+            };
+            let (code, class) = class_of(&failure);
+            let (course, rule) = course(class, self.state().retried(subject, &code));
+            if course != Course::Again || self.left() <= wait {
+                return Err(failure);
+            }
+            self.decided(Some(stage), Some(subject), &code, course, rule)?;
+            self.doing(stage, subject, &format!("waits, then tries again: {}", effect.text));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.cancel.cancelled() => {}
+            }
+        }
+        self.effect(stage, subject, effect, action()).await
+    }
+
+    /// Records who moves next after a failure, and by which rule.
+    pub fn decided(&self, stage: Option<StageName>, subject: Option<&str>, code: &str, course: Course, rule: &str) -> Result<(), Failure> {
+        let event = Event::RetryDecided { rule: rule.to_owned(), attempt: self.state().attempt, code: Some(code.to_owned()), course: Some(course) };
+        self.journal.append(stage, subject, event).map(|_| ())
     }
 
     /// Walks back every standing effect that `wanted` takes, newest first. Answers the keys that could not be taken back.

@@ -254,6 +254,39 @@ pub enum Class {
     Unknown,
 }
 
+/// Who moves next after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Course {
+    /// The engine tries the same thing again.
+    Again,
+    /// The caller changes what is at fault, and calls again.
+    Change,
+    /// The caller has it generated anew: changing did not help.
+    Regenerate,
+    /// A person gives a value or a decision.
+    AskValue,
+    /// A person looks: neither trying nor changing would help.
+    Escalate,
+}
+
+/// How often the same failure is tried again, by the engine or by changing what is at fault.
+pub const RETRIES: u32 = 2;
+
+/// Who moves next, and by which rule, where something of this class failed and had failed `before` times with the same code.
+pub fn course(class: Class, before: u32) -> (Course, &'static str) {
+    match class {
+        Class::Transient | Class::HelmState if before < RETRIES => (Course::Again, "what passes by itself is tried again, at most twice"),
+        Class::Transient | Class::HelmState => (Course::Escalate, "it was tried three times and did not pass by itself: a person is needed"),
+        Class::AppSelfResolve if before < RETRIES => (Course::Change, "the application is at fault: change it and call again, at most twice"),
+        Class::AppSelfResolve if before == RETRIES => (Course::Regenerate, "still failing after two retries: have it generated anew"),
+        Class::AppSelfResolve => (Course::Escalate, "neither changing it nor generating it anew helped: a person is needed"),
+        Class::AppNeedsValue => (Course::AskValue, "a value or a decision is missing: a person is asked for it"),
+        Class::ClusterEscalate => (Course::Escalate, "the cluster is at fault: nothing is tried again, a person is needed"),
+        Class::Unknown => (Course::Escalate, "the cause is unknown: nothing is tried blindly, a person is needed"),
+    }
+}
+
 /// How sure a diagnosis is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

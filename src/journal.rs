@@ -3,10 +3,10 @@
 mod store;
 
 pub(crate) use store::held;
-pub use store::{Journal, Reader, read};
+pub use store::{Journal, Reader, Readers, read};
 
 use crate::ask::UndoMode;
-use crate::evidence::{Diagnosis, Gate, Time, Verdict};
+use crate::evidence::{Course, Diagnosis, Gate, Time, Verdict};
 use crate::failure::Failure;
 use crate::names::{ImageRef, Namespace, OperationId, ReleaseName, Revision};
 use crate::reply::{OperationState, ReleaseView};
@@ -125,9 +125,15 @@ pub enum Event {
     Diagnosed {
         diagnosis: Diagnosis,
     },
+    /// What follows from a failure or a refusal, and by which rule, before it is carried out.
     RetryDecided {
         rule: String,
         attempt: u32,
+        /// What failed, where who moves next was decided: a code of the taxonomy, of failures, or of a check.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        course: Option<Course>,
     },
     Paused {
         why: String,
@@ -227,6 +233,10 @@ pub struct State {
     pub verdicts: Vec<(StageName, Verdict)>,
     pub reached: Option<(u32, Vec<ReleaseView>)>,
     pub verified: Option<(u32, Vec<ReleaseView>)>,
+    /// How often something was tried again: subject and code, and the count.
+    pub retries: Vec<(String, String, u32)>,
+    /// The code that ended it, and who moves next.
+    pub course: Option<(String, Course)>,
     pub cancel: Option<UndoMode>,
     pub plan: Option<String>,
     pub approved_by: Option<String>,
@@ -253,6 +263,8 @@ impl State {
             verdicts: Vec::new(),
             reached: None,
             verified: None,
+            retries: Vec::new(),
+            course: None,
             cancel: None,
             plan: None,
             approved_by: None,
@@ -295,14 +307,22 @@ impl State {
             Event::StageStarted { .. } | Event::JournalRepaired { .. } => {}
             Event::StageEnded { verdict } => self.verdicts.push((stage, *verdict)),
             Event::EffectIntended { key, effect, undo, .. } => {
-                self.effects.retain(|known| known.key != *key || known.state != EffectState::Intended);
+                // An effect that is tried again has the way back that it had.
+                self.effects.retain(|known| known.key != *key || !matches!(known.state, EffectState::Intended | EffectState::Failed));
                 self.effects.push(EffectRecord { key: key.clone(), effect: effect.clone(), undo: undo.clone(), state: EffectState::Intended });
             }
             Event::EffectDone { key, after } => self.settle(key, EffectState::Done { after: after.clone() }),
             Event::EffectFailed { key, .. } => self.settle(key, EffectState::Failed),
             Event::GateJudged { gate } => self.gates.push((stage, gate.clone())),
             Event::Diagnosed { diagnosis } => self.diagnoses.push(diagnosis.clone()),
-            Event::RetryDecided { attempt, .. } => self.attempt = *attempt,
+            Event::RetryDecided { attempt, code, course, .. } => {
+                self.attempt = *attempt;
+                match (code, course) {
+                    (Some(code), Some(Course::Again)) => self.tried_again(record.subject.as_deref().unwrap_or_default(), code),
+                    (Some(code), Some(course)) => self.course = Some((code.clone(), *course)),
+                    (_, _) => {}
+                }
+            }
             Event::Paused { .. } => self.operation = OperationState::Paused,
             Event::Continued { .. } => self.operation = OperationState::Running,
             Event::CancelAsked { undo } => {
@@ -348,6 +368,18 @@ impl State {
         merged
     }
 
+    fn tried_again(&mut self, subject: &str, code: &str) {
+        match self.retries.iter_mut().find(|(whose, what, _)| whose == subject && what == code) {
+            Some((_, _, count)) => *count += 1,
+            None => self.retries.push((subject.to_owned(), code.to_owned(), 1)),
+        }
+    }
+
+    /// How often this failed on the subject and was tried again.
+    pub fn retried(&self, subject: &str, code: &str) -> u32 {
+        self.retries.iter().find(|(whose, what, _)| whose == subject && what == code).map_or(0, |(_, _, count)| *count)
+    }
+
     fn settle(&mut self, key: &str, state: EffectState) {
         if let Some(effect) = self.effects.iter_mut().rev().find(|effect| effect.key == key) {
             effect.state = state;
@@ -387,7 +419,8 @@ impl Record {
                 format!("{} gate {}: {} passed, {} failed, {} not run", gate.gate.as_str(), verdict_word(gate.verdict), gate.passed, gate.failed, gate.not_run)
             }
             Event::Diagnosed { diagnosis } => format!("diagnosed {}: {}", diagnosis.code, diagnosis.cause),
-            Event::RetryDecided { rule, attempt } => format!("attempt {attempt}: {rule}"),
+            Event::RetryDecided { rule, code: Some(code), .. } => format!("{code}: {rule}"),
+            Event::RetryDecided { rule, attempt, .. } => format!("attempt {attempt}: {rule}"),
             Event::Paused { why } => format!("paused: {why}"),
             Event::Continued { why } => format!("continued: {why}"),
             Event::CancelAsked { .. } => "cancel asked".to_owned(),

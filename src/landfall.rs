@@ -39,6 +39,8 @@ pub struct Landfall {
     pub setup: Setup,
     /// Surveys that still hold; clones of the engine share them.
     pub(crate) surveys: Arc<crate::survey::Cache>,
+    /// Journals that were read; clones of the engine share them.
+    pub(crate) journals: Arc<crate::journal::Readers>,
 }
 
 /// How an approval was given, for the journal.
@@ -56,7 +58,7 @@ pub enum GivenBy {
 impl Landfall {
     /// Joins world and set-up.
     pub fn new(world: World, setup: Setup) -> Self {
-        Self { world, setup, surveys: Arc::default() }
+        Self { world, setup, surveys: Arc::default(), journals: Arc::default() }
     }
 
     /// Marks an approval as given (or declined) by a person. The token alone is enough in client mode; in human mode only this is.

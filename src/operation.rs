@@ -95,13 +95,16 @@ pub async fn launch(program: &Path, folders: &Folders, id: &OperationId) -> Resu
     let failed = |why: &dyn std::fmt::Display| {
         Failure::new(Code::Internal, format!("start the worker of {id}")).cause(why).help(format!("landfall operations resume {id}"))
     };
+    // A worker that resumes finds a journal: only what it adds shows that it lives, or has lived.
+    let folder = folders.operation(id);
+    let journal = journal::Reader::new(&folder);
+    let before = journal.size();
     let output = tokio::task::spawn_blocking(move || command.output()).await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     if !output.status.success() {
         return Err(failed(&output.status));
     }
-    let folder = folders.operation(id);
     while started.elapsed() < Duration::from_secs(2) {
-        if journal::held(&folder) || journal::read(&folder).is_ok_and(|records| !records.is_empty()) {
+        if journal::held(&folder) || journal.size() != before {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -130,10 +133,19 @@ pub fn list(folders: &Folders) -> Vec<OperationId> {
 pub fn running(folders: &Folders) -> Option<Request> {
     list(folders).into_iter().find_map(|id| {
         let request = request(folders, &id).ok()?;
+        // Whoever neither holds its lock nor is just beginning does not run: its journal need not be read.
+        if !journal::held(&folders.operation(&id)) && !young(&request) {
+            return None;
+        }
         let (view, _) = look(folders, &request).ok()?;
         let alive = matches!(view.state, OperationState::Running | OperationState::Cancelling | OperationState::RollingBack | OperationState::Paused);
         alive.then_some(request)
     })
+}
+
+/// True where its worker may not have had the time to take its lock.
+fn young(request: &Request) -> bool {
+    jiff::Timestamp::now().duration_since(request.created_at).as_secs() < 3
 }
 
 /// What an operation looks like now: journal, pulse and lock together.
@@ -149,8 +161,7 @@ pub fn look_again(folders: &Folders, request: &Request, journal: &mut journal::R
     let state = State::of(journal.records()?);
     let pulse: Option<Pulse> = std::fs::read(folder.join(Heart::FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let known = state.as_ref().map_or(OperationState::Running, |state| state.operation);
-    let young = jiff::Timestamp::now().duration_since(request.created_at).as_secs() < 3;
-    let shown = if known.settled() || held || (state.is_none() && young) { known } else { OperationState::Interrupted };
+    let shown = if known.settled() || held || (state.is_none() && young(request)) { known } else { OperationState::Interrupted };
     let shown = if shown == OperationState::Running && folder.join("cancel").exists() { OperationState::Cancelling } else { shown };
     let updated = state.as_ref().map_or(request.created_at, |state| state.updated_at);
     let end = if shown.settled() || shown == OperationState::Interrupted { updated } else { jiff::Timestamp::now() };

@@ -8,6 +8,9 @@ pub mod rollback;
 pub mod workspace;
 
 use crate::blueprint::{EnvSetting, EnvValue};
+use crate::evidence::Class;
+use crate::failure::{Failure, Owner};
+use crate::rollout::{self, taxonomy::Row};
 
 /// The value of a variable where the real one must not or cannot be used: long enough for key checks, a URL where the name says so.
 pub fn placeholder(setting: &EnvSetting) -> String {
@@ -30,6 +33,45 @@ pub fn placeholder(setting: &EnvSetting) -> String {
     ];
     let scheme = scheme.iter().find(|(word, _)| name.contains(word)).map_or("postgresql", |(_, scheme)| scheme);
     if url { format!("{scheme}://placeholder:placeholder@127.0.0.1:1/placeholder") } else { "placeholder-placeholder-placeholder-placeholder".to_owned() }
+}
+
+/// The taxonomy's row that a failure's own lines speak of, with the line that says so.
+pub fn named(failure: &Failure) -> Option<(&'static Row, &str)> {
+    rollout::refusal::read(failure.causes.iter().map(String::as_str).chain([failure.message.as_str()]))
+}
+
+/// Code and class of a failure: by the taxonomy's row where its lines speak of one; else by whose move it is, and whether the same call may succeed later.
+pub fn class_of(failure: &Failure) -> (String, Class) {
+    if let Some((row, _)) = named(failure) {
+        return (row.code.to_owned(), row.class);
+    }
+    let class = match (failure.owner, failure.retryable) {
+        (Owner::Cluster, _) | (Owner::Environment, false) => Class::ClusterEscalate,
+        (Owner::Environment | Owner::App, true) => Class::Transient,
+        (Owner::App, false) => Class::AppSelfResolve,
+        (Owner::ValueNeeded, _) => Class::AppNeedsValue,
+        (Owner::Landfall, true) => Class::HelmState,
+        // What helm or we ourselves refuse outright is refused again.
+        (Owner::Landfall, false) => Class::AppSelfResolve,
+    };
+    (failure.code.to_string(), class)
+}
+
+/// A failure that ended an operation, as its diagnosis: the code stays the failure's own.
+pub fn told(app: &crate::names::AppName, failure: &Failure) -> crate::evidence::Diagnosis {
+    use crate::evidence::{Confidence, Diagnosis, Evidence, Source};
+    Diagnosis {
+        code: failure.code.to_string(),
+        class: class_of(failure).1,
+        owner: failure.owner,
+        confidence: Confidence::Definitive,
+        subject: app.to_string(),
+        cause: crate::secret::plain(&failure.message, 400),
+        why: failure.causes.iter().take(5).map(|cause| Evidence::new(Source::Program, failure.code.as_str(), cause)).collect(),
+        impact: "what was asked for could not be finished".to_owned(),
+        source: None,
+        options: Vec::new(),
+    }
 }
 
 /// What a refused validation means where no taxonomy row says more: the app answered, and not as it should.

@@ -17,6 +17,15 @@ mod lines;
 #[allow(unreachable_pub, reason = "shared with tests on the cluster")]
 mod folder;
 
+#[path = "refusals/api.rs"]
+mod api;
+
+#[path = "refusals/faults.rs"]
+mod faults;
+
+#[path = "refusals/wrong_clusters.rs"]
+mod wrong_clusters;
+
 use folder::{copy, files};
 use lines::{Lines, PROGRAM, text_of};
 use serde_json::{Value, json};

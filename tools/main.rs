@@ -13,6 +13,7 @@
     )
 )]
 
+mod batch;
 mod cli;
 mod complete;
 mod consent;

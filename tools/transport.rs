@@ -49,9 +49,14 @@ pub(crate) trait Connection: ServerHandler + Clone {
 
 /// Serves one client on stdin and stdout until it leaves.
 pub(crate) async fn stdio(server: impl Connection, stop: CancellationToken) -> anyhow::Result<()> {
-    match serve_server_with_ct(server, rmcp::transport::stdio_pipes(), stop).await {
+    let (stdin, stdout) = rmcp::transport::stdio_pipes();
+    let (reads, writes, last_words) = crate::batch::between(stdin, stdout);
+    let last_words = tokio::spawn(last_words);
+    match serve_server_with_ct(server, (reads, writes), stop).await {
         Ok(running) => {
             running.waiting().await.context("serve on stdio")?;
+            // A client that has left hears nothing any more.
+            let _ = tokio::time::timeout(LEAVING, last_words).await;
             Ok(())
         }
         // Nobody spoke, or the client left before it said anything.
@@ -197,10 +202,52 @@ async fn check(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
     }
     let (head, body) = request.into_parts();
     match tokio::time::timeout(SLOWNESS, axum::body::to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(body)) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Ok(Ok(body)) => match batch(&head, &body, &next).await {
+            Some(answer) => answer,
+            None => next.run(Request::from_parts(head, Body::from(body))).await,
+        },
         Ok(Err(_)) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or ended early\n").into_response(),
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n").into_response(),
     }
+}
+
+/// A batch over streamable HTTP: each message goes its own way, and their answers come back as one. `None` where the request is no batch, or of a revision without them.
+async fn batch(head: &axum::http::request::Parts, body: &Bytes, next: &Next) -> Option<Response> {
+    let version = head.headers.get("mcp-protocol-version");
+    let has_batches = head.uri.path() == "/mcp" && version.is_none_or(|version| version == crate::batch::REVISION);
+    if !has_batches || body.trim_ascii_start().first() != Some(&b'[') {
+        return None;
+    }
+    let messages = match crate::batch::apart(body) {
+        Ok(messages) => messages,
+        Err(answer) => return Some((StatusCode::BAD_REQUEST, axum::Json(answer)).into_response()),
+    };
+    let waits = crate::batch::ids(&messages);
+    let requests = messages.into_iter().map(|message| {
+        let mut head = head.clone();
+        head.headers.remove(header::CONTENT_LENGTH);
+        next.clone().run(Request::from_parts(head, Body::from(message.to_string())))
+    });
+    let mut answers = Vec::new();
+    for response in futures::future::join_all(requests).await {
+        if !response.status().is_success() {
+            return Some(response);
+        }
+        answers.extend(said(response).await.into_iter().filter(|message| message.get("id").is_some_and(|id| waits.contains(id))));
+    }
+    Some(if answers.is_empty() { StatusCode::ACCEPTED.into_response() } else { axum::Json(answers).into_response() })
+}
+
+/// The answers in a body, whether it is one message or a stream of them.
+async fn said(response: Response) -> Vec<serde_json::Value> {
+    let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    let messages: Vec<serde_json::Value> = match streams {
+        true => text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?.trim()).ok()).collect(),
+        false => serde_json::from_str(&text).into_iter().collect(),
+    };
+    messages.into_iter().filter(|message| message.get("method").is_none()).collect()
 }
 
 impl Door {

@@ -29,6 +29,8 @@ const MANAGER: &str = "landfall";
 
 /// How long one read may take.
 const READ: Duration = Duration::from_secs(5);
+/// How long an overloaded API server is left alone before it is asked again; asked once more for each.
+const AGAIN: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
 /// How long the first word of an API server may take.
 const FIRST_WORD: Duration = Duration::from_secs(2);
 
@@ -66,20 +68,30 @@ impl Kube {
         self.client(&now).await
     }
 
-    /// Runs one request inside `limit`; its answer is remembered as the last sign of life.
-    async fn ask<T>(&self, at: &Proof, doing: &str, limit: Duration, request: impl Future<Output = Result<T, ::kube::Error>>) -> Result<T, Failure> {
-        match tokio::time::timeout(limit, request).await {
-            Ok(Ok(answer)) => {
-                self.note(doing);
-                Ok(answer)
-            }
-            Ok(Err(error)) => {
-                if matches!(error, ::kube::Error::Api(_)) {
+    /// Runs one request inside `limit`, again where the server only says that it is overloaded; its answer is remembered as the last sign of life.
+    async fn ask<T, F>(&self, at: &Proof, doing: &str, limit: Duration, mut request: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, ::kube::Error>>,
+    {
+        let until = tokio::time::Instant::now() + limit;
+        let mut again = AGAIN.into_iter();
+        loop {
+            match tokio::time::timeout_at(until, request()).await {
+                Ok(Ok(answer)) => {
                     self.note(doing);
+                    return Ok(answer);
                 }
-                Err(connect::failure(doing, at, &error, &self.last_heard()))
+                Ok(Err(error)) => {
+                    if matches!(error, ::kube::Error::Api(_)) {
+                        self.note(doing);
+                    }
+                    match again.next().filter(|wait| connect::overloaded(&error) && tokio::time::Instant::now() + *wait < until) {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => return Err(connect::failure(doing, at, &error, &self.last_heard())),
+                    }
+                }
+                Err(_) => return Err(connect::unreachable(doing, at, &format!("no answer within {} s", limit.as_secs_f32()), &self.last_heard())),
             }
-            Err(_) => Err(connect::unreachable(doing, at, &format!("no answer within {} s", limit.as_secs_f32()), &self.last_heard())),
         }
     }
 
@@ -102,7 +114,7 @@ impl Kube {
 impl Cluster for Kube {
     async fn version(&self, at: &Proof) -> Result<String, Failure> {
         let client = self.client(at).await?;
-        let version = self.ask(at, "read the server's version", FIRST_WORD, client.apiserver_version()).await?;
+        let version = self.ask(at, "read the server's version", FIRST_WORD, || client.apiserver_version()).await?;
         Ok(version.git_version)
     }
 

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// How long one address may take to shake hands and answer.
 const ANSWER: Duration = Duration::from_millis(1_200);
+/// How long an API server may be silent before minikube is asked whether it is meant to be.
+const QUIET: Duration = Duration::from_millis(250);
 /// No answer that the proof needs is longer.
 const LONGEST: usize = 1024 * 1024;
 
@@ -45,6 +47,8 @@ pub struct Facts {
     /// `https://address:port` that was asked.
     pub server: String,
     pub answer: Answer,
+    /// True where the API server is silent because minikube has the machine stopped.
+    pub stopped: bool,
     /// The context of the profile's name in the user's kubeconfig.
     pub context: Context,
 }
@@ -62,7 +66,7 @@ pub enum Answer {
 /// What a peer with the right certificate said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spoken {
-    /// HTTP status of `/version`.
+    /// HTTP status of `/version`; 0 where the answer broke off.
     pub status: u16,
     pub version: String,
     /// SHA-256 of the certificate it showed.
@@ -220,6 +224,7 @@ fn handshake(facts: &Facts) -> ProofCheck {
     match &facts.answer {
         Answer::Silent(why) => check(name, "an API server that answers", why.as_str(), false),
         Answer::Stranger(why) => check(name, "a certificate signed by minikube's CA", why.as_str(), false),
+        Answer::Spoke(Spoken { status: 0, .. }) => check(name, "an API server that answers", "an answer that broke off", false),
         Answer::Spoke(spoken) => {
             check(name, "an API server that answers", format!("HTTP {} {}", spoken.status, spoken.version), spoken.status == 200 && !spoken.version.is_empty())
         }
@@ -418,9 +423,14 @@ async fn gather(around: &Surroundings, profile: &Profile, file: &ProfileFile) ->
         // Of the profile's own addresses, the one that the user's context has is tried first.
         candidates.sort_by_key(|address| found.server != format!("https://{address}"));
     }
-    let (server, answer) = match &material.trust {
-        Ok(trust) => ask(&candidates, trust).await,
-        Err(why) => (String::new(), Answer::Silent(why.clone())),
+    // Who is not near is not even spoken to.
+    let near: Vec<String> = candidates.iter().filter(|address| address.parse::<SocketAddr>().is_ok_and(|socket| is_local(socket.ip()))).cloned().collect();
+    let (server, answer, stopped) = match &material.trust {
+        Ok(_) if near.is_empty() && !candidates.is_empty() => {
+            (String::new(), Answer::Silent("none of the profile's addresses is on this machine or its private networks; none was asked".to_owned()), false)
+        }
+        Ok(trust) => ask_or_stopped(around, profile, &near, trust).await,
+        Err(why) => (String::new(), Answer::Silent(why.clone()), false),
     };
     let server = if server.is_empty() { candidates.first().cloned().unwrap_or_default() } else { server };
     Facts {
@@ -436,8 +446,32 @@ async fn gather(around: &Surroundings, profile: &Profile, file: &ProfileFile) ->
         credential_trouble: material.trust.err(),
         server: format!("https://{server}"),
         answer,
+        stopped,
         context,
     }
+}
+
+/// Asks, and where nobody speaks soon, minikube as well: a machine that is off and one that hangs are told apart in the time of one question.
+async fn ask_or_stopped(
+    around: &Surroundings,
+    profile: &Profile,
+    candidates: &[String],
+    trust: &std::sync::Arc<rustls::ClientConfig>,
+) -> (String, Answer, bool) {
+    let asking = ask(candidates, trust);
+    tokio::pin!(asking);
+    // Containers are looked at themselves.
+    let machine = !in_containers(&profile.driver);
+    let ((server, answer), stopped) = match tokio::time::timeout(QUIET, &mut asking).await {
+        Ok((server, answer)) => {
+            let stopped = machine && matches!(answer, Answer::Silent(_)) && is_stopped(around, profile.name.as_str()).await;
+            ((server, answer), stopped)
+        }
+        Err(_) if machine => tokio::join!(asking, is_stopped(around, profile.name.as_str())),
+        Err(_) => (asking.await, false),
+    };
+    let stopped = stopped && matches!(answer, Answer::Silent(_));
+    (server, answer, stopped)
 }
 
 /// Asks all addresses at once and takes the first, in their order, that spoke; else the first stranger; else silence.
@@ -477,11 +511,15 @@ async fn converse(address: &Address) -> Result<Spoken, WireError> {
         sender.ready().await.map_err(fault)?;
         let response = sender.send_request(request).await.map_err(fault)?;
         let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), LONGEST).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        Ok::<_, WireError>((status, serde_json::from_slice(&body).unwrap_or_default()))
+        let Ok(body) = Limited::new(response.into_body(), LONGEST).collect().await else { return Ok((0, Value::Null)) };
+        Ok::<_, WireError>((status, serde_json::from_slice(&body.to_bytes()).unwrap_or_default()))
     };
     let (status, version) = get("/version", "application/json").await?;
-    let (listed, nodes) = get("/api/v1/nodes", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").await?;
+    // What has no version to tell is not asked for more.
+    let (listed, nodes) = match status {
+        200 => get("/api/v1/nodes", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1").await?,
+        _ => (0, Value::Null),
+    };
     let labels = nodes.get("items").and_then(Value::as_array).filter(|_| listed == 200).map(|items| items.iter().map(node_label).collect());
     let version = version.get("gitVersion").and_then(Value::as_str).map(|version| plain(version, 60)).unwrap_or_default();
     Ok(Spoken { status, version, certificate: leaf.as_ref().map(wire::fingerprint).unwrap_or_default(), labels })
@@ -507,7 +545,7 @@ pub async fn prove(around: &Surroundings, name: &ProfileName) -> Result<Proof, F
     let mut profile = file.profile(name, ProfileStatus::Running);
     let facts = gather(around, &profile, &file).await;
     let checks = judge(&facts);
-    refuse(around, &facts, &checks).await?;
+    refuse(&facts, &checks)?;
     let fingerprint = facts.authority.map_err(Failure::internal)?;
     profile.status = ProfileStatus::Running;
     let kubeconfig = around.kubeconfig(name);
@@ -528,7 +566,7 @@ pub async fn again(around: &Surroundings, before: &Proof) -> Result<Proof, Failu
 }
 
 /// The failure that the checks add up to. A cluster that does not run is no wrong cluster.
-async fn refuse(around: &Surroundings, facts: &Facts, checks: &[ProofCheck]) -> Result<(), Failure> {
+fn refuse(facts: &Facts, checks: &[ProofCheck]) -> Result<(), Failure> {
     let failed: Vec<&ProofCheck> = checks.iter().filter(|check| !check.ok).collect();
     if failed.is_empty() {
         return Ok(());
@@ -555,16 +593,21 @@ async fn refuse(around: &Surroundings, facts: &Facts, checks: &[ProofCheck]) -> 
     if let Answer::Silent(why) = &facts.answer
         && failed.iter().all(|check| check.check.starts_with("handshake") || ["node labels", "client certificate"].contains(&check.check.as_str()))
     {
-        let stopped = match in_containers(&facts.driver) {
-            true => false,
-            false => is_stopped(around, profile).await,
-        };
-        let failure = match stopped {
+        let failure = match facts.stopped {
             true => Failure::new(Code::ClusterStopped, format!("the cluster {profile} does not run")).help(start),
             false => Failure::new(Code::ClusterUnreachable, format!("the API server of {profile} does not answer at {}", facts.server))
                 .help(format!("wait and call again; if it stays so: minikube start -p {profile}, and 'minikube logs -p {profile}' says why")),
         };
         return Err(failure.cause(why));
+    }
+    // The right certificate, and no answer now: it starts, ends or is overloaded. Nothing was seen that speaks of another cluster.
+    if let Answer::Spoke(spoken @ Spoken { status: 0 | 429 | 500.., .. }) = &facts.answer
+        && facts.own_certificate.as_ref() == Some(&spoken.certificate)
+        && failed.iter().all(|check| check.check.starts_with("handshake") || check.check == "node labels")
+    {
+        let seen = handshake(facts).seen;
+        return Err(Failure::new(Code::ClusterUnreachable, format!("the API server of {profile} at {} has no answer now: {seen}", facts.server))
+            .help(format!("call again in a moment; if it stays so, 'minikube logs -p {profile}' says why")));
     }
     let mut failure = Failure::new(
         Code::WrongCluster,
@@ -656,6 +699,7 @@ mod tests {
             credential_trouble: None,
             server: "https://192.168.49.2:8443".to_owned(),
             answer: Answer::Spoke(spoken()),
+            stopped: false,
             context: Context::Found(Box::new(own_context())),
         }
     }

@@ -5,6 +5,7 @@ use crate::failure::{Code, Failure};
 use crate::names::OperationId;
 use crate::ports::Clock;
 use sha2::Digest as _;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -125,13 +126,39 @@ pub struct Reader {
     path: PathBuf,
     /// Length of the text that `records` cover, bytes.
     read: u64,
+    /// The file and its last change when it was read to its end.
+    stamp: Option<(u64, i64, i64)>,
     records: Vec<Record>,
+}
+
+/// Readers that are kept between looks, so that each line is read and its hash proven once.
+#[derive(Debug, Default)]
+pub struct Readers(Mutex<BTreeMap<PathBuf, Reader>>);
+
+/// Journals that are kept in memory at once.
+const KEPT: usize = 16;
+
+impl Readers {
+    /// The reader of this operation's folder; whoever has it gives it back with `keep`.
+    pub fn take(&self, folder: &Path) -> Reader {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.remove(&folder.join("journal.jsonl")).unwrap_or_else(|| Reader::new(folder))
+    }
+
+    /// Keeps a reader for the next look.
+    pub fn keep(&self, reader: Reader) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.pop_first();
+        }
+        kept.insert(reader.path.clone(), reader);
+    }
 }
 
 impl Reader {
     /// A reader of this operation's folder.
     pub fn new(folder: &Path) -> Self {
-        Self { path: folder.join("journal.jsonl"), read: 0, records: Vec::new() }
+        Self { path: folder.join("journal.jsonl"), read: 0, stamp: None, records: Vec::new() }
     }
 
     /// What the last `records` read, without looking at the disk again.
@@ -153,9 +180,10 @@ impl Reader {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(&self.records),
             Err(error) => return Err(failed(error)),
         };
-        let size = file.metadata().map_err(failed)?.len();
-        if size < self.read {
-            // Not the file that was read before.
+        let facts = file.metadata().map_err(failed)?;
+        let (size, stamp) = (facts.len(), stamp(&facts));
+        if size < self.read || (size == self.read && self.stamp.is_some_and(|known| known != stamp)) {
+            // Not the file that was read before, or not as it was.
             (self.read, self.records) = (0, Vec::new());
         }
         if size > self.read {
@@ -163,8 +191,15 @@ impl Reader {
             file.seek(SeekFrom::Start(self.read)).and_then(|_| file.read_to_end(&mut text)).map_err(failed)?;
             self.read += u64::try_from(parse(&text, &self.path, &mut self.records)?).unwrap_or(0);
         }
+        self.stamp = Some(stamp);
         Ok(&self.records)
     }
+}
+
+/// Inode and the time of the last change of content or mode, as the file system keeps them.
+fn stamp(facts: &std::fs::Metadata) -> (u64, i64, i64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (facts.ino(), facts.ctime(), facts.ctime_nsec())
 }
 
 /// Adds the records of a text that follows on those there are; the length of the text they cover.
@@ -314,5 +349,39 @@ mod tests {
         assert_eq!(journal.state().standing().count(), 0);
         journal.append(None, None, Event::OperationEnded { state: OperationState::Cancelled, summary: "x".into(), failure: None }).unwrap();
         assert!(journal.state().operation.settled());
+    }
+
+    #[test]
+    fn a_kept_reader_reads_on_and_sees_a_line_that_was_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = open(folder.path()).unwrap();
+        let note = |why: &str| drop(journal.append(None, None, Event::Paused { why: why.to_owned() }).unwrap());
+        let readers = Readers::default();
+        let count = || {
+            let mut reader = readers.take(folder.path());
+            let count = reader.records().map(<[Record]>::len);
+            readers.keep(reader);
+            count.map_err(|failure| failure.code)
+        };
+        assert_eq!(count(), Ok(0));
+        note("one");
+        note("two");
+        assert_eq!(count(), Ok(2));
+        note("three");
+        assert_eq!(count(), Ok(3));
+        assert_eq!(readers.0.lock().unwrap().len(), 1);
+        let path = folder.path().join("journal.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen("one", "eno", 1)).unwrap();
+        assert_eq!(count(), Err(Code::JournalDamaged), "of the same length, and not the same");
+    }
+
+    #[test]
+    fn only_so_many_readers_are_kept() {
+        let readers = Readers::default();
+        for number in 0..KEPT + 5 {
+            readers.keep(Reader::new(Path::new(&format!("/nowhere/{number}"))));
+        }
+        assert_eq!(readers.0.lock().unwrap().len(), KEPT);
     }
 }

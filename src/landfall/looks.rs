@@ -15,7 +15,10 @@ use crate::reply::{self, AppState, LogView, Reply, Status, Target, UrlView, With
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a look at a cluster that was proven a moment ago may take; longer, and the call would not be answered in time.
+const LOOK: Duration = Duration::from_millis(1_600);
 
 /// A proven place to look at.
 struct Place {
@@ -36,6 +39,16 @@ impl Place {
             namespace: Some(self.namespace.to_string()),
             environment: None,
         }
+    }
+
+    /// Looks within the limit. The server proved who it is just now: that is what was seen last where it says nothing more.
+    async fn look<T>(&self, what: &str, look: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::time::timeout(LOOK, look).await.unwrap_or_else(|_| {
+            let silent = format!("{what}: the API server at {} did not answer within {} s", self.proof.server, LOOK.as_secs_f64());
+            Err(Failure::new(Code::ClusterUnreachable, silent)
+                .cause(format!("it proved to be {} just before ({} comparisons), and fell silent", self.proof.profile.name, self.proof.checks.len()))
+                .help("call again in a moment; an API server that stays so is short of CPU, memory or disk"))
+        })
     }
 
     fn arguments(&self) -> Value {
@@ -323,8 +336,10 @@ impl Landfall {
     /// cluster_health.
     pub async fn health(&self, ask: &ask::ClusterHealth) -> Result<With<reply::Healthy>, Failure> {
         let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
-        let observed = self.world.cluster.observe(&place.proof, &place.namespace).await?;
-        let history = History { records: self.world.cluster.records(&place.proof, &place.namespace).await? };
+        let seen =
+            async { tokio::try_join!(self.world.cluster.observe(&place.proof, &place.namespace), self.world.cluster.records(&place.proof, &place.namespace)) };
+        let (observed, records) = place.look(&format!("look at namespace {}", place.namespace), seen).await?;
+        let history = History { records };
         let only = ask.service.as_ref().map(ServiceName::as_str);
         if let Some(only) = only
             && history.current(only).is_none()

@@ -3,14 +3,17 @@
 use super::{Landfall, app_name};
 use crate::ask::{self, ReportFormat, ReportKind};
 use crate::config::{Config, Folders};
-use crate::evidence::Verdict;
+use crate::evidence::{Course, Verdict};
 use crate::failure::{Code, Failure};
-use crate::journal::{self, State};
+use crate::journal::{self, StageName, State};
 use crate::names::OperationId;
 use crate::operation::{self, Request};
 use crate::reply::{self, EventView, OperationState, OperationView, Reply, ResourceLink, Status, Target, With};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
+
+/// Events that one call answers with.
+const EVENTS: usize = 30;
 
 impl Landfall {
     /// The asked operation, else the newest.
@@ -30,12 +33,24 @@ impl Landfall {
     /// operation_status: waits up to 2.5 s for news.
     pub async fn status(&self, ask: &ask::OperationStatus) -> Result<With<reply::Progressed>, Failure> {
         let (folders, request) = self.which(ask.workspace.as_deref(), ask.operation.as_ref())?;
+        let mut journal = self.journals.take(&folders.operation(&request.id));
+        let answer = self.status_of(ask, &folders, &request, &mut journal).await;
+        self.journals.keep(journal);
+        answer
+    }
+
+    async fn status_of(
+        &self,
+        ask: &ask::OperationStatus,
+        folders: &Folders,
+        request: &Request,
+        journal: &mut journal::Reader,
+    ) -> Result<With<reply::Progressed>, Failure> {
         let after = ask.after.unwrap_or(0);
         let wait = Duration::from_secs_f64(ask.wait_s.unwrap_or(2.5).clamp(0.0, 2.5));
         let until = Instant::now() + wait;
-        let mut journal = journal::Reader::new(&folders.operation(&request.id));
         let view = loop {
-            let (view, _) = operation::look_again(&folders, &request, &mut journal)?;
+            let (view, _) = operation::look_again(folders, request, journal)?;
             let news = ask.after.is_some() && journal.known().last().is_some_and(|last| last.n > after);
             let over = view.state.settled() || view.state == OperationState::Interrupted;
             if over || news || Instant::now() >= until {
@@ -49,80 +64,43 @@ impl Landfall {
             .filter(|record| record.n > after)
             .map(|record| EventView { n: record.n, at: record.at, text: crate::secret::plain(&record.sentence(), 240) })
             .collect();
-        let events = events.get(events.len().saturating_sub(30)..).unwrap_or_default().to_vec();
+        // Whoever asks for what came after an event reads on from there; whoever names none sees the newest.
+        let events = match ask.after {
+            Some(_) => events.get(..EVENTS.min(events.len())),
+            None => events.get(events.len().saturating_sub(EVENTS)..),
+        };
+        let events = events.unwrap_or_default().to_vec();
+        let last = events.last().map_or(after, |event| event.n);
+        let more_to_read = records.last().is_some_and(|newest| newest.n > last);
         if view.state.settled()
-            && let Some((mut reply, more)) = self.settled_reply(&folders, &request)
+            && let Some((mut reply, more)) = settled_from(folders, request, journal)
         {
-            reply.target = Some(target_of(&request));
+            reply.target = Some(target_of(request));
+            if more_to_read {
+                reply.then("operation_status", read_on(request, last), "read on: more events follow");
+            }
             return Ok(With::new(reply, reply::Progressed { events, result: Some(more) }));
         }
         let mut reply = Reply::new(Status::Running, sentence(&view));
-        let last = records.last().map_or(0, |last| last.n);
         if view.state == OperationState::Interrupted {
             reply.status = Status::Done;
             reply.verdict = Some(Verdict::Incomplete);
             reply.summary = format!("{} was interrupted: its worker is gone; what it did is in its journal", request.id);
             reply.then(&request.tool, Value::Object(super::changes::shown(&request.ask)), "begin again; or, at a terminal: landfall operations resume");
         } else {
-            reply.then(
-                "operation_status",
-                json!({ "workspace": request.workspace.display().to_string(), "operation": request.id, "after": last }),
-                "wait for news",
-            );
+            reply.then("operation_status", read_on(request, last), if more_to_read { "read on: more events follow" } else { "wait for news" });
         }
         reply.operation = Some(view);
-        reply.target = Some(target_of(&request));
+        reply.target = Some(target_of(request));
         Ok(With::new(reply, reply::Progressed { events, result: None }))
     }
 
     /// The reply of the tool that began a settled operation: a fold over its journal, and the tool's own fields.
     pub(super) fn settled_reply(&self, folders: &Folders, request: &Request) -> Option<(Reply, Map<String, Value>)> {
-        let (view, state) = operation::look(folders, request).ok()?;
-        let state = state?;
-        let more = operation::result(folders, &request.id).unwrap_or_default();
-        let verdict = match view.state {
-            OperationState::Succeeded => Verdict::Pass,
-            OperationState::Refused | OperationState::Failed | OperationState::Stuck => Verdict::Refused,
-            OperationState::Cancelled
-            | OperationState::Running
-            | OperationState::Paused
-            | OperationState::Cancelling
-            | OperationState::RollingBack
-            | OperationState::Interrupted => Verdict::Incomplete,
-        };
-        let mut reply = Reply::new(Status::Done, state.summary.clone());
-        reply.verdict = Some(judged(&state, verdict));
-        reply.gates = shown_gates(&state);
-        reply.diagnoses = state.diagnoses.iter().take(20).cloned().collect();
-        reply.seen_at = Some(state.updated_at);
-        reply.resources.push(ResourceLink {
-            uri: format!("landfall://operation/{}/journal", request.id),
-            title: "every event of the operation".into(),
-            mime: "application/jsonl".into(),
-            bytes: None,
-        });
-        let place = place_of(request);
-        match view.state {
-            OperationState::Succeeded if request.tool == "containerize" => reply.then("generate_chart", place, "write and judge the charts"),
-            OperationState::Succeeded if request.tool == "generate_chart" => reply.then("deploy", place, "install them; it asks for approval"),
-            OperationState::Succeeded => reply.then("deployment_report", place, "the record of it"),
-            OperationState::Refused | OperationState::Failed | OperationState::Cancelled if matches!(request.tool.as_str(), "deploy" | "rollback") => {
-                reply.then("cluster_health", place, "see what runs now");
-            }
-            OperationState::Stuck => reply.then("cluster_health", place, "a person is needed: see what is in the cluster"),
-            OperationState::Refused
-            | OperationState::Failed
-            | OperationState::Cancelled
-            | OperationState::Running
-            | OperationState::Paused
-            | OperationState::Cancelling
-            | OperationState::RollingBack
-            | OperationState::Interrupted => {
-                reply.then(&request.tool, Value::Object(super::changes::shown(&request.ask)), "again, after what failed was mended");
-            }
-        }
-        reply.operation = Some(view);
-        Some((reply, more))
+        let mut journal = self.journals.take(&folders.operation(&request.id));
+        let reply = settled_from(folders, request, &mut journal);
+        self.journals.keep(journal);
+        reply
     }
 
     /// cancel_operation.
@@ -272,6 +250,82 @@ fn target_of(request: &Request) -> Target {
         profile: request.profile.as_ref().map(ToString::to_string),
         namespace: request.namespace.as_ref().map(ToString::to_string),
         environment: None,
+    }
+}
+
+/// The next page of an operation's events.
+fn read_on(request: &Request, last: u64) -> Value {
+    json!({ "workspace": request.workspace.display().to_string(), "operation": request.id, "after": last })
+}
+
+/// What a settled operation answers, from its journal.
+fn settled_from(folders: &Folders, request: &Request, journal: &mut journal::Reader) -> Option<(Reply, Map<String, Value>)> {
+    let (view, state) = operation::look_again(folders, request, journal).ok()?;
+    let state = state?;
+    let more = operation::result(folders, &request.id).unwrap_or_default();
+    let verdict = match view.state {
+        OperationState::Succeeded => Verdict::Pass,
+        OperationState::Refused | OperationState::Failed | OperationState::Stuck => Verdict::Refused,
+        OperationState::Cancelled
+        | OperationState::Running
+        | OperationState::Paused
+        | OperationState::Cancelling
+        | OperationState::RollingBack
+        | OperationState::Interrupted => Verdict::Incomplete,
+    };
+    let mut reply = Reply::new(Status::Done, state.summary.clone());
+    reply.verdict = Some(judged(&state, verdict));
+    reply.gates = shown_gates(&state);
+    reply.diagnoses = state.diagnoses.iter().take(20).cloned().collect();
+    if let Some(failure) = state.failure.as_ref().filter(|_| reply.diagnoses.is_empty()) {
+        reply.diagnoses.push(crate::stages::told(&request.app, failure));
+    }
+    reply.seen_at = Some(state.updated_at);
+    reply.resources.push(ResourceLink {
+        uri: format!("landfall://operation/{}/journal", request.id),
+        title: "every event of the operation".into(),
+        mime: "application/jsonl".into(),
+        bytes: None,
+    });
+    let place = place_of(request);
+    match (view.state, state.course.as_ref().map(|(_, course)| *course)) {
+        (OperationState::Refused | OperationState::Failed, Some(Course::Regenerate)) => regenerate(&mut reply, &state, place.clone()),
+        (OperationState::Refused | OperationState::Failed, Some(Course::Escalate)) => {
+            reply.then("deployment_report", place.clone(), "what was tried and seen, for the person who has to look");
+        }
+        (_, _) => {}
+    }
+    match view.state {
+        OperationState::Succeeded if request.tool == "containerize" => reply.then("generate_chart", place, "write and judge the charts"),
+        OperationState::Succeeded if request.tool == "generate_chart" => reply.then("deploy", place, "install them; it asks for approval"),
+        OperationState::Succeeded => reply.then("deployment_report", place, "the record of it"),
+        OperationState::Refused | OperationState::Failed | OperationState::Cancelled if matches!(request.tool.as_str(), "deploy" | "rollback") => {
+            reply.then("cluster_health", place, "see what runs now");
+        }
+        OperationState::Stuck => reply.then("cluster_health", place, "a person is needed: see what is in the cluster"),
+        OperationState::Refused
+        | OperationState::Failed
+        | OperationState::Cancelled
+        | OperationState::Running
+        | OperationState::Paused
+        | OperationState::Cancelling
+        | OperationState::RollingBack
+        | OperationState::Interrupted => {
+            reply.then(&request.tool, Value::Object(super::changes::shown(&request.ask)), "again, after what failed was mended");
+        }
+    }
+    reply.operation = Some(view);
+    Some((reply, more))
+}
+
+/// The call that generates anew what was at fault.
+fn regenerate(reply: &mut Reply, state: &State, mut place: Value) {
+    place["on_conflict"] = json!("replace");
+    if state.stage == Some(StageName::Containerize) {
+        place["until"] = json!("files");
+        reply.then("containerize", place, "write the Dockerfiles anew; a person's changes are replaced, after approval");
+    } else {
+        reply.then("generate_chart", place, "write the charts anew; a person's changes are replaced, after approval");
     }
 }
 

@@ -7,9 +7,9 @@ use crate::blueprint::Blueprint;
 use crate::config::{Config, Folders};
 use crate::draft::{History, labels};
 use crate::engine::{Effect, Run};
-use crate::evidence::{Gate, Verdict};
+use crate::evidence::{Class, Course, Gate, RETRIES, Verdict, course};
 use crate::failure::{Code, Failure};
-use crate::journal::{Event, StageName, Undo};
+use crate::journal::{Event, StageName, State, Undo};
 use crate::names::{OperationId, ReleaseName, Revision, ServiceName};
 use crate::operation::{self, AppLock, Request};
 use crate::plan::Plan;
@@ -60,13 +60,17 @@ impl Landfall {
         } else {
             run.journal.append(None, None, Event::OperationResumed { pid, attempt: before.attempt + 1 })?;
         }
-        let ended = self.work(&run, &request).await;
-        let end = match ended {
-            Ok(end) => end,
-            Err(failure) => self.failed(&run, &request, failure).await?,
+        let (mut end, failed) = match self.work(&run, &request).await {
+            Ok(end) => (end, None),
+            Err(failure) => (self.failed(&run, &request, failure.clone()).await?, Some(failure)),
         };
+        if matches!(end.state, OperationState::Refused | OperationState::Failed)
+            && let Some(rule) = who_moves_next(&run, failed.as_ref())?
+        {
+            end.summary = format!("{}; {rule}", end.summary);
+        }
         operation::keep_result(&folders, id, &end.result)?;
-        let failure = None;
+        let failure = failed.filter(|_| end.state == OperationState::Failed);
         run.journal.append(None, None, Event::OperationEnded { state: end.state, summary: end.summary, failure })?;
         self.keep_last_hash(&run)?;
         run.cancel.cancel();
@@ -100,9 +104,8 @@ impl Landfall {
         let mut stuck = Vec::new();
         if !hold {
             // What was done in one cluster is never taken back in another that answers under the same profile now.
-            let planned = operation::plan(&run.folders, &run.id).ok().and_then(|plan| plan.fingerprint);
             let at = match &request.profile {
-                Some(profile) => run.prove(profile, planned.as_deref()).await.ok(),
+                Some(profile) => run.prove(profile, approved_for(run).as_deref()).await.ok(),
                 None => None,
             };
             let _held = match &at {
@@ -153,7 +156,7 @@ impl Landfall {
             return;
         }
         // One that cannot be released runs out by itself.
-        if let Ok(at) = self.world.local.prove(profile).await {
+        if let Ok(at) = run.prove(profile, approved_for(run).as_deref()).await {
             let _ = self.world.cluster.release_lease(&at, namespace, &request.app, &run.id).await;
         }
     }
@@ -200,7 +203,7 @@ impl Landfall {
         run.begin(StageName::Chart, readiness(&plan, StageName::Chart))?;
         stages::workspace::write(run, &plan, &files, StageName::Chart, |path| path.starts_with("deploy/")).await?;
         let why = at.as_ref().err().map(|failure| failure.to_string()).unwrap_or_default();
-        let charts = stages::chart::run(run, &plan, &files, at.as_ref().map_err(|_| why.as_str())).await?;
+        let charts = run.unless_cancelled(stages::chart::run(run, &plan, &files, at.as_ref().map_err(|_| why.as_str()))).await?;
         let verdict = overall_or_pass(&charts.gates);
         run.end(StageName::Chart, verdict)?;
         let good = charts.gates.iter().all(|gate| gate.passes_except(&["helm.dry_run"]));
@@ -262,6 +265,12 @@ impl Landfall {
                 refused_at = Some("validation");
                 if verdict == Verdict::Refused {
                     diagnoses.extend(found.gates.iter().filter_map(stages::unproven));
+                }
+                // What could not be asked, or was answered badly, is the cluster's where it does not answer for itself.
+                if let Err(failure) = self.world.cluster.version(at).await {
+                    let diagnosis = stages::told(&plan.blueprint.app, &failure);
+                    run.diagnosed(StageName::Validate, &diagnosis)?;
+                    diagnoses.insert(0, diagnosis);
                 }
             }
         }
@@ -330,7 +339,11 @@ impl Landfall {
         let has_verified =
             plan.releases.iter().any(|(release, step)| step.verified.is_some() && !step.unchanged && plan.blueprint.workload(release.as_str()).is_some());
         let (decision, rule) = stages::deploy::decide(ask.on_refusal, &diagnoses, has_verified);
-        run.journal.append(Some(StageName::Rollback), None, Event::RetryDecided { rule: rule.to_owned(), attempt: run.state().attempt })?;
+        run.journal.append(
+            Some(StageName::Rollback),
+            None,
+            Event::RetryDecided { rule: rule.to_owned(), attempt: run.state().attempt, code: None, course: None },
+        )?;
         let cause = diagnoses.first().map(|diagnosis| format!("{}: {}", diagnosis.code, diagnosis.cause)).unwrap_or_else(|| "see the gate".to_owned());
         let attempt = reply::RevisionView { n: deployed.revision, releases: deployed.releases.clone(), verified: false };
         if decision == Decision::Hold {
@@ -584,6 +597,44 @@ impl Landfall {
         });
         Ok(Renewal { _stop: stop.drop_guard() })
     }
+}
+
+/// Decides who moves next after a refusal or a failure, by the class of its first cause and by how often it came in a row; the rule goes into the journal.
+/// Answers the rule where it is more than "change it and call again".
+fn who_moves_next(run: &Run, failed: Option<&Failure>) -> Result<Option<&'static str>, Failure> {
+    let state = run.state();
+    let obstacle = || state.gates.iter().rev().find(|(_, gate)| gate.verdict != Verdict::Pass).and_then(|(_, gate)| gate.first_obstacle());
+    let cause = match (failed, state.diagnoses.first()) {
+        (Some(failure), _) => Some(stages::class_of(failure)),
+        (None, Some(diagnosis)) => Some((diagnosis.code.clone(), diagnosis.class)),
+        (None, None) => obstacle().map(|check| (check.id.clone(), Class::AppSelfResolve)),
+    };
+    let Some((code, class)) = cause else { return Ok(None) };
+    // What the engine tries by itself was tried in this operation; what a caller changes is changed between operations.
+    let before = match class {
+        Class::Transient | Class::HelmState => RETRIES,
+        Class::AppSelfResolve | Class::AppNeedsValue | Class::ClusterEscalate | Class::Unknown => in_a_row(&run.folders, &run.id, &state.tool, &code),
+    };
+    let (course, rule) = course(class, before);
+    run.decided(state.stage, None, &code, course, rule)?;
+    Ok(matches!(course, Course::Regenerate | Course::Escalate).then_some(rule))
+}
+
+/// The CA of the cluster that the operation was approved for, where its plan names one.
+fn approved_for(run: &Run) -> Option<String> {
+    let rollback = || serde_json::from_slice::<RollbackPlan>(&std::fs::read(run.folders.operation(&run.id).join("rollback.json")).ok()?).ok();
+    match operation::plan(&run.folders, &run.id) {
+        Ok(plan) => plan.fingerprint,
+        Err(_) => rollback().map(|plan| plan.fingerprint),
+    }
+}
+
+/// How many operations of the same tool ended with this code, one after the other, before this one.
+fn in_a_row(folders: &Folders, this: &OperationId, tool: &str, code: &str) -> u32 {
+    let earlier = operation::list(folders).into_iter().filter(|id| id < this);
+    let ends = earlier.filter_map(|id| State::of(&crate::journal::read(&folders.operation(&id)).ok()?)).filter(|state| state.tool == tool);
+    let same = ends.take_while(|state| state.course.as_ref().is_some_and(|(known, _)| known == code)).take(RETRIES as usize + 1);
+    u32::try_from(same.count()).unwrap_or(u32::MAX)
 }
 
 /// A Lease that is being renewed.

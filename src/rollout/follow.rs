@@ -20,6 +20,10 @@ const TICK: Duration = Duration::from_millis(500);
 const LOG: Duration = Duration::from_secs(3);
 /// How often the log of a container that runs and is not ready is read again.
 const REREAD: Duration = Duration::from_secs(5);
+/// A verdict rests on something seen at most this long ago: a watch that has fallen silent looks like calm.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long the look before a verdict may take.
+const LOOK: Duration = Duration::from_secs(3);
 /// How long to wait before a broken watch is opened again.
 const REOPEN: Duration = Duration::from_secs(2);
 /// Lines of a log that are read.
@@ -95,6 +99,18 @@ struct Known {
     ready_since: Option<Instant>,
     /// Restarts of all pods when everything became ready.
     calm: u32,
+    /// What was seen at the last look, and when.
+    last: Option<(String, Instant)>,
+}
+
+impl Known {
+    /// `4 s ago: api: 0 of 1 pods ready`.
+    fn last_seen(&self) -> String {
+        match &self.last {
+            Some((what, at)) => format!("last seen {} s ago: {what}", at.elapsed().as_secs()),
+            None => "nothing was seen yet".to_owned(),
+        }
+    }
 }
 
 impl Rollout<'_> {
@@ -103,38 +119,69 @@ impl Rollout<'_> {
         let started = Instant::now();
         let until = started + self.deadline;
         let mut known = Known::default();
-        let mut observations = self.open(until).await?;
+        let mut observations = self.open(until, &known).await?;
+        let mut looked: Option<Arc<Observed>> = None;
         loop {
-            let observed = Arc::clone(&observations.borrow_and_update());
+            let told = Arc::clone(&observations.borrow_and_update());
+            let observed = looked.take().filter(|look| look.at >= told.at).unwrap_or(told);
             self.read_logs(releases, &observed, &mut known, until).await;
             let now = self.clock.now();
             let judgements: Vec<Judgement> = releases.iter().map(|each| judge(&observed, &each.release, &known.logs, &mut known.memory, now)).collect();
             self.tell(releases, &judgements);
+            let fresh = observed.at.is_some_and(|at| now.duration_since(at).unsigned_abs() <= FRESH);
+            if fresh || known.last.is_none() {
+                known.last = Some((seen(releases, &judgements), Instant::now()));
+            }
             if let Some(end) = self.ended(&judgements, releases, &observed, &mut known, until) {
-                return Ok(self.sum_up(end, started.elapsed(), releases, &observed, judgements, &mut known, now));
+                if fresh {
+                    return Ok(self.sum_up(end, started.elapsed(), releases, &observed, judgements, &mut known, now));
+                }
+                match self.look().await {
+                    Ok(look) => {
+                        looked = Some(Arc::new(look));
+                        continue;
+                    }
+                    Err(failure) if !failure.retryable || Instant::now() >= until => return Err(failure.cause(known.last_seen())),
+                    Err(failure) => self.progress.note(&format!("no verdict without a look: {}; {}", failure.message, known.last_seen())),
+                }
             }
             tokio::select! {
                 () = self.cancel.cancelled() => return Err(self.cancelled(releases, &judgements)),
                 changed = observations.changed() => if changed.is_err() {
-                    observations = self.open(until).await?;
+                    observations = self.open(until, &known).await?;
                 },
                 () = tokio::time::sleep_until(until.min(Instant::now() + TICK)) => {}
             }
         }
     }
 
+    /// One look of our own, within its limit.
+    async fn look(&self) -> Result<Observed, Failure> {
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(Failure::new(Code::Cancelled, format!("watch namespace {}: cancelled", self.namespace))),
+            looked = tokio::time::timeout(LOOK, self.cluster.observe(self.at, self.namespace)) => looked.unwrap_or_else(|_| Err(self.silent(LOOK))),
+        }
+    }
+
+    fn silent(&self, waited: Duration) -> Failure {
+        let text = format!("watch namespace {} at {}: no answer within {:.1} s", self.namespace, self.at.server, waited.as_secs_f64());
+        Failure::new(Code::ClusterUnreachable, text).help("call again when the cluster answers; cluster_health says when it does")
+    }
+
     /// Opens the watch; tries again until time is up where the API server does not answer.
-    async fn open(&self, until: Instant) -> Result<Observations, Failure> {
+    async fn open(&self, until: Instant, known: &Known) -> Result<Observations, Failure> {
         loop {
+            let began = Instant::now();
             let failure = tokio::select! {
                 () = self.cancel.cancelled() => return Err(Failure::new(Code::Cancelled, format!("watch namespace {}: cancelled", self.namespace))),
-                opened = self.cluster.watch(self.at, self.namespace) => match opened {
-                    Ok(observations) => return Ok(observations),
-                    Err(failure) => failure,
+                opened = tokio::time::timeout_at(until.max(began + LOOK), self.cluster.watch(self.at, self.namespace)) => match opened {
+                    Ok(Ok(observations)) => return Ok(observations),
+                    Ok(Err(failure)) => failure,
+                    Err(_) => self.silent(began.elapsed()),
                 },
             };
             if !failure.retryable || Instant::now() + REOPEN > until {
-                return Err(failure);
+                return Err(failure.cause(known.last_seen()));
             }
             self.progress.note(&format!("the API server does not answer, trying again: {}", failure.message));
             tokio::time::sleep(REOPEN).await;
@@ -175,16 +222,7 @@ impl Rollout<'_> {
     }
 
     fn cancelled(&self, releases: &[Expectation], judgements: &[Judgement]) -> Failure {
-        let last: Vec<String> = releases
-            .iter()
-            .zip(judgements)
-            .map(|(each, judgement)| match judgement {
-                Judgement::Ready => format!("{}: ready", each.release),
-                Judgement::Waiting { what } => format!("{}: {what}", each.release),
-                Judgement::Refused(_) => format!("{}: refused", each.release),
-            })
-            .collect();
-        Failure::new(Code::Cancelled, format!("watch the rollout in namespace {}: cancelled", self.namespace)).cause(last.join("; "))
+        Failure::new(Code::Cancelled, format!("watch the rollout in namespace {}: cancelled", self.namespace)).cause(seen(releases, judgements))
     }
 
     /// Reads the log of every ended run once, and of containers that run and are not ready from time to time.
@@ -246,6 +284,16 @@ impl Rollout<'_> {
     }
 }
 
+/// What was seen of each release, in a few words.
+fn seen(releases: &[Expectation], judgements: &[Judgement]) -> String {
+    let each = |(each, judgement): (&Expectation, &Judgement)| match judgement {
+        Judgement::Ready => format!("{}: ready", each.release),
+        Judgement::Waiting { what } => format!("{}: {what}", each.release),
+        Judgement::Refused(_) => format!("{}: refused", each.release),
+    };
+    releases.iter().zip(judgements).map(each).collect::<Vec<_>>().join("; ")
+}
+
 /// A log to read.
 struct Wanted {
     request: LogRequest,
@@ -303,7 +351,8 @@ fn created(expected: &Expectation, scene: &Scene<'_>, progress: &ReleaseProgress
             )
         })
         .collect();
-    let right_kind = scene.workloads.iter().any(|workload| workload.kind() == expected.kind);
+    let right_kind =
+        scene.workloads.iter().any(|workload| workload.kind() == expected.kind || workload.kind().keeps_running() && expected.kind.keeps_running());
     match evidence.first().cloned() {
         Some(first) if right_kind && progress.generation_observed => {
             evidence.into_iter().skip(1).fold(Check::pass("kubernetes.created", probed, first), Check::with)

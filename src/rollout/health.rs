@@ -1,6 +1,6 @@
 //! The state of a namespace in numbers, warnings and diagnoses: one pure look, without a past.
 
-use super::scene::{Scene, event_evidence, finished, latest, name, pod_ready, ready_endpoints};
+use super::scene::{Scene, autoscalers, blind, event_evidence, finished, latest, name, pod_ready, ready_endpoints};
 use super::{Logs, Memory, progress, readings};
 use crate::evidence::{Diagnosis, Evidence, Time};
 use crate::names::ServiceName;
@@ -43,7 +43,7 @@ pub struct Unhealthy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     pub counts: Counts,
-    /// The ten newest warnings, newest first.
+    /// At most ten: autoscalers that cannot scale, then the newest warnings, newest first.
     pub warnings: Vec<Evidence>,
     pub unhealthy: Vec<Unhealthy>,
     pub diagnoses: Vec<Diagnosis>,
@@ -84,7 +84,11 @@ pub fn health(observed: &Observed, scope: Scope<'_>, logs: &Logs, now: Time) -> 
         let pods = scene.pods.iter().filter_map(|pod| pod.metadata.uid.clone());
         uids.extend(workloads.chain(sets).chain(pods));
     }
-    sum.warnings = warnings(observed, matches!(scope, Scope::Releases(_)).then_some(&uids));
+    let blind = releases.iter().flat_map(|release| {
+        let scene = Scene::of(observed, release, logs, &memory, now);
+        autoscalers(&scene).filter_map(blind).collect::<Vec<_>>()
+    });
+    sum.warnings = blind.chain(warnings(observed, matches!(scope, Scope::Releases(_)).then_some(&uids))).take(10).collect();
     sum
 }
 
@@ -96,7 +100,8 @@ fn all_releases(observed: &Observed) -> Vec<ServiceName> {
     };
     let deployments = observed.deployments.iter().filter_map(|each| of(&each.metadata));
     let sets = observed.stateful_sets.iter().filter_map(|each| of(&each.metadata));
-    deployments.chain(sets).collect::<BTreeSet<_>>().into_iter().collect()
+    let daemons = observed.daemon_sets.iter().filter_map(|each| of(&each.metadata));
+    deployments.chain(sets).chain(daemons).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn unhealthy(observed: &Observed, release: &ServiceName, logs: &Logs, memory: &Memory, now: Time) -> Vec<Unhealthy> {

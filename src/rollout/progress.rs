@@ -119,7 +119,7 @@ fn waits(container: &ContainerView<'_>) -> Option<String> {
 /// What keeps the release from being done; empty where nothing does.
 fn missing(scene: &Scene<'_>, progress: &ReleaseProgress) -> String {
     if scene.workloads.is_empty() {
-        return format!("no Deployment, StatefulSet or Job of {} exists", progress.release);
+        return format!("no Deployment, StatefulSet, DaemonSet or Job of {} exists", progress.release);
     }
     if let Some(workload) = scene.workloads.iter().find(|workload| !workload.generation_observed()) {
         return format!("the controller has not yet seen the newest {}", workload.describe());

@@ -5,7 +5,8 @@ use super::{LogTail, Logs};
 use crate::evidence::{Evidence, Source, Time};
 use crate::names::ServiceName;
 use crate::ports::Observed;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,7 +19,18 @@ use std::collections::BTreeSet;
 pub enum WorkloadKind {
     Deployment,
     StatefulSet,
+    DaemonSet,
     Job,
+}
+
+impl WorkloadKind {
+    /// True where its pods run until somebody stops them; a Job's end by themselves.
+    pub fn keeps_running(self) -> bool {
+        match self {
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet => true,
+            Self::Job => false,
+        }
+    }
 }
 
 /// A workload of the release.
@@ -26,6 +38,7 @@ pub enum WorkloadKind {
 pub enum Workload<'a> {
     Deployment(&'a Deployment),
     StatefulSet(&'a StatefulSet),
+    DaemonSet(&'a DaemonSet),
     Job(&'a Job),
 }
 
@@ -62,6 +75,7 @@ impl<'a> Workload<'a> {
         match self {
             Self::Deployment(_) => WorkloadKind::Deployment,
             Self::StatefulSet(_) => WorkloadKind::StatefulSet,
+            Self::DaemonSet(_) => WorkloadKind::DaemonSet,
             Self::Job(_) => WorkloadKind::Job,
         }
     }
@@ -70,6 +84,7 @@ impl<'a> Workload<'a> {
         match self {
             Self::Deployment(deployment) => &deployment.metadata,
             Self::StatefulSet(set) => &set.metadata,
+            Self::DaemonSet(set) => &set.metadata,
             Self::Job(job) => &job.metadata,
         }
     }
@@ -79,6 +94,7 @@ impl<'a> Workload<'a> {
         let kind = match self.kind() {
             WorkloadKind::Deployment => "Deployment",
             WorkloadKind::StatefulSet => "StatefulSet",
+            WorkloadKind::DaemonSet => "DaemonSet",
             WorkloadKind::Job => "Job",
         };
         format!("{kind} {}", name(self.metadata()))
@@ -89,6 +105,8 @@ impl<'a> Workload<'a> {
         let wanted = match self {
             Self::Deployment(deployment) => deployment.spec.as_ref().and_then(|spec| spec.replicas),
             Self::StatefulSet(set) => set.spec.as_ref().and_then(|spec| spec.replicas),
+            // One for each node that takes it, as its controller counts them.
+            Self::DaemonSet(set) => set.status.as_ref().map(|status| status.desired_number_scheduled),
             Self::Job(job) => job.spec.as_ref().and_then(|spec| spec.completions),
         };
         u32::try_from(wanted.unwrap_or(1)).unwrap_or_default()
@@ -99,6 +117,7 @@ impl<'a> Workload<'a> {
         let seen = match self {
             Self::Deployment(deployment) => deployment.status.as_ref().and_then(|status| status.observed_generation),
             Self::StatefulSet(set) => set.status.as_ref().and_then(|status| status.observed_generation),
+            Self::DaemonSet(set) => set.status.as_ref().and_then(|status| status.observed_generation),
             Self::Job(job) => return job.status.as_ref().is_some_and(|status| status.start_time.is_some() || status.conditions.is_some()),
         };
         seen.unwrap_or_default() >= self.metadata().generation.unwrap_or(1)
@@ -115,6 +134,10 @@ impl<'a> Workload<'a> {
                 all.map(|each| one(&each.type_, &each.status, each.reason.as_ref(), each.message.as_ref())).collect()
             }
             Self::StatefulSet(set) => {
+                let all = set.status.iter().flat_map(|status| status.conditions.iter().flatten());
+                all.map(|each| one(&each.type_, &each.status, each.reason.as_ref(), each.message.as_ref())).collect()
+            }
+            Self::DaemonSet(set) => {
                 let all = set.status.iter().flat_map(|status| status.conditions.iter().flatten());
                 all.map(|each| one(&each.type_, &each.status, each.reason.as_ref(), each.message.as_ref())).collect()
             }
@@ -141,6 +164,7 @@ impl<'a> Scene<'a> {
         let mut workloads: Vec<Workload<'a>> = Vec::new();
         workloads.extend(observed.deployments.iter().filter(|each| belongs(&each.metadata, release)).map(Workload::Deployment));
         workloads.extend(observed.stateful_sets.iter().filter(|each| belongs(&each.metadata, release)).map(Workload::StatefulSet));
+        workloads.extend(observed.daemon_sets.iter().filter(|each| belongs(&each.metadata, release)).map(Workload::DaemonSet));
         workloads.extend(observed.jobs.iter().filter(|each| belongs(&each.metadata, release)).map(Workload::Job));
         let replica_sets: Vec<&ReplicaSet> = workloads.iter().filter_map(|workload| newest_replica_set(observed, workload)).collect();
         let mut pods = Vec::new();
@@ -202,7 +226,7 @@ impl<'a> Scene<'a> {
         self.workloads.iter().find_map(|workload| of(workload.metadata())).or_else(|| self.pods.iter().find_map(|pod| of(&pod.metadata))).unwrap_or_default()
     }
 
-    /// Who creates the pods: each new ReplicaSet, StatefulSet and Job, with its description, events and conditions' messages.
+    /// Who creates the pods: each new ReplicaSet, StatefulSet, DaemonSet and Job, with its description, events and conditions' messages.
     pub fn creators(&self) -> Vec<(String, Option<&'a str>)> {
         let sets = self.replica_sets.iter().map(|set| (format!("ReplicaSet {}", name(&set.metadata)), set.metadata.uid.as_deref()));
         let others = self.workloads.iter().filter(|workload| workload.kind() != WorkloadKind::Deployment);
@@ -422,6 +446,33 @@ fn owned_by(metadata: &ObjectMeta, uid: Option<&str>) -> bool {
     uid.is_some_and(|uid| metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid))
 }
 
+/// Autoscalers of the release: its own, and those that scale one of its workloads.
+pub fn autoscalers<'a>(scene: &Scene<'a>) -> impl Iterator<Item = &'a HorizontalPodAutoscaler> {
+    let workloads: Vec<String> = scene.workloads.iter().map(Workload::describe).collect();
+    let release = scene.release;
+    scene.observed.autoscalers.iter().filter(move |each| {
+        let target = each.spec.as_ref().map(|spec| &spec.scale_target_ref);
+        belongs(&each.metadata, release) || target.is_some_and(|target| workloads.contains(&format!("{} {}", target.kind, target.name)))
+    })
+}
+
+/// Why an autoscaler cannot see what it scales by: its condition ScalingActive is False for want of a metric.
+pub fn blind(autoscaler: &HorizontalPodAutoscaler) -> Option<Evidence> {
+    let conditions = autoscaler.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let condition = conditions.into_iter().find(|condition| condition.type_ == "ScalingActive" && condition.status == "False")?;
+    let reason = condition.reason.as_deref().unwrap_or_default();
+    // Scaled to nothing by a person, it is off and not blind.
+    if !(reason.starts_with("FailedGet") && reason.ends_with("Metric")) {
+        return None;
+    }
+    let place = format!("HorizontalPodAutoscaler/{} .status.conditions[ScalingActive]", name(&autoscaler.metadata));
+    let evidence = Evidence::new(Source::Object, place, &format!("False, {reason}: {}", condition.message.as_deref().unwrap_or_default()));
+    Some(match &condition.last_transition_time {
+        Some(at) => evidence.seen(at.0),
+        None => evidence,
+    })
+}
+
 /// The ReplicaSet of a Deployment's present template. None while the controller has not seen the newest specification.
 fn newest_replica_set<'a>(observed: &'a Observed, workload: &Workload<'a>) -> Option<&'a ReplicaSet> {
     let Workload::Deployment(deployment) = workload else { return None };
@@ -457,8 +508,14 @@ fn generation_of(pod: &Pod, workloads: &[Workload<'_>], newest: &[&ReplicaSet], 
                 let mine = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash")).map(String::as_str);
                 return Some(update.is_none() || update == mine);
             }
+            Workload::DaemonSet(set) if owned_by(&pod.metadata, uid) => {
+                // The set's template and each pod of it carry the same number, under two names.
+                let wanted = set.metadata.annotations.as_ref().and_then(|all| all.get("deprecated.daemonset.template.generation"));
+                let mine = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-generation"));
+                return Some(wanted.is_none() || wanted == mine);
+            }
             Workload::Job(_) if owned_by(&pod.metadata, uid) => return Some(true),
-            Workload::StatefulSet(_) | Workload::Job(_) => {}
+            Workload::StatefulSet(_) | Workload::DaemonSet(_) | Workload::Job(_) => {}
         }
     }
     None

@@ -1079,7 +1079,7 @@ pub static TABLE: [Row; 99] = [
         remedy: "minikube addons enable metrics-server; wait about 60 s",
         fixed_by: FixedBy::User,
         fails: FailRule::Never,
-        signal: None,
+        signal: Some(service::autoscaler_blind),
     },
     Row {
         code: "SVC_LB_PENDING",
@@ -1207,8 +1207,7 @@ mod tests {
                 "RBAC_CREATE",
                 "SVC_WRONG_PORT",
                 "NETPOL_BLOCK",
-                "ING_CLASS_404",
-                "HPA_NO_METRICS"
+                "ING_CLASS_404"
             ]
         );
     }

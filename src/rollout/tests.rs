@@ -67,6 +67,8 @@ fn observed(value: &Value, seconds: i64) -> Observed {
         deployments: list(value, "deployments"),
         replica_sets: list(value, "replica_sets"),
         stateful_sets: list(value, "stateful_sets"),
+        daemon_sets: list(value, "daemon_sets"),
+        autoscalers: list(value, "autoscalers"),
         jobs: list(value, "jobs"),
         pods: list(value, "pods"),
         events: list(value, "events"),
@@ -653,6 +655,68 @@ fn health_counts_what_is_well_and_diagnoses_what_is_not() {
     assert_eq!((sick.warnings.len(), sick.diagnoses[0].code.as_str()), (1, "IMG_INVALID_NAME"));
     assert!(!health(&Observed::default(), Scope::All, &Logs::new(), time(0)).is_well());
     use super::health::Share;
+}
+
+/// A DaemonSet `api` of this template generation with one pod of `pod_generation`, in a scene without its Deployment.
+fn daemon(wanted: u32, generation: &str, pod_generation: &str, pod: Value) -> Value {
+    let mut all = scene(
+        pod,
+        json!({"deployments": [], "replica_sets": [], "endpoint_slices": [{"metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "api"}}, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}]}),
+    );
+    all["daemon_sets"] = json!([{
+        "metadata": {"name": "api", "namespace": "todo", "uid": "ds", "generation": 2, "annotations": {"deprecated.daemonset.template.generation": generation}, "labels": {"app.kubernetes.io/instance": "api"}},
+        "spec": {"selector": {}, "template": {}},
+        "status": {"observedGeneration": 2, "desiredNumberScheduled": wanted, "currentNumberScheduled": 1, "numberMisscheduled": 0, "numberReady": 1},
+    }]);
+    all["pods"][0]["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "api", "uid": "ds", "controller": true}]);
+    all["pods"][0]["metadata"]["labels"]["pod-template-generation"] = json!(pod_generation);
+    all
+}
+
+#[test]
+fn a_daemon_set_is_ready_when_every_node_that_takes_it_runs_its_newest_template() {
+    assert_eq!(replay(&[(100, daemon(1, "2", "2", running(true)))], ""), Judgement::Ready);
+    let waits = |scene: Value| match replay(&[(100, scene)], "") {
+        Judgement::Waiting { what } => what,
+        other => panic!("{other:?}"),
+    };
+    assert!(waits(daemon(2, "2", "2", running(true))).starts_with("1 of 2 pods ready"));
+    assert!(waits(daemon(1, "2", "1", running(true))).starts_with("0 of 1 pods ready"), "the pod is of yesterday's template");
+    assert!(waits(daemon(1, "2", "2", running(false))).starts_with("0 of 1 pods ready"));
+    let mut unseen = daemon(1, "2", "2", running(true));
+    unseen["daemon_sets"][0]["status"]["observedGeneration"] = json!(1);
+    assert!(waits(unseen).contains("has not yet seen the newest DaemonSet api"));
+    // What goes wrong in its pods has the same names as everywhere.
+    check(daemon(1, "2", "2", waiting("InvalidImageName", "couldn't parse image")), "", &["IMG_INVALID_NAME"]);
+    let well = health(&observed(&daemon(1, "2", "2", running(true)), 100), Scope::All, &Logs::new(), time(100));
+    assert!(well.is_well() && well.counts.deployments.total == 1, "{well:?}");
+}
+
+fn autoscaler(status: &str, reason: &str) -> Value {
+    json!({"autoscalers": [{"metadata": {"name": "api-scaler", "uid": "h"}, "spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "api"}},
+        "status": {"desiredReplicas": 1, "conditions": [{"type": "AbleToScale", "status": "True"}, {"type": "ScalingActive", "status": status, "reason": reason, "message": "no metrics returned from resource metrics API"}]}}]})
+}
+
+#[test]
+fn an_autoscaler_that_sees_no_metric_is_told_and_refuses_nothing() {
+    let endpoints = json!({"endpoint_slices": [{"metadata": {"name": "s", "labels": {"kubernetes.io/service-name": "api"}}, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}]});
+    let ready = |more: Value| scene(running(true), with(endpoints.clone(), more));
+    let warned = |more: Value| health(&observed(&ready(more), 100), Scope::All, &Logs::new(), time(100));
+    let blind = warned(autoscaler("False", "FailedGetResourceMetric"));
+    assert!(blind.warnings.len() == 1 && blind.warnings[0].text.contains("FailedGetResourceMetric"), "{blind:?}");
+    assert!(blind.is_well(), "the release itself is well: {blind:?}");
+    assert_eq!(replay(&[(100, ready(autoscaler("False", "FailedGetResourceMetric")))], ""), Judgement::Ready);
+    for (status, reason) in [("True", "ValidMetricFound"), ("False", "ScalingDisabled"), ("Unknown", "FailedGetResourceMetric")] {
+        assert!(warned(autoscaler(status, reason)).warnings.is_empty(), "{status} {reason}");
+    }
+    let mut others = autoscaler("False", "FailedGetResourceMetric");
+    others["autoscalers"][0]["spec"]["scaleTargetRef"]["name"] = json!("somebody-elses");
+    assert!(warned(others).warnings.is_empty());
+    // While the release waits, it stands among what is seen, never alone.
+    let now = time(100);
+    let waiting = scene(running(false), autoscaler("False", "FailedGetResourceMetric"));
+    let told = readings(&observed(&waiting, 100), &api(), &Logs::new(), &mut Memory::default(), now);
+    assert!(told.iter().any(|each| each.code == "HPA_NO_METRICS"), "{told:#?}");
 }
 
 /// A generated look at a container in any state must not bring the judgement down, nor refuse without a cause.

@@ -178,6 +178,17 @@ pub(super) fn told(findings: &[DryRunFinding]) -> Evidence {
     Evidence::new(Source::Program, "API server", &told.join(", "))
 }
 
+/// What the API server's answers to a dry run come to. Where no object was tried, nothing was.
+pub(super) fn tried(findings: &[DryRunFinding]) -> Check {
+    let probed = "strict server-side dry run of every object";
+    let bad = refused(findings);
+    match (findings.len(), bad.len()) {
+        (0, _) => Check::not_run("helm.dry_run", probed, "the manifest holds no object"),
+        (_, 0) => Check::pass("helm.dry_run", probed, told(findings)),
+        (all, some) => Check::fail("helm.dry_run", probed, format!("the API server refuses {some} of {all} objects"), bad),
+    }
+}
+
 async fn dry_run(run: &Run, plan: &Plan, at: Result<&Proof, &str>, manifest: Option<&str>) -> Check {
     let probed = "strict server-side dry run of every object";
     let (at, manifest) = match (at, manifest) {
@@ -197,16 +208,7 @@ async fn dry_run(run: &Run, plan: &Plan, at: Result<&Proof, &str>, manifest: Opt
         Err(failure) => return Check::not_run("helm.dry_run", probed, failure.to_string()),
     }
     match run.world.cluster.dry_run(at, &plan.blueprint.namespace, manifest).await {
-        Ok(findings) => {
-            let bad = refused(&findings);
-            if findings.is_empty() {
-                Check::not_run("helm.dry_run", probed, "the manifest holds no object")
-            } else if bad.is_empty() {
-                Check::pass("helm.dry_run", probed, told(&findings))
-            } else {
-                Check::fail("helm.dry_run", probed, format!("the API server refuses {} of {} objects", bad.len(), findings.len()), bad)
-            }
-        }
+        Ok(findings) => tried(&findings),
         Err(failure) => Check::not_run("helm.dry_run", probed, failure.to_string()),
     }
 }

@@ -80,7 +80,8 @@ async fn build(
                 undo: Undo::Untag { reference: step.reference.clone() },
                 before: serde_json::Value::Null,
             };
-            let id: String = run.effect(STAGE, name, effect, async { Ok(images.build(at, &request, run.heart.as_ref()).await?.id) }).await?;
+            let id: String =
+                run.effect_again(STAGE, name, effect, super::class_of, || async { Ok(images.build(at, &request, run.heart.as_ref()).await?.id) }).await?;
             images.inspect(at, &step.reference).await?.filter(|facts| facts.id == id).ok_or_else(|| {
                 Failure::new(Code::BuildFailed, format!("{} is not the image that was just built", step.reference))
                     .help("call again; another build of the same tag ran at the same time")
@@ -95,7 +96,7 @@ async fn build(
             undo: Undo::Keep { why: "the image is removed with its tag".to_owned() },
             before: serde_json::Value::Null,
         };
-        let _: String = run.effect(STAGE, name, effect, images.deliver(at, &step.reference, &facts.id, run.heart.as_ref())).await?;
+        let _: String = run.effect_again(STAGE, name, effect, super::class_of, || images.deliver(at, &step.reference, &facts.id, run.heart.as_ref())).await?;
     }
     Ok(facts)
 }

@@ -6,7 +6,7 @@ use crate::config::ValueSource;
 use crate::draft::{chart_folder, labels};
 use crate::engine::{Effect, Run};
 use crate::evidence::{Check, Class, Confidence, Diagnosis, Evidence, Gate, GateName, Source, Verdict};
-use crate::failure::{Code, Failure, Owner};
+use crate::failure::{Code, Failure};
 use crate::journal::{Event, StageName, Undo};
 use crate::names::{EnvName, Namespace, ReleaseName, Revision, ServiceName};
 use crate::plan::Plan;
@@ -260,19 +260,16 @@ async fn carried_dry_run(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> R
     if plan.namespace_ready {
         return Ok(());
     }
-    let probed = "strict server-side dry run of every object";
     for workload in &plan.blueprint.workloads {
         let chart = run.folders.workspace.join(chart_folder(&workload.name));
         let values = vec![chart.join(format!("values-{}.yaml", plan.blueprint.environment))];
         let version = at.profile.kubernetes_version.trim_start_matches('v');
         let said = run.world.charts.template(&chart, &workload.name, &plan.blueprint.namespace, &values, Some(version)).await?;
-        let findings = run.world.cluster.dry_run(at, &plan.blueprint.namespace, &said.text).await?;
-        let bad = super::chart::refused(&findings);
-        let check = if bad.is_empty() {
-            let told: Vec<_> = findings.iter().map(|finding| finding.object.as_str()).collect();
-            Check::pass("helm.dry_run", probed, Evidence::new(Source::Program, "API server", &told.join(", ")))
+        let check = if said.ok {
+            super::chart::tried(&run.world.cluster.dry_run(at, &plan.blueprint.namespace, &said.text).await?)
         } else {
-            Check::fail("helm.dry_run", probed, format!("the API server refuses {} objects", bad.len()), bad)
+            let seen = Evidence::new(Source::Program, "helm template", &said.text);
+            Check::fail("helm.dry_run", "rendering for the dry run", "the chart does not render", vec![seen])
         };
         let gate = Gate::judge(GateName::Helm, workload.name.as_str(), vec![check]);
         run.judged(STAGE, &gate)?;
@@ -354,7 +351,7 @@ async fn apply(
         undo,
         before: json!({ "helm_revision": step.current, "verified": step.verified }),
     };
-    let action = async {
+    let action = || async {
         // A worker that died after helm had landed must not make a second revision.
         let records = run.world.cluster.records(at, namespace).await?;
         let newest = records.get(release.as_str()).and_then(|records| records.iter().next_back());
@@ -373,7 +370,7 @@ async fn apply(
         }
         run.world.charts.apply(at, &request).await
     };
-    let revision: Revision = run.effect(STAGE, release.as_str(), effect, action).await?;
+    let revision: Revision = run.effect_again(STAGE, release.as_str(), effect, super::class_of, action).await?;
     Ok(Some(ReleaseView { release: release.to_string(), helm_revision: revision.0, image_id, chart: chart_folder(release) }))
 }
 
@@ -457,17 +454,9 @@ pub fn locate(plan: &Plan, release: &str, diagnosis: &mut Diagnosis) {
 
 /// A failed helm call as a diagnosis: by the taxonomy's row where helm's lines speak of one, by the failure's own code elsewhere.
 fn of_failure(release: &ReleaseName, failure: &Failure) -> Diagnosis {
-    let class = match failure.owner {
-        Owner::App => Class::AppSelfResolve,
-        Owner::ValueNeeded => Class::AppNeedsValue,
-        Owner::Cluster | Owner::Environment => Class::ClusterEscalate,
-        Owner::Landfall => Class::HelmState,
-    };
-    let named = rollout::refusal::read(failure.causes.iter().map(String::as_str).chain([failure.message.as_str()]));
-    let (code, class, cause) = match named {
-        Some((row, line)) => (row.code.to_owned(), row.class, format!("{}: {line}", row.cause)),
-        None => (failure.code.to_string(), class, failure.message.clone()),
-    };
+    let (code, class) = super::class_of(failure);
+    let named = super::named(failure);
+    let cause = named.map_or_else(|| failure.message.clone(), |(row, line)| format!("{}: {line}", row.cause));
     Diagnosis {
         code,
         class,
@@ -490,6 +479,7 @@ pub fn local_values(workspace: &Path, state: &Path, sources: &BTreeMap<EnvName, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Owner;
 
     fn diagnosis(class: Class) -> Diagnosis {
         Diagnosis {

@@ -151,7 +151,7 @@ impl Look<'_> {
                 }
                 Err(failure) => {
                     latencies.push(Err(()));
-                    Check::fail("validation.http", probed, failure.message.clone(), vec![Evidence::new(Source::Probe, at, &failure.to_string())])
+                    unanswered("validation.http", probed, &at, &failure)
                 }
             });
         }
@@ -166,7 +166,7 @@ impl Look<'_> {
                 Ok(forward) => {
                     Check::not_run("validation.http", probed, format!("no HTTP route is known; a port can be forwarded to {}", forward.pod)).optional()
                 }
-                Err(failure) => Check::fail("validation.http", probed, failure.to_string(), vec![]),
+                Err(failure) => unanswered("validation.http", probed, pod, &failure),
             };
         };
         let probed = format!("{} in its container", command.join(" "));
@@ -307,7 +307,7 @@ impl Look<'_> {
                 Check::pass(&id, probed, Evidence::new(Source::Probe, path, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
             }
             Ok(seen) => Check::fail(&id, probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, path, &seen.text(400))]),
-            Err(failure) => Check::fail(&id, probed, failure.message.clone(), vec![Evidence::new(Source::Probe, path, &failure.to_string())]),
+            Err(failure) => unanswered(&id, probed, &path, &failure),
         }
     }
 
@@ -321,7 +321,7 @@ impl Look<'_> {
         let path = calls.path.clone().or_else(|| workload.mcp.as_ref().and_then(|mcp| mcp.path.clone()));
         let forward = match self.world.cluster.forward(self.at, &self.blueprint.namespace, pod, port).await {
             Ok(forward) => forward,
-            Err(failure) => return (vec![Check::fail("validation.mcp_handshake", "MCP over HTTP", failure.to_string(), vec![])], found),
+            Err(failure) => return (vec![unanswered("validation.mcp_handshake", "MCP over HTTP".to_owned(), pod, &failure)], found),
         };
         let probed = format!("initialize and tools/list with Host {host}");
         let facts = match self.world.mcp.meet(forward.local, &host, path.as_deref(), Duration::from_secs(15)).await {
@@ -547,8 +547,16 @@ fn judge_inside(id: &str, probed: String, at: &str, seen: Result<Inside, Failure
         }
         // Without an interpreter nothing was asked: shown, and left to the request through the forwarded port.
         Ok(Inside::NotRun { reason }) => Check::not_run(id, probed, reason).optional(),
-        Err(failure) => Check::fail(id, probed, failure.message.clone(), vec![Evidence::new(Source::Probe, at, &failure.to_string())]),
+        Err(failure) => unanswered(id, probed, at, &failure),
     }
+}
+
+/// A question that came back without an answer: held against the app, unless the cluster between did not answer itself; then nothing was asked of the app.
+fn unanswered(id: &str, probed: String, at: &str, failure: &Failure) -> Check {
+    if failure.code == Code::ClusterUnreachable {
+        return Check::not_run(id, probed, failure.to_string());
+    }
+    Check::fail(id, probed, failure.message.clone(), vec![Evidence::new(Source::Probe, at, &failure.to_string())])
 }
 
 /// Arguments for a tool that only reads, made from its schema: every required property gets a harmless value of its type.
@@ -597,6 +605,14 @@ fn latency(seen: &[Result<Duration, ()>]) -> Option<Latency> {
 mod tests {
     use super::*;
     use crate::evidence::Outcome;
+
+    #[test]
+    fn what_the_cluster_kept_from_being_asked_is_not_held_against_the_app() {
+        let outcome = |code: Code| unanswered("validation.http", "GET /".to_owned(), "here", &Failure::new(code, "no answer")).outcome;
+        assert_eq!(outcome(Code::ClusterUnreachable), Outcome::NotRun);
+        // Nothing listens, or it takes too long: that is the app.
+        assert_eq!((outcome(Code::ClusterRefused), outcome(Code::Deadline)), (Outcome::Fail, Outcome::Fail));
+    }
 
     #[test]
     fn a_latency_budget_counts_the_slow_and_the_unanswered() {

@@ -176,6 +176,30 @@ fn streamable_http_is_served_to_who_may_ask() {
 }
 
 #[test]
+fn a_batch_over_http_is_answered_as_one() {
+    let server = Http::start(&[]);
+    let session = session_of(&server.post("/mcp", &[], &hello("2025-03-26")).1);
+    let more = [("Mcp-Session-Id", session.as_str())];
+    let note = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    assert_eq!(server.post("/mcp", &more, &json!([note])).0, 202, "nothing in it asks");
+    let both = json!([{ "jsonrpc": "2.0", "id": 7, "method": "ping" }, note, { "jsonrpc": "2.0", "id": "list", "method": "tools/list" }]);
+    let (status, _, body) = server.post("/mcp", &more, &both);
+    assert_eq!(status, 200, "{body}");
+    let text = &body[body.find('[').unwrap()..=body.rfind(']').unwrap()];
+    let answers: Vec<Value> = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {body}"));
+    assert_eq!(answers.iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(), [json!(7), json!("list")]);
+    assert_eq!(answers[1]["result"]["tools"].as_array().unwrap().len(), 12);
+    for bad in [json!([]), json!([hello("2025-03-26")])] {
+        assert_eq!(server.post("/mcp", &more, &bad).0, 400, "{bad}");
+    }
+    // Revisions since then have none, and a batch is behind the same check as everything.
+    let later = [("Mcp-Session-Id", session.as_str()), ("MCP-Protocol-Version", "2025-06-18")];
+    assert!(server.post("/mcp", &later, &both).0 >= 400);
+    let stranger = [("Host", format!("127.0.0.1:{}", server.port))];
+    assert_eq!(server.ask("POST", "/mcp", &stranger, both.to_string().as_bytes()).0, 401);
+}
+
+#[test]
 fn the_revision_without_a_handshake_is_served_over_http() {
     let server = Http::start(&[]);
     let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}, "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" } });

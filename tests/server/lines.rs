@@ -74,6 +74,13 @@ impl Lines {
         }
     }
 
+    /// The next line, whatever it is.
+    pub(crate) fn next(&mut self) -> Value {
+        let line = self.lines.recv_timeout(PATIENCE).unwrap();
+        self.seen.push(line.clone());
+        serde_json::from_slice(&line).unwrap()
+    }
+
     pub(crate) fn result(&mut self, method: &str, params: Value) -> Value {
         let message = self.ask(method, params);
         assert!(message.get("error").is_none(), "{method}: {message}");

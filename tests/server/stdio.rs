@@ -38,6 +38,30 @@ fn every_older_revision_is_answered_in_kind() {
 }
 
 #[test]
+fn batches_are_answered_in_the_one_revision_that_has_them() {
+    let mut server = Lines::start(&[]);
+    server.open("2025-03-26");
+    let ping = |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" });
+    let note = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 4711 } });
+    server.send(&json!([ping(100), note, { "jsonrpc": "2.0", "id": "list", "method": "tools/list" }, ping(101)]));
+    let answer = server.next();
+    let mut ids: Vec<String> = answer.as_array().unwrap_or_else(|| panic!("{answer}")).iter().map(|one| one["id"].to_string()).collect();
+    ids.sort();
+    assert_eq!(ids, ["\"list\"", "100", "101"]);
+    server.send(&json!([]));
+    assert_eq!(server.next()["error"]["code"], -32600);
+    // What follows is answered as ever.
+    assert!(server.result("ping", json!({})).is_object());
+    assert!(server.end().success());
+
+    let mut later = Lines::start(&[]);
+    later.open("2025-06-18");
+    later.send(&json!([ping(100), ping(101)]));
+    assert!(later.result("ping", json!({})).is_object(), "a batch is no message there, and no end");
+    assert!(later.end().success());
+}
+
+#[test]
 fn an_unknown_revision_is_offered_the_newest_with_a_handshake() {
     let mut server = Lines::start(&[]);
     assert_eq!(server.open("1999-01-01")["protocolVersion"], "2025-11-25");

@@ -145,7 +145,8 @@ async fn follow(landfall: &Landfall, screen: &Screen, workspace: Option<String>,
         let Some(view) = &status.reply.operation else { return Ok(Followed::Settled(Box::new(status))) };
         bar.now(view);
         match view.state {
-            state if state.settled() => {
+            // What is settled may still have events that were not shown.
+            state if state.settled() && !status.reply.next.iter().any(|call| call.tool == "operation_status") => {
                 bar.finish();
                 return Ok(Followed::Settled(Box::new(status)));
             }

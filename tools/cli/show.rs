@@ -278,8 +278,8 @@ pub(crate) fn exit_code(reply: &Reply) -> u8 {
     match (stated, reply.verdict) {
         (Some(OperationState::Stuck), _) => 9,
         (Some(OperationState::Cancelled | OperationState::Interrupted), _) => 130,
-        (Some(OperationState::Refused), _) | (_, Some(Verdict::Refused)) => 3,
         (Some(OperationState::Failed), _) => failed_code(reply),
+        (Some(OperationState::Refused), _) | (_, Some(Verdict::Refused)) => 3,
         (_, Some(Verdict::Incomplete)) => 11,
         (
             Some(OperationState::Succeeded | OperationState::Running | OperationState::Paused | OperationState::Cancelling | OperationState::RollingBack)
@@ -322,6 +322,33 @@ mod tests {
         check(Status::ApprovalNeeded, None, 4);
         check(Status::Declined, None, 4);
         check(Status::ValueNeeded, None, 5);
+    }
+
+    #[test]
+    fn an_operation_that_could_not_run_ends_the_program_by_what_failed() {
+        let ended = |code: &str, state: &str| {
+            let mut reply = Reply::new(Status::Done, "x");
+            reply.verdict = Some(Verdict::Refused);
+            reply.operation = Some(
+                serde_json::from_value(serde_json::json!({
+                    "id": "op-20260101-000000-abcd", "tool": "deploy", "state": state, "progress": { "done": 0, "total": 0 }, "attempt": 1,
+                    "started_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "elapsed_s": 1.0,
+                }))
+                .unwrap(),
+            );
+            reply.diagnoses.push(
+                serde_json::from_value(serde_json::json!({
+                    "code": code, "class": "unknown", "owner": "landfall", "confidence": "definitive", "subject": "shop", "cause": "x", "why": [], "impact": "x", "options": [],
+                }))
+                .unwrap(),
+            );
+            exit_code(&reply)
+        };
+        assert_eq!(ended("OPERATION_RUNNING", "failed"), 8);
+        assert_eq!(ended("WRONG_CLUSTER", "failed"), 6);
+        assert_eq!(ended("DEADLINE", "failed"), 12);
+        // A gate that refused is a refusal, whatever its diagnosis is called.
+        assert_eq!(ended("APP_EXIT_CONFIG", "refused"), 3);
     }
 
     #[test]

@@ -43,6 +43,8 @@ async fn make(at: &Proof, text: &str) -> Result<Client, Failure> {
     config.proxy_url = None;
     config.connect_timeout = Some(CONNECT);
     config.write_timeout = Some(Duration::from_secs(10));
+    // Whoever asks decides how often: a client that waits by itself makes an overloaded server look like a silent one.
+    config.default_retry = false;
     // Watches, forwards and execs live long: each request carries its own deadline instead.
     config.read_timeout = None;
     Client::try_from(config).map_err(|error| failure("make a client", at, &error, "nothing was asked yet"))
@@ -114,7 +116,8 @@ pub(super) fn unreachable(doing: &str, at: &Proof, seen: &str, heard: &str) -> F
 pub(super) fn failure(doing: &str, at: &Proof, error: &Error, heard: &str) -> Failure {
     if let Error::Api(status) = error {
         return match status.code {
-            429 | 503 | 504 => unreachable(doing, at, &format!("the API server is overloaded ({}: {})", status.code, status.message), heard),
+            _ if overloaded(error) => unreachable(doing, at, &format!("the API server is overloaded ({}: {})", status.code, status.message), heard),
+            500.. => unreachable(doing, at, &format!("the API server is at fault ({}: {})", status.code, status.message), heard),
             _ => super::refused(doing, words(status)).help(format!("run `kubectl --context {} auth whoami` and read the message above", at.profile.name)),
         };
     }
@@ -124,7 +127,14 @@ pub(super) fn failure(doing: &str, at: &Proof, error: &Error, heard: &str) -> Fa
             .chain(error)
             .help("another cluster answers at this address: call validate_env to see every comparison");
     }
-    unreachable(doing, at, "the connection failed", heard).chain(error)
+    let seen = if matches!(error, Error::SerdeError(_)) { "the answer is no whole JSON" } else { "the connection failed" };
+    unreachable(doing, at, seen, heard).chain(error)
+}
+
+/// True where the server says that it cannot do it now; the same request may succeed in a moment.
+pub(super) fn overloaded(error: &Error) -> bool {
+    let Error::Api(status) = error else { return false };
+    matches!(status.code, 429 | 503 | 504) || (status.code == 500 && status.message.contains("etcdserver: "))
 }
 
 /// The server's own words: its message, and each named field.

@@ -21,14 +21,14 @@ const SYSTEM_KINDS: [&str; 5] = ["Event", "Endpoints", "EndpointSlice", "PodMetr
 impl Kube {
     pub(super) async fn namespace_facts(&self, at: &Proof, namespace: &Namespace) -> Result<Option<NamespaceFacts>, Failure> {
         let namespaces: Api<v1::Namespace> = Api::all(self.client(at).await?);
-        let found = self.ask(at, &format!("read namespace {namespace}"), READ, namespaces.get_opt(namespace.as_str())).await?;
+        let found = self.ask(at, &format!("read namespace {namespace}"), READ, || namespaces.get_opt(namespace.as_str())).await?;
         Ok(found.map(|found| facts(&found)))
     }
 
     pub(super) async fn create_namespace(&self, at: &Proof, namespace: &Namespace, app: &AppName) -> Result<bool, Failure> {
         let namespaces: Api<v1::Namespace> = Api::all(self.proven(at).await?);
         let doing = format!("create namespace {namespace}");
-        if let Some(found) = self.ask(at, &doing, READ, namespaces.get_opt(namespace.as_str())).await? {
+        if let Some(found) = self.ask(at, &doing, READ, || namespaces.get_opt(namespace.as_str())).await? {
             return existing(&facts(&found), namespace, app).map(|()| false);
         }
         let wanted: v1::Namespace = object(json!({"metadata": {"name": namespace.as_str(), "labels": {
@@ -36,7 +36,7 @@ impl Kube {
             "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted",
         }}}))?;
         let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let created = async {
+        let created = || async {
             match namespaces.create(&parameters, &wanted).await {
                 Ok(_) => Ok(true),
                 // Somebody was faster: an operation of ours that was resumed, or a person.
@@ -51,7 +51,7 @@ impl Kube {
         let client = self.proven(at).await?;
         let namespaces: Api<v1::Namespace> = Api::all(client.clone());
         let doing = format!("delete namespace {namespace}");
-        let Some(found) = self.ask(at, &doing, READ, namespaces.get_opt(namespace.as_str())).await? else { return Ok(false) };
+        let Some(found) = self.ask(at, &doing, READ, || namespaces.get_opt(namespace.as_str())).await? else { return Ok(false) };
         if !facts(&found).ours {
             return Ok(false);
         }
@@ -62,7 +62,7 @@ impl Kube {
         }
         let same = Preconditions { uid: found.uid(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::background() };
-        let deleted = async {
+        let deleted = || async {
             match namespaces.delete(namespace.as_str(), &parameters).await {
                 Ok(_) => Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -76,7 +76,7 @@ impl Kube {
     async fn foreign_objects(&self, at: &Proof, client: Client, namespace: &Namespace) -> Result<Vec<String>, Failure> {
         let doing = format!("list what is in namespace {namespace}");
         let limit = Duration::from_secs(20);
-        let found = async {
+        let found = || async {
             let discovery = Discovery::new(client.clone()).run_aggregated().await?;
             let kinds: Vec<_> = discovery
                 .groups()
@@ -116,7 +116,7 @@ impl Kube {
 
     pub(super) async fn secret(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<Option<v1::Secret>, Failure> {
         let secrets: Api<v1::Secret> = Api::namespaced(self.client(at).await?, namespace.as_str());
-        self.ask(at, &format!("read Secret {namespace}/{name}"), READ, secrets.get_opt(name)).await
+        self.ask(at, &format!("read Secret {namespace}/{name}"), READ, || secrets.get_opt(name)).await
     }
 
     pub(super) async fn complete_secret(
@@ -133,7 +133,7 @@ impl Kube {
         let doing = format!("make sure of Secret {namespace}/{name}");
         // Two writers may meet; each round starts from what is there.
         for _ in 0..3 {
-            let found = self.ask(at, &doing, READ, secrets.get_opt(name)).await?;
+            let found = self.ask(at, &doing, READ, || secrets.get_opt(name)).await?;
             let missing = missing_keys(found.as_ref(), data);
             if found.is_some() && missing.is_empty() {
                 return Ok(missing);
@@ -147,13 +147,13 @@ impl Kube {
                 None => {
                     let wanted: v1::Secret = object(json!({"metadata": {"name": name, "labels": labels}, "type": "Opaque", "data": encoded}))?;
                     let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-                    self.ask(at, &doing, READ, unless_changed(secrets.create(&parameters, &wanted))).await?
+                    self.ask(at, &doing, READ, || unless_changed(secrets.create(&parameters, &wanted))).await?
                 }
                 Some(found) if !ours(&found.metadata) => return Err(incomplete(namespace, name, &missing)),
                 Some(found) => {
-                    let patch = json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "data": encoded});
+                    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "data": encoded}));
                     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-                    self.ask(at, &doing, READ, unless_changed(secrets.patch(name, &parameters, &Patch::Merge(patch)))).await?
+                    self.ask(at, &doing, READ, || unless_changed(secrets.patch(name, &parameters, &patch))).await?
                 }
             };
             if written.is_some() {
@@ -175,7 +175,7 @@ impl Kube {
         labels.insert(MANAGED_BY.to_owned(), LANDFALL.to_owned());
         if !labels.contains_key(APP) {
             let namespaces: Api<v1::Namespace> = Api::all(client);
-            let found = self.ask(at, &format!("read namespace {namespace}"), READ, namespaces.get_opt(namespace.as_str())).await?;
+            let found = self.ask(at, &format!("read namespace {namespace}"), READ, || namespaces.get_opt(namespace.as_str())).await?;
             if let Some(app) = found.and_then(|found| found.labels().get(APP).cloned()) {
                 labels.insert(APP.to_owned(), app);
             }
@@ -186,32 +186,33 @@ impl Kube {
     pub(super) async fn remove_secret(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
         let secrets: Api<v1::Secret> = Api::namespaced(self.proven(at).await?, namespace.as_str());
         let doing = format!("delete Secret {namespace}/{name}");
-        let Some(found) = self.ask(at, &doing, READ, secrets.get_opt(name)).await? else { return Ok(()) };
+        let Some(found) = self.ask(at, &doing, READ, || secrets.get_opt(name)).await? else { return Ok(()) };
         if !ours(&found.metadata) {
             return Err(refused(&doing, format!("it lacks the label {MANAGED_BY}={LANDFALL}, so it is not ours")).help("delete it yourself if you mean to"));
         }
         let same = Preconditions { uid: found.uid(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
-        self.ask(at, &doing, READ, unless_gone(secrets.delete(name, &parameters))).await.map(|_| ())
+        self.ask(at, &doing, READ, || unless_gone(secrets.delete(name, &parameters))).await.map(|_| ())
     }
 
     pub(super) async fn remove_claims(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<String>, Failure> {
         let client = self.proven(at).await?;
         let doing = format!("delete the claims of namespace {namespace}");
         let namespaces: Api<v1::Namespace> = Api::all(client.clone());
-        let found = self.ask(at, &doing, READ, namespaces.get_opt(namespace.as_str())).await?;
+        let found = self.ask(at, &doing, READ, || namespaces.get_opt(namespace.as_str())).await?;
         let Some(found) = found else { return Ok(Vec::new()) };
         if !facts(&found).ours {
             return Err(Failure::new(Code::NamespaceNotOurs, format!("{doing}: the namespace was not made by landfall, so its data stays"))
                 .help(format!("delete claims yourself: kubectl delete pvc -n {namespace} NAME")));
         }
         let claims: Api<v1::PersistentVolumeClaim> = Api::namespaced(client, namespace.as_str());
-        let all = self.ask(at, &doing, READ, claims.list_metadata(&ListParams::default())).await?;
+        let (whole, background) = (ListParams::default(), DeleteParams::background());
+        let all = self.ask(at, &doing, READ, || claims.list_metadata(&whole)).await?;
         let mut gone = Vec::new();
         // Claims of our charts carry Helm's mark, claims that a person made by hand carry none.
         for claim in all.items.iter().filter(|claim| claim.labels().get(MANAGED_BY).is_some_and(|by| by == LANDFALL || by == "Helm")) {
             let name = claim.name_any();
-            self.ask(at, &doing, READ, unless_gone(claims.delete(&name, &DeleteParams::background()))).await?;
+            self.ask(at, &doing, READ, || unless_gone(claims.delete(&name, &background))).await?;
             gone.push(name);
         }
         Ok(gone)
@@ -219,7 +220,7 @@ impl Kube {
 
     pub(super) async fn look(&self, at: &Proof, namespace: &Namespace) -> Result<Observed, Failure> {
         let client = self.client(at).await?;
-        let seen = look(client, namespace);
+        let seen = || look(client.clone(), namespace);
         self.ask(at, &format!("look at namespace {namespace}"), READ, seen).await
     }
 
@@ -228,8 +229,8 @@ impl Kube {
         let request = http::Request::get(format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods"))
             .body(Vec::new())
             .map_err(|error| Failure::internal("build a request for metrics").chain(&error))?;
-        let answer = async {
-            match client.request::<serde_json::Value>(request).await {
+        let answer = || async {
+            match client.request::<serde_json::Value>(request.clone()).await {
                 Ok(list) => Ok(Some(list)),
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 503) => Ok(None),
                 Err(error) => Err(error),
@@ -257,13 +258,13 @@ impl Kube {
         labels.insert("verified-revision".to_owned(), revision.to_string());
         let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        self.ask(at, &format!("mark {release} revision {revision} as verified"), READ, secrets.patch_metadata(&name, &parameters, &patch)).await.map(|_| ())
+        self.ask(at, &format!("mark {release} revision {revision} as verified"), READ, || secrets.patch_metadata(&name, &parameters, &patch)).await.map(|_| ())
     }
 
     pub(super) async fn read_records(&self, at: &Proof, namespace: &Namespace) -> Result<BTreeMap<String, BTreeMap<u32, BTreeMap<String, String>>>, Failure> {
         let secrets: Api<v1::Secret> = Api::namespaced(self.client(at).await?, namespace.as_str());
         let parameters = ListParams::default().labels("owner=helm");
-        let list = self.ask(at, &format!("read Helm's records in namespace {namespace}"), READ, secrets.list_metadata(&parameters)).await?;
+        let list = self.ask(at, &format!("read Helm's records in namespace {namespace}"), READ, || secrets.list_metadata(&parameters)).await?;
         let mut records: BTreeMap<String, BTreeMap<u32, BTreeMap<String, String>>> = BTreeMap::new();
         for record in list.items {
             let labels = record.metadata.labels.unwrap_or_default();
@@ -286,21 +287,23 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
     let configs: Api<v1::ConfigMap> = Api::namespaced(client.clone(), namespace);
     let secrets: Api<v1::Secret> = Api::namespaced(client.clone(), namespace);
     let nodes: Api<v1::Node> = Api::all(client.clone());
-    let (deployments, replica_sets, stateful_sets, jobs, pods, events) =
-        async { tokio::try_join!(list!(list), list!(list), list!(list), list!(list), list!(list), list!(list)) }.await?;
-    let (services, endpoint_slices, claims, configs, secrets, nodes) =
-        tokio::try_join!(list!(list), list!(list), list!(list), configs.list_metadata(&all), secrets.list_metadata(&all), nodes.list(&all))?;
+    let (deployments, replica_sets, stateful_sets, daemon_sets, jobs, pods, events) =
+        async { tokio::try_join!(list!(list), list!(list), list!(list), list!(list), list!(list), list!(list), list!(list)) }.await?;
+    let (services, endpoint_slices, claims, autoscalers, configs, secrets, nodes) =
+        tokio::try_join!(list!(list), list!(list), list!(list), list!(list), configs.list_metadata(&all), secrets.list_metadata(&all), nodes.list(&all))?;
     Ok(Observed {
         at: Some(jiff::Timestamp::now()),
         deployments,
         replica_sets,
         stateful_sets,
+        daemon_sets,
         jobs,
         pods,
         events,
         services,
         endpoint_slices,
         claims,
+        autoscalers,
         config_maps: configs.items.iter().map(kube::ResourceExt::name_any).collect(),
         secrets: secrets.items.iter().map(kube::ResourceExt::name_any).collect(),
         nodes: nodes.items,

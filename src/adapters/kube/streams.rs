@@ -32,7 +32,7 @@ impl Kube {
         };
         let which = if request.previous { "previous log" } else { "log" };
         let doing = format!("read the {which} of {namespace}/{} container {}", request.pod, request.container);
-        let text = async {
+        let text = || async {
             let mut stream = pods.log_stream(&request.pod, &parameters).await?;
             newest(&mut stream).await.map_err(kube::Error::ReadEvents)
         };
@@ -87,7 +87,7 @@ impl Kube {
     pub(super) async fn open_forward(&self, at: &Proof, namespace: &Namespace, pod: &str, port: u16) -> Result<Forward, Failure> {
         let pods: Api<Pod> = Api::namespaced(self.client(at).await?, namespace.as_str());
         let doing = format!("forward port {port} of {namespace}/{pod}");
-        let found = self.ask(at, &doing, READ, pods.get_opt(pod)).await?;
+        let found = self.ask(at, &doing, READ, || pods.get_opt(pod)).await?;
         let phase = found.and_then(|found| found.status).and_then(|status| status.phase).unwrap_or_else(|| "absent".to_owned());
         if phase != "Running" {
             return Err(refused(&doing, format!("the pod is {phase}")).help("call cluster_health to see why"));

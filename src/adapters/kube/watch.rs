@@ -4,7 +4,7 @@ use crate::names::Namespace;
 use crate::ports::{Observations, Observed};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1, discovery::v1 as discovery};
+use k8s_openapi::api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1, discovery::v1 as discovery};
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, watcher::Config};
@@ -27,8 +27,22 @@ const WATCH_SECONDS: u32 = 25;
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The kinds of an observation, in the order of `Observed`.
-const KINDS: [&str; 12] =
-    ["Deployment", "ReplicaSet", "StatefulSet", "Job", "Pod", "Event", "Service", "EndpointSlice", "PersistentVolumeClaim", "ConfigMap", "Secret", "Node"];
+const KINDS: [&str; 14] = [
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "Pod",
+    "Event",
+    "Service",
+    "EndpointSlice",
+    "PersistentVolumeClaim",
+    "HorizontalPodAutoscaler",
+    "ConfigMap",
+    "Secret",
+    "Node",
+];
 
 /// Everything that is live, by kind and uid.
 #[derive(Default)]
@@ -36,12 +50,14 @@ struct Live {
     deployments: Kept<apps::Deployment>,
     replica_sets: Kept<apps::ReplicaSet>,
     stateful_sets: Kept<apps::StatefulSet>,
+    daemon_sets: Kept<apps::DaemonSet>,
     jobs: Kept<batch::Job>,
     pods: Kept<v1::Pod>,
     events: Kept<v1::Event>,
     services: Kept<v1::Service>,
     endpoint_slices: Kept<discovery::EndpointSlice>,
     claims: Kept<v1::PersistentVolumeClaim>,
+    autoscalers: Kept<autoscaling::HorizontalPodAutoscaler>,
     config_maps: Kept<PartialObjectMeta<v1::ConfigMap>>,
     secrets: Kept<PartialObjectMeta<v1::Secret>>,
     nodes: Kept<v1::Node>,
@@ -107,12 +123,14 @@ impl Live {
             deployments: self.deployments.all(),
             replica_sets: self.replica_sets.all(),
             stateful_sets: self.stateful_sets.all(),
+            daemon_sets: self.daemon_sets.all(),
             jobs: self.jobs.all(),
             pods: self.pods.all(),
             events: self.events.all(),
             services: self.services.all(),
             endpoint_slices: self.endpoint_slices.all(),
             claims: self.claims.all(),
+            autoscalers: self.autoscalers.all(),
             config_maps: self.config_maps.names(),
             secrets: self.secrets.names(),
             nodes: self.nodes.all(),
@@ -152,12 +170,14 @@ fn streams(client: &Client, namespace: &Namespace) -> Vec<BoxStream<'static, Res
         whole(Api::namespaced(client(), namespace), |live| &mut live.deployments),
         whole(Api::namespaced(client(), namespace), |live| &mut live.replica_sets),
         whole(Api::namespaced(client(), namespace), |live| &mut live.stateful_sets),
+        whole(Api::namespaced(client(), namespace), |live| &mut live.daemon_sets),
         whole(Api::namespaced(client(), namespace), |live| &mut live.jobs),
         whole(Api::namespaced(client(), namespace), |live| &mut live.pods),
         whole(Api::namespaced(client(), namespace), |live| &mut live.events),
         whole(Api::namespaced(client(), namespace), |live| &mut live.services),
         whole(Api::namespaced(client(), namespace), |live| &mut live.endpoint_slices),
         whole(Api::namespaced(client(), namespace), |live| &mut live.claims),
+        whole(Api::namespaced(client(), namespace), |live| &mut live.autoscalers),
         whole(Api::namespaced(client(), namespace), |live| &mut live.config_maps),
         whole(Api::namespaced(client(), namespace), |live| &mut live.secrets),
         whole(Api::all(client()), |live| &mut live.nodes),

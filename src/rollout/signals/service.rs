@@ -1,7 +1,7 @@
-//! The way from a Service to its pods.
+//! The way from a Service to its pods, and what scales them.
 
 use crate::evidence::{Evidence, Source};
-use crate::rollout::scene::{Scene, name, pod_ready, ready_endpoints};
+use crate::rollout::scene::{Scene, autoscalers, blind, name, pod_ready, ready_endpoints};
 use crate::rollout::taxonomy::{FailRule, Match};
 use k8s_openapi::api::core::v1::Service;
 use std::collections::BTreeMap;
@@ -59,6 +59,16 @@ pub fn load_balancer_pending(scene: &Scene<'_>) -> Vec<Match> {
             let evidence = vec![Evidence::new(Source::Object, format!("Service/{name} .status.loadBalancer"), "no ingress")];
             let cause = format!("the Service {name} has no outside address: that needs `minikube tunnel`; a forwarded port does without");
             Match { subject: format!("Service {name}"), cause, evidence, occurrences: 1, ..Match::default() }
+        })
+        .collect()
+}
+
+pub fn autoscaler_blind(scene: &Scene<'_>) -> Vec<Match> {
+    let sightings = autoscalers(scene).filter_map(|each| Some((name(&each.metadata), blind(each)?)));
+    sightings
+        .map(|(name, evidence)| {
+            let cause = format!("the HorizontalPodAutoscaler {name} cannot see what it scales by, and scales nothing: metrics-server is off or young");
+            Match { subject: format!("HorizontalPodAutoscaler {name}"), cause, evidence: vec![evidence], occurrences: 1, ..Match::default() }
         })
         .collect()
 }
