@@ -4,6 +4,7 @@ mod connect;
 mod dry_run;
 mod lease;
 mod objects;
+mod raw;
 mod streams;
 mod watch;
 

@@ -1,5 +1,6 @@
 //! Namespaces, Secrets, claims, Helm's records and one look at everything: single requests, nothing long-lived.
 
+use super::raw::list;
 use super::{APP, Kube, LANDFALL, MANAGED_BY, MANAGER, READ, refused};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Namespace, ReleaseName, Revision};
@@ -279,18 +280,14 @@ impl Kube {
 async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::Error> {
     let all = ListParams::default();
     let namespace = namespace.as_str();
-    macro_rules! list {
-        ($method:ident) => {
-            async { Api::namespaced(client.clone(), namespace).$method(&all).await.map(|list| list.items) }
-        };
-    }
+    let (here, everywhere) = (Some(namespace), None);
     let configs: Api<v1::ConfigMap> = Api::namespaced(client.clone(), namespace);
     let secrets: Api<v1::Secret> = Api::namespaced(client.clone(), namespace);
-    let nodes: Api<v1::Node> = Api::all(client.clone());
-    let (deployments, replica_sets, stateful_sets, daemon_sets, jobs, pods, events) =
-        async { tokio::try_join!(list!(list), list!(list), list!(list), list!(list), list!(list), list!(list), list!(list)) }.await?;
-    let (services, endpoint_slices, claims, autoscalers, configs, secrets, nodes) =
-        tokio::try_join!(list!(list), list!(list), list!(list), list!(list), configs.list_metadata(&all), secrets.list_metadata(&all), nodes.list(&all))?;
+    let workloads = async { tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here)) };
+    let beside = async { tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here)) };
+    let named = async { tokio::try_join!(configs.list_metadata(&all), secrets.list_metadata(&all)) };
+    let ((deployments, replica_sets, stateful_sets, daemon_sets, jobs), (services, endpoint_slices, claims, autoscalers), (configs, secrets), pods, events, nodes) =
+        tokio::try_join!(workloads, beside, named, list(&client, here), list(&client, here), list(&client, everywhere))?;
     Ok(Observed {
         at: Some(jiff::Timestamp::now()),
         deployments,
@@ -306,7 +303,7 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
         autoscalers,
         config_maps: configs.items.iter().map(kube::ResourceExt::name_any).collect(),
         secrets: secrets.items.iter().map(kube::ResourceExt::name_any).collect(),
-        nodes: nodes.items,
+        nodes,
     })
 }
 

@@ -1,12 +1,14 @@
 //! Watches, one per kind, merged into whole observations; they end when nobody listens any more, or when the API server stays silent.
 
+use super::raw::{self, Raw};
 use crate::names::Namespace;
 use crate::ports::{Observations, Observed};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use futures::stream::BoxStream;
 use k8s_openapi::api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1, discovery::v1 as discovery};
 use kube::api::{Api, PartialObjectMeta};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::watcher::{Event, watcher};
 use kube::runtime::{WatchStreamExt as _, watcher::Config};
 use kube::{Client, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -157,47 +159,67 @@ pub(super) async fn watch(client: Client, namespace: &Namespace) -> Result<Obser
     Ok(receive)
 }
 
-fn streams(client: &Client, namespace: &Namespace) -> Vec<BoxStream<'static, Result<Change, watcher::Error>>> {
-    fn whole<K>(api: Api<K>, slot: fn(&mut Live) -> &mut Kept<K>) -> BoxStream<'static, Result<Change, watcher::Error>>
-    where
-        K: kube::Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-    {
-        changes(watcher(api, Config::default().timeout(WATCH_SECONDS)).boxed(), slot)
-    }
-    let namespace = namespace.as_str();
-    let client = || client.clone();
+fn streams(client: &Client, namespace: &Namespace) -> Vec<BoxStream<'static, Result<Change, String>>> {
+    let namespace = Some(namespace.as_str());
     vec![
-        whole(Api::namespaced(client(), namespace), |live| &mut live.deployments),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.replica_sets),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.stateful_sets),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.daemon_sets),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.jobs),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.pods),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.events),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.services),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.endpoint_slices),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.claims),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.autoscalers),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.config_maps),
-        whole(Api::namespaced(client(), namespace), |live| &mut live.secrets),
-        whole(Api::all(client()), |live| &mut live.nodes),
+        whole(client, namespace, |live| &mut live.deployments),
+        whole(client, namespace, |live| &mut live.replica_sets),
+        whole(client, namespace, |live| &mut live.stateful_sets),
+        whole(client, namespace, |live| &mut live.daemon_sets),
+        whole(client, namespace, |live| &mut live.jobs),
+        whole(client, namespace, |live| &mut live.pods),
+        whole(client, namespace, |live| &mut live.events),
+        whole(client, namespace, |live| &mut live.services),
+        whole(client, namespace, |live| &mut live.endpoint_slices),
+        whole(client, namespace, |live| &mut live.claims),
+        whole(client, namespace, |live| &mut live.autoscalers),
+        named(client, namespace, |live| &mut live.config_maps),
+        named(client, namespace, |live| &mut live.secrets),
+        whole(client, None, |live| &mut live.nodes),
     ]
 }
 
+/// Whole objects of a kind.
+fn whole<K>(client: &Client, namespace: Option<&str>, slot: fn(&mut Live) -> &mut Kept<K>) -> BoxStream<'static, Result<Change, String>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Send + 'static,
+{
+    let seen = watcher(raw::api::<K>(client.clone(), namespace), Config::default().timeout(WATCH_SECONDS)).default_backoff();
+    changes(seen.map(|event| typed(event.map_err(|error| error.to_string())?)).boxed(), slot)
+}
+
+/// Their metadata alone.
+fn named<K>(client: &Client, namespace: Option<&str>, slot: fn(&mut Live) -> &mut Kept<PartialObjectMeta<K>>) -> BoxStream<'static, Result<Change, String>>
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Send + 'static,
+{
+    let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), namespace.unwrap_or_default());
+    let seen = watcher(api, Config::default().timeout(WATCH_SECONDS)).default_backoff();
+    changes(seen.map_err(|error| error.to_string()).boxed(), slot)
+}
+
+fn typed<K: kube::Resource<DynamicType = ()> + DeserializeOwned>(event: Event<Raw>) -> Result<Event<K>, String> {
+    let object = |raw: Raw| raw.typed().map_err(|error| format!("read a {}: {error}", K::kind(&())));
+    Ok(match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(raw) => Event::InitApply(object(raw)?),
+        Event::Apply(raw) => Event::Apply(object(raw)?),
+        Event::Delete(raw) => Event::Delete(object(raw)?),
+    })
+}
+
 /// A kind's events as changes of the whole; the watcher lists again by itself after 410, and waits longer after each error.
-fn changes<K>(
-    events: BoxStream<'static, Result<Event<K>, watcher::Error>>,
-    slot: fn(&mut Live) -> &mut Kept<K>,
-) -> BoxStream<'static, Result<Change, watcher::Error>>
+fn changes<K>(events: BoxStream<'static, Result<Event<K>, String>>, slot: fn(&mut Live) -> &mut Kept<K>) -> BoxStream<'static, Result<Change, String>>
 where
     K: ResourceExt + Clone + Send + 'static,
 {
     let change = move |event: Event<K>| -> Change { Box::new(move |live| slot(live).apply(event)) };
-    events.default_backoff().map(move |event| event.map(change)).boxed()
+    events.map(move |event| event.map(change)).boxed()
 }
 
 /// Passes on what a stream brings; ends when nobody hears, or when nothing but errors came for `SILENCE`.
-async fn pump(kind: usize, mut stream: BoxStream<'static, Result<Change, watcher::Error>>, tell: mpsc::Sender<News>) {
+async fn pump(kind: usize, mut stream: BoxStream<'static, Result<Change, String>>, tell: mpsc::Sender<News>) {
     let mut failing_since: Option<Instant> = None;
     while let Some(news) = stream.next().await {
         let news = match news {
@@ -211,7 +233,7 @@ async fn pump(kind: usize, mut stream: BoxStream<'static, Result<Change, watcher
                 if since.elapsed() > SILENCE {
                     return;
                 }
-                Err(error.to_string())
+                Err(error)
             }
         };
         if tell.send((kind, news)).await.is_err() {

@@ -1,0 +1,106 @@
+//! Objects as JSON until they are kept: one reader, one list and one watcher serve every kind. A typed `Api` of each kind would bring all
+//! three into the program once more per kind, some two megabytes.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use kube::api::{Api, ApiResource, ListParams};
+use kube::core::DynamicResourceScope;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// An object of any kind.
+#[derive(Clone, Debug)]
+pub(super) struct Raw {
+    metadata: ObjectMeta,
+    whole: Value,
+}
+
+impl Raw {
+    /// As its type; the error names the field.
+    pub(super) fn typed<K: DeserializeOwned>(self) -> Result<K, serde_json::Error> {
+        serde_json::from_value(self.whole)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let whole = Value::deserialize(deserializer)?;
+        let metadata = whole.get("metadata").cloned().map_or_else(|| Ok(ObjectMeta::default()), serde_json::from_value).map_err(D::Error::custom)?;
+        Ok(Self { metadata, whole })
+    }
+}
+
+impl kube::Resource for Raw {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+
+    fn api_version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.api_version.as_str().into()
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// What serves kind `K`, in one namespace or in all.
+pub(super) fn api<K: kube::Resource<DynamicType = ()>>(client: Client, namespace: Option<&str>) -> Api<Raw> {
+    let resource = ApiResource::erase::<K>(&());
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+        None => Api::all_with(client, &resource),
+    }
+}
+
+/// Every object of kind `K`.
+pub(super) async fn list<K: kube::Resource<DynamicType = ()> + DeserializeOwned>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>, kube::Error> {
+    let found = api::<K>(client.clone(), namespace).list(&ListParams::default()).await?;
+    found.items.into_iter().map(|object| object.typed().map_err(kube::Error::SerdeError)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+    use kube::ResourceExt as _;
+    use serde_json::json;
+
+    #[test]
+    fn an_object_is_read_once_and_becomes_its_type() {
+        let object: Raw = serde_json::from_value(json!({"metadata": {"name": "api", "resourceVersion": "7"}, "spec": {"containers": [{"name": "api"}]}})).unwrap();
+        assert_eq!((object.name_any().as_str(), object.resource_version().as_deref()), ("api", Some("7")));
+        let pod: Pod = object.clone().typed().unwrap();
+        assert_eq!(pod.spec.unwrap().containers.len(), 1);
+        let wrong: Raw = serde_json::from_value(json!({"metadata": {}, "spec": {"containers": "none"}})).unwrap();
+        assert!(wrong.typed::<Pod>().unwrap_err().to_string().contains("expected a sequence"));
+    }
+
+    #[test]
+    fn each_kind_has_its_own_path() {
+        let path = |resource: &ApiResource, namespace| <Raw as kube::Resource>::url_path(resource, namespace);
+        assert_eq!(path(&ApiResource::erase::<Pod>(&()), Some("todo")), "/api/v1/namespaces/todo/pods");
+        assert_eq!(path(&ApiResource::erase::<Deployment>(&()), None), "/apis/apps/v1/deployments");
+    }
+}
