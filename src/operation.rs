@@ -103,9 +103,13 @@ pub async fn launch(program: &Path, folders: &Folders, id: &OperationId) -> Resu
     if !output.status.success() {
         return Err(failed(&output.status));
     }
-    while started.elapsed() < Duration::from_secs(2) {
+    loop {
         if journal::held(&folder) || journal.size() != before {
             return Ok(());
+        }
+        // However long the launcher took: a worker that is there is there.
+        if started.elapsed() >= Duration::from_secs(2) {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

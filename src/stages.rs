@@ -9,7 +9,7 @@ pub mod workspace;
 
 use crate::blueprint::{EnvSetting, EnvValue};
 use crate::evidence::Class;
-use crate::failure::{Failure, Owner};
+use crate::failure::{Code, Failure, Owner};
 use crate::rollout::{self, taxonomy::Row};
 
 /// The value of a variable where the real one must not or cannot be used: long enough for key checks, a URL where the name says so.
@@ -51,8 +51,9 @@ pub fn class_of(failure: &Failure) -> (String, Class) {
         (Owner::App, false) => Class::AppSelfResolve,
         (Owner::ValueNeeded, _) => Class::AppNeedsValue,
         (Owner::Landfall, true) => Class::HelmState,
-        // What helm or we ourselves refuse outright is refused again.
-        (Owner::Landfall, false) => Class::AppSelfResolve,
+        // What helm refuses outright is wrong in the chart; a fault of our own is nothing that anybody else can mend.
+        (Owner::Landfall, false) if failure.code == Code::HelmFailed => Class::AppSelfResolve,
+        (Owner::Landfall, false) => Class::Unknown,
     };
     (failure.code.to_string(), class)
 }
@@ -117,4 +118,27 @@ pub fn standing(observed: &crate::ports::Observed, release: &crate::names::Servi
         });
     }
     Gate::judge(GateName::Kubernetes, release.as_str(), checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failures_class_follows_its_own_words_then_whose_move_it_is() {
+        let check = |code: Code, cause: &str, expect: (&str, Class)| {
+            let (name, class) = class_of(&Failure::new(code, "install stock").cause(cause));
+            assert_eq!((name.as_str(), class), expect, "{code} {cause}");
+        };
+        check(Code::HelmFailed, "pods \"a\" is forbidden: exceeded quota: small", ("QUOTA_EXCEEDED", Class::ClusterEscalate));
+        check(Code::HelmFailed, "etcdserver: request timed out", ("API_THROTTLE_ETCD", Class::Transient));
+        check(Code::HelmFailed, "something new", ("HELM_FAILED", Class::AppSelfResolve));
+        check(Code::HelmPending, "", ("HELM_PENDING", Class::HelmState));
+        check(Code::EngineUnreachable, "", ("ENGINE_UNREACHABLE", Class::Transient));
+        check(Code::ProgramMissing, "", ("PROGRAM_MISSING", Class::ClusterEscalate));
+        check(Code::BuildFailed, "", ("BUILD_FAILED", Class::AppSelfResolve));
+        check(Code::ValueNeeded, "", ("VALUE_NEEDED", Class::AppNeedsValue));
+        check(Code::ClusterUnreachable, "", ("CLUSTER_UNREACHABLE", Class::ClusterEscalate));
+        check(Code::Internal, "", ("INTERNAL", Class::Unknown));
+    }
 }
