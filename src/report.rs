@@ -21,6 +21,7 @@ use crate::plan::Plan;
 use crate::reply::{Healthy, With};
 use crate::survey::Survey;
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 pub use page::page;
@@ -216,15 +217,26 @@ pub fn tell(kind: ReportKind, material: &Material<'_>) -> Told {
     }
 }
 
-/// The newest judgement of a gate over every subject, over all operations: what the app's present claim rests on.
-/// What stands in a damaged journal is no evidence.
+/// The newest judgement of a gate over every subject, over all operations: what the app's present claim rests on. A look at what runs adds to
+/// the deploy before it, check by check; a deploy replaces everything. What stands in a damaged journal is no evidence.
 fn newest_gates<'a>(material: &'a Material<'_>, name: GateName) -> Vec<(&'a Story, Gate)> {
-    let mut seen = std::collections::BTreeSet::new();
+    let looks = |story: &Story| matches!(story.request.tool.as_str(), "validate_env" | "verify_mcp");
+    // What newer operations have judged of a subject, and whether they judged all of it.
+    let mut known: BTreeMap<String, (BTreeSet<String>, bool)> = BTreeMap::new();
     let mut gates = Vec::new();
     for story in material.stories.iter().filter(|story| story.damage.is_none()) {
         for (_, gate) in story.state.standing_gates().into_iter().rev().filter(|(_, gate)| gate.gate == name) {
-            if seen.insert(gate.subject.clone()) {
+            let (judged, whole) = known.entry(gate.subject.clone()).or_default();
+            if *whole {
+                continue;
+            }
+            *whole = !looks(story);
+            let rest: Vec<Check> = gate.checks.iter().filter(|check| !judged.contains(&check.id)).cloned().collect();
+            judged.extend(gate.checks.iter().map(|check| check.id.clone()));
+            if rest.len() == gate.checks.len() {
                 gates.push((story, gate));
+            } else if rest.iter().any(|check| check.required || check.outcome != Outcome::NotRun) {
+                gates.push((story, Gate::judge(gate.gate, gate.subject, rest)));
             }
         }
     }
@@ -319,7 +331,7 @@ fn health_section(health: &With<Healthy>) -> String {
 }
 
 fn artifacts(material: &Material<'_>) -> Vec<String> {
-    let mut found = std::collections::BTreeSet::new();
+    let mut found = BTreeSet::new();
     for story in material.stories {
         for effect in &story.state.effects {
             let landed = matches!(effect.state, crate::journal::EffectState::Done { .. });

@@ -56,11 +56,24 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Marks as signs that every font has, with a colour: a page must be read where emoji are not.
+fn signs(escaped: &str) -> String {
+    let mut text = escaped.replace("⚠️", SIGN_OPEN);
+    for (mark, sign) in [("✅", SIGN_GOOD), ("❌", SIGN_BAD), ("⚠", SIGN_OPEN), ("⏳", SIGN_OPEN)] {
+        text = text.replace(mark, sign);
+    }
+    text
+}
+
+const SIGN_GOOD: &str = "<b class=\"good\">✓</b>";
+const SIGN_BAD: &str = "<b class=\"bad\">✗</b>";
+const SIGN_OPEN: &str = "<b class=\"open\">!</b>";
+
 /// `code` and **bold**, after everything else was escaped.
 fn inline(text: &str) -> String {
     let mut out = String::new();
     let mut code = false;
-    for (index, part) in escape(text).split('`').enumerate() {
+    for (index, part) in signs(&escape(text)).split('`').enumerate() {
         if index > 0 {
             out.push_str(if code { "</code>" } else { "<code>" });
             code = !code;
@@ -109,7 +122,7 @@ pub(super) fn gate(name: GateName, verdict: Verdict, gates: &[(&str, &Gate)]) ->
         })
         .collect();
     if rows.is_empty() {
-        return format!("<h2>⚠️ {}</h2>\n<p>never run</p>\n", name.as_str());
+        return format!("<h2>{SIGN_OPEN} {}</h2>\n<p>never run</p>\n", name.as_str());
     }
     let head = format!("## {} {}", verdict_mark(verdict), name.as_str());
     let mut body = table(&head, ["subject", "verdict", "passed", "failed", "not run", "operation"], &rows);
@@ -123,10 +136,10 @@ pub(super) fn gate(name: GateName, verdict: Verdict, gates: &[(&str, &Gate)]) ->
 
 fn unfolding(subject: &str, check: &Check) -> String {
     let (mark, open) = match (check.outcome, check.required) {
-        (Outcome::Pass, _) => ("✅", ""),
-        (Outcome::Fail, _) => ("❌", " open"),
-        (Outcome::NotRun, true) => ("⚠️", " open"),
-        (Outcome::NotRun, false) => ("⚠️", ""),
+        (Outcome::Pass, _) => (SIGN_GOOD, ""),
+        (Outcome::Fail, _) => (SIGN_BAD, " open"),
+        (Outcome::NotRun, true) => (SIGN_OPEN, " open"),
+        (Outcome::NotRun, false) => (SIGN_OPEN, ""),
     };
     let word = match check.outcome {
         Outcome::Pass => "passed",
@@ -191,9 +204,13 @@ fn topology(blueprint: &Blueprint, standing: &BTreeMap<String, Verdict>) -> Stri
             let (Some(from), Some(to)) = (place.get(caller.as_str()), place.get(workload.name.as_str())) else { continue };
             told.push(format!("{caller} calls {}", workload.name));
             let (x1, y1, x2, y2) = (from.0 + BOX.0, from.1 + BOX.1 / 2, to.0, to.1 + BOX.1 / 2);
-            let path = if x1 <= x2 {
+            let path = if x1 <= x2 && x2 - x1 <= GAP.0 {
                 let middle = x1.midpoint(x2);
                 format!("M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}")
+            } else if x1 <= x2 {
+                // Past the boxes between them, along the lower edge.
+                let (out, back, lane) = (x1 + GAP.0 / 2, x2 - GAP.0 / 2, height - GAP.1 / 3);
+                format!("M{x1} {y1} C{out} {y1} {x1} {lane} {} {lane} L{} {lane} C{x2} {lane} {back} {y2} {x2} {y2}", out + GAP.0 / 2, back - GAP.0 / 2)
             } else {
                 // A call within a column, or back: round the right side.
                 let out = x1.max(to.0 + BOX.0) + GAP.0 / 3;
@@ -206,13 +223,13 @@ fn topology(blueprint: &Blueprint, standing: &BTreeMap<String, Verdict>) -> Stri
     for workload in &blueprint.workloads {
         let Some((x, y)) = place.get(workload.name.as_str()) else { continue };
         let (class, mark) = match standing.get(workload.name.as_str()) {
-            Some(Verdict::Pass) => ("good", "✅"),
-            Some(Verdict::Refused) => ("bad", "❌"),
-            Some(Verdict::Incomplete) | None => ("open", "⚠️"),
+            Some(Verdict::Pass) => ("good", "✓"),
+            Some(Verdict::Refused) => ("bad", "✗"),
+            Some(Verdict::Incomplete) | None => ("open", "!"),
         };
         let _ = writeln!(
             boxes,
-            "<g class=\"{class}\" transform=\"translate({x} {y})\"><title>{}</title><rect width=\"{}\" height=\"{}\" rx=\"8\"/><text x=\"12\" y=\"26\">{mark} {}</text><text class=\"small\" x=\"12\" y=\"47\">{}</text></g>",
+            "<g class=\"{class}\" transform=\"translate({x} {y})\"><title>{}</title><rect width=\"{}\" height=\"{}\" rx=\"8\"/><text x=\"12\" y=\"26\"><tspan class=\"sign\">{mark}</tspan> {}</text><text class=\"small\" x=\"12\" y=\"47\">{}</text></g>",
             escape(workload.name.as_str()),
             BOX.0,
             BOX.1,
@@ -281,10 +298,10 @@ fn timeline(story: &Story) -> String {
     let mut body = format!("<h2>Timeline of {} {}</h2>\n<div class=\"timeline\">\n", escape(&story.request.tool), story.request.id);
     for lap in &laps {
         let (end, class, told) = match lap.ended {
-            Some((end, Verdict::Pass)) => (end, "good", "✅ pass".to_owned()),
-            Some((end, Verdict::Refused)) => (end, "bad", "❌ refused".to_owned()),
-            Some((end, Verdict::Incomplete)) => (end, "open", "⚠️ incomplete".to_owned()),
-            None => (whole, "open", "⏳ no end recorded".to_owned()),
+            Some((end, Verdict::Pass)) => (end, "good", format!("{SIGN_GOOD} pass")),
+            Some((end, Verdict::Refused)) => (end, "bad", format!("{SIGN_BAD} refused")),
+            Some((end, Verdict::Incomplete)) => (end, "open", format!("{SIGN_OPEN} incomplete")),
+            None => (whole, "open", format!("{SIGN_OPEN} no end recorded")),
         };
         let (left, width) = (lap.began / whole * 100.0, ((end - lap.began) / whole * 100.0).max(0.5));
         let _ = writeln!(
@@ -330,10 +347,10 @@ mod tests {
     fn evidence_unfolds_and_what_failed_is_unfolded() {
         let seen = Evidence::new(Source::Probe, "http://a:1/<b>", "200 & more");
         let pass = unfolding("a", &Check::pass("validation.http", "GET /", seen.clone()));
-        assert!(pass.starts_with("<details><summary>✅ a <code>validation.http</code> passed</summary>"), "{pass}");
+        assert!(pass.starts_with("<details><summary><b class=\"good\">✓</b> a <code>validation.http</code> passed</summary>"), "{pass}");
         assert!(pass.contains("http://a:1/&lt;b&gt;") && pass.contains("200 &amp; more"), "{pass}");
         assert!(unfolding("a", &Check::fail("x.y", "?", "no", vec![seen])).starts_with("<details open>"));
-        assert!(unfolding("a", &Check::not_run("x.y", "?", "why")).contains("⚠️ a <code>x.y</code> not run"));
-        assert!(unfolding("a", &Check::not_run("x.y", "?", "why").optional()).starts_with("<details><summary>⚠️"));
+        assert!(unfolding("a", &Check::not_run("x.y", "?", "why")).contains("!</b> a <code>x.y</code> not run"));
+        assert!(unfolding("a", &Check::not_run("x.y", "?", "why").optional()).starts_with("<details><summary><b class=\"open\">"));
     }
 }

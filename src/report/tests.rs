@@ -83,12 +83,16 @@ impl Scene {
 
     /// Writes an operation's journal; the hash of its end is kept in the state folder as workers do.
     fn operation(&self, number: u32, entries: Vec<Entry>) -> OperationId {
+        self.operation_of("deploy", number, entries)
+    }
+
+    fn operation_of(&self, tool: &str, number: u32, entries: Vec<Entry>) -> OperationId {
         let id = OperationId::parse(format!("op-202601{number:02}-030405-a1b2")).unwrap();
         let clock = Arc::new(Steps(AtomicI64::new(i64::from(number) * 86_400)));
         let request = Request {
             format: 1,
             id: id.clone(),
-            tool: "deploy".into(),
+            tool: tool.into(),
             ask: Map::from_iter([("through".to_owned(), json!("validate")), ("workspace".to_owned(), json!("somewhere"))]),
             app: self.app.clone(),
             workspace: self.folders().workspace,
@@ -101,7 +105,7 @@ impl Scene {
         };
         operation::create(&self.folders(), &request, Some(&self.plan())).unwrap();
         let journal = Journal::open(&self.folders().operation(&id), &id, clock).unwrap();
-        let started = Event::OperationStarted { tool: "deploy".into(), pid: 1, plan: request.plan.clone(), approved_by: request.approved_by.clone() };
+        let started = Event::OperationStarted { tool: tool.into(), pid: 1, plan: request.plan.clone(), approved_by: request.approved_by.clone() };
         journal.append(None, None, started).unwrap();
         for (stage, subject, event) in entries {
             journal.append(stage, subject, event).unwrap();
@@ -174,6 +178,69 @@ fn a_requirement_is_proven_by_its_check_on_every_service_and_by_nothing_less() {
     check_trace(|name| Some(vec![if name == "api" { Check::not_run("docker.non_root", "?", "no user").optional() } else { passed("docker.non_root") }]), "proven");
     check_trace(|_| None, "open");
     check_trace(|_| Some(vec![passed("docker.size")]), "open");
+}
+
+/// A requirement about an image's size, where it is as large as this.
+fn check_size(text: &str, seen: &str, expect: &str) {
+    let mut scene = Scene::new();
+    scene.survey.services.retain(|service| service.name.as_str() == "api");
+    scene.asks(&[("SC-1", text, Some("docker.size"), None)]);
+    let check = Check::pass("docker.size", "size within 500 MB", Evidence::new(Source::Program, "image size", seen));
+    scene.operation(1, vec![judged(GateName::Docker, "api", vec![check])]);
+    assert_eq!(standings(&scene.tell(ReportKind::Traceability)), [format!("SC-1 {expect}")], "{text}");
+}
+
+#[test]
+fn a_number_that_is_asked_for_is_compared_with_what_was_measured() {
+    check_size("Images are smaller than 500 MB", "180 MB; largest layers: 100 MB: x", "proven");
+    check_size("Images are smaller than 150 MB", "180 MB; largest layers: 100 MB: x", "failed");
+    check_size("Images are smaller than 0.2 GB", "180 MB", "proven");
+    check_size("Images are smaller than 500 MB", "not told", "open");
+    check_size("Images are small", "not told", "proven");
+    let time = |text: &str, expect: &str| {
+        let mut scene = Scene::new();
+        scene.survey.services.retain(|service| service.name.as_str() == "api");
+        scene.asks(&[("SC-1", text, Some("kubernetes.pods_ready"), None)]);
+        let stage = Some(StageName::Deploy);
+        let began = (stage, None, Event::StageStarted { readiness: vec![] });
+        let looks = (0..98).map(|n| (stage, None, Event::RetryDecided { rule: "look".into(), attempt: n }));
+        let ended = (stage, None, Event::StageEnded { verdict: Verdict::Pass });
+        let gate = judged(GateName::Kubernetes, "api", vec![passed("kubernetes.pods_ready")]);
+        scene.operation(1, [began].into_iter().chain(looks).chain([gate, ended]).collect());
+        assert_eq!(standings(&scene.tell(ReportKind::Traceability)), [format!("SC-1 {expect}")], "{text}");
+    };
+    time("All pods are ready within 5 minutes", "proven");
+    time("All pods are ready within 100 seconds", "proven");
+    time("All pods are ready within 99 seconds", "failed");
+}
+
+#[test]
+fn a_requirement_with_several_checks_needs_all_of_them() {
+    let standing = |checks: Vec<Check>| {
+        let mut scene = Scene::new();
+        scene.survey.services.retain(|service| service.name.as_str() == "api");
+        scene.asks(&[("FR-1", "x", Some("docker.non_root, docker.size"), None)]);
+        scene.operation(1, vec![judged(GateName::Docker, "api", checks)]);
+        standings(&scene.tell(ReportKind::Traceability))
+    };
+    assert_eq!(standing(vec![passed("docker.non_root"), passed("docker.size")]), ["FR-1 proven"]);
+    assert_eq!(standing(vec![passed("docker.non_root")]), ["FR-1 open"]);
+    assert_eq!(standing(vec![passed("docker.non_root"), failed("docker.size")]), ["FR-1 failed"]);
+}
+
+#[test]
+fn a_later_look_adds_to_a_deploy_and_another_deploy_replaces_it() {
+    let standing = |tool: &str, checks: Vec<Check>| {
+        let mut scene = Scene::new();
+        scene.survey.services.retain(|service| service.name.as_str() == "api");
+        scene.asks(&[("FR-1", "x", Some("validation.http"), None), ("FR-2", "x", Some("validation.mcp"), None)]);
+        scene.operation(1, vec![judged(GateName::Validation, "api", vec![passed("validation.http"), failed("validation.mcp_call")])]);
+        scene.operation_of(tool, 2, vec![judged(GateName::Validation, "api", checks)]);
+        standings(&scene.tell(ReportKind::Traceability))
+    };
+    assert_eq!(standing("verify_mcp", vec![passed("validation.mcp_call")]), ["FR-1 proven", "FR-2 proven"]);
+    assert_eq!(standing("deploy", vec![passed("validation.mcp_call")]), ["FR-1 open", "FR-2 proven"]);
+    assert_eq!(standing("verify_mcp", vec![passed("validation.logs")]), ["FR-1 proven", "FR-2 failed"]);
 }
 
 #[test]
@@ -399,7 +466,7 @@ fn a_page_draws_the_app_and_its_operation_and_loads_nothing() {
     assert!(calls > 0);
     assert_eq!(page.matches("<rect ").count(), scene.plan().blueprint.workloads.len());
     assert_eq!(page.matches("class=\"lap\"").count(), 4);
-    assert!(page.contains("<g class=\"bad\"") && page.contains("<details open><summary>❌ api <code>validation.http</code>"), "what failed is seen first");
+    assert!(page.contains("<g class=\"bad\"") && page.contains("<details open><summary><b class=\"bad\">✗</b> api <code>validation.http</code>"), "what failed is seen first");
 }
 
 /// The record of an operation in a workspace that keeps them.

@@ -2,11 +2,14 @@
 
 use super::{GATES, Material, Part, Story, Told, checklist, mark, newest_gates, one_line, page};
 use crate::evidence::{Check, Gate, GateName, Outcome, Source};
+use crate::journal::Event;
 use crate::policy::principles;
 use crate::survey::{Feature, Requirement};
+use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 /// How a requirement stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -28,6 +31,7 @@ struct Seen<'a> {
     story: &'a Story,
     gate: &'a Gate,
     check: &'a Check,
+    short: Option<Short>,
 }
 
 /// A requirement with all that was seen of it.
@@ -42,6 +46,8 @@ struct Link<'a> {
     seen: Vec<Seen<'a>>,
     /// Services whose gate was never judged.
     missing: Vec<String>,
+    /// Checks of it that were judged nowhere.
+    unseen: Vec<String>,
 }
 
 pub(super) fn tell(material: &Material<'_>) -> Told {
@@ -102,32 +108,93 @@ fn check_of<'a>(material: &'a Material<'_>, feature: &Feature, requirement: &'a 
 
 fn link<'a>(material: &'a Material<'_>, judged: &'a [(&'a Story, Gate)], feature: &'a Feature, requirement: &'a Requirement) -> Link<'a> {
     let (check, named) = check_of(material, feature, requirement);
-    let mut link = Link { feature, requirement, check: check.map(str::to_owned), named, standing: Standing::Unchecked, seen: Vec::new(), missing: Vec::new() };
-    let Some(id) = check else { return link };
-    let smoke = id.strip_prefix("validation.smoke.").is_some_and(|name| material.config.smoke.iter().any(|smoke| smoke.name == name));
-    let Some(gate) = checklist::gate_of(id).filter(|_| smoke || checklist::known(id)) else {
-        link.standing = Standing::NoSuchCheck;
-        return link;
-    };
+    let mut link = Link { feature, requirement, check: check.map(str::to_owned), named, standing: Standing::Unchecked, seen: Vec::new(), missing: Vec::new(), unseen: Vec::new() };
+    let Some(ids) = check else { return link };
+    let smoke = |id: &str| id.strip_prefix("validation.smoke.").is_some_and(|name| material.config.smoke.iter().any(|smoke| smoke.name == name));
     let services = services_of(material, requirement);
     let mine = |subject: &str| services.as_ref().is_none_or(|services| services.contains(&subject));
-    for (story, gate) in judged {
-        if mine(&gate.subject) {
-            link.seen.extend(gate.checks.iter().filter(|check| checklist::covers(id, &check.id)).map(|check| Seen { story, gate, check }));
+    for id in ids.split(',').map(str::trim) {
+        let Some(gate) = checklist::gate_of(id).filter(|_| smoke(id) || checklist::known(id)) else {
+            link.standing = Standing::NoSuchCheck;
+            return link;
+        };
+        let before = link.seen.len();
+        for (story, gate) in judged.iter().filter(|(_, gate)| mine(&gate.subject)) {
+            let checks = gate.checks.iter().filter(|check| checklist::covers(id, &check.id));
+            link.seen.extend(checks.map(|check| Seen { story, gate, check, short: short_of(story, gate, check, &requirement.text) }));
+        }
+        let judged_here = |name: &str| judged.iter().any(|(_, other)| other.gate == gate && other.subject == name);
+        let all = material.survey.services.iter().map(|service| service.name.as_str());
+        link.missing.extend(all.filter(|name| mine(name) && !judged_here(name)).map(str::to_owned));
+        if link.seen.len() == before {
+            link.unseen.push(id.to_owned());
         }
     }
-    let judged_here = |name: &str| judged.iter().any(|(_, other)| other.gate == gate && other.subject == name);
-    let all = material.survey.services.iter().map(|service| service.name.as_str());
-    link.missing = all.filter(|name| mine(name) && !judged_here(name)).map(str::to_owned).collect();
+    link.missing.sort();
+    link.missing.dedup();
     let some = |outcome, required: bool| link.seen.iter().any(|seen| seen.check.outcome == outcome && (!required || seen.check.required));
-    link.standing = if some(Outcome::Fail, false) {
+    let short = |wanted: &dyn Fn(&Short) -> bool| link.seen.iter().filter_map(|seen| seen.short.as_ref()).any(wanted);
+    link.standing = if some(Outcome::Fail, false) || short(&|short| matches!(short, Short::Misses(_))) {
         Standing::Failed
-    } else if some(Outcome::Pass, false) && !some(Outcome::NotRun, true) && link.missing.is_empty() {
+    } else if some(Outcome::Pass, false)
+        && !some(Outcome::NotRun, true)
+        && link.missing.is_empty()
+        && link.unseen.is_empty()
+        && !short(&|short| matches!(short, Short::Unknown(_)))
+    {
         Standing::Proven
     } else {
         Standing::Open
     };
     link
+}
+
+/// A number that a requirement asks for and a passed check does not show: it is missed, or was not measured.
+#[derive(Debug)]
+enum Short {
+    Misses(String),
+    Unknown(String),
+}
+
+static MEGABYTES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\b([0-9]+(?:\.[0-9]+)?)\s*(MB|GB)\b").ok());
+static WITHIN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\b(?:within|in under|in less than|less than|under)\s+([0-9]+)\s*(s|seconds?|min|minutes?)\b").ok());
+
+/// Compares the number in a requirement with what was measured: an image's size, the length of the stage in which pods became ready.
+fn short_of(story: &Story, gate: &Gate, check: &Check, text: &str) -> Option<Short> {
+    if check.outcome != Outcome::Pass {
+        return None;
+    }
+    let (asked, seen, unit) = match check.id.as_str() {
+        "docker.size" => {
+            let asked = number(MEGABYTES.as_ref()?, text, &[("gb", 1_000.0)])?;
+            let seen = check.evidence.first().and_then(|evidence| number(MEGABYTES.as_ref()?, &evidence.text, &[("gb", 1_000.0)]));
+            (asked, seen, "MB")
+        }
+        "kubernetes.pods_ready" => (number(WITHIN.as_ref()?, text, &[("m", 60.0)])?, stage_seconds(story, gate), "s"),
+        _ => return None,
+    };
+    match seen {
+        Some(seen) if seen <= asked => None,
+        Some(seen) => Some(Short::Misses(format!("{} of {}: {seen:.0} {unit} instead of {asked:.0} {unit}", check.id, gate.subject))),
+        None => Some(Short::Unknown(format!("{} of {}: {asked:.0} {unit} are asked for, and none were measured", check.id, gate.subject))),
+    }
+}
+
+/// The first number of a text in the smallest unit; a unit that begins with one of these counts so much more.
+fn number(shape: &Regex, text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let found = shape.captures(text)?;
+    let unit = found.get(2)?.as_str().to_lowercase();
+    let times = units.iter().find(|(name, _)| unit.starts_with(name)).map_or(1.0, |(_, times)| *times);
+    Some(found.get(1)?.as_str().parse::<f64>().ok()? * times)
+}
+
+/// How long the stage took in which this gate was judged, seconds.
+fn stage_seconds(story: &Story, gate: &Gate) -> Option<f64> {
+    let judged = story.records.iter().position(|record| matches!(&record.event, Event::GateJudged { gate: other } if other == gate))?;
+    let stage = story.records.get(judged)?.stage;
+    let began = story.records.get(..judged)?.iter().rev().find(|record| record.stage == stage && matches!(record.event, Event::StageStarted { .. }))?;
+    let ended = story.records.get(judged..)?.iter().find(|record| record.stage == stage && matches!(record.event, Event::StageEnded { .. }))?;
+    Some(ended.at.duration_since(began.at).as_secs_f64())
 }
 
 /// The services that a task names, where it names one or more; a requirement speaks of all.
@@ -158,7 +225,7 @@ fn sentence(link: &Link<'_>) -> String {
         Standing::NoSuchCheck => format!("landfall.toml names `{id}`, and there is no such check"),
         Standing::Failed => match link.seen.iter().find(|seen| seen.check.outcome == Outcome::Fail) {
             Some(bad) => format!("`{}` failed for {}: {} ({})", bad.check.id, bad.gate.subject, one_line(&bad.check.reason), bad.story.request.id),
-            None => String::new(),
+            None => shorts(link).join("; "),
         },
         Standing::Proven => {
             let mut good: Vec<_> = link.seen.iter().filter(|seen| seen.check.outcome == Outcome::Pass).map(|seen| seen.gate.subject.as_str()).collect();
@@ -168,12 +235,22 @@ fn sentence(link: &Link<'_>) -> String {
         Standing::Open => {
             let open = link.seen.iter().find(|seen| seen.check.outcome == Outcome::NotRun);
             match (open, link.missing.as_slice()) {
+                (_, _) if !shorts(link).is_empty() => shorts(link).join("; "),
                 (Some(open), _) => format!("`{}` was not run for {}: {}", open.check.id, open.gate.subject, one_line(&open.check.reason)),
-                (None, []) => format!("`{id}` was not run"),
+                (None, []) => format!("`{}` was not run", if link.unseen.is_empty() { id.to_owned() } else { link.unseen.join(", ") }),
                 (None, missing) => format!("`{id}` was not run for {}", missing.join(", ")),
             }
         }
     }
+}
+
+/// Numbers that were missed or not measured.
+fn shorts(link: &Link<'_>) -> Vec<String> {
+    let told = link.seen.iter().filter_map(|seen| seen.short.as_ref());
+    told.map(|short| match short {
+        Short::Misses(text) | Short::Unknown(text) => text.clone(),
+    })
+    .collect()
 }
 
 fn operations(link: &Link<'_>) -> String {
@@ -285,7 +362,7 @@ fn part<'a>(material: &Material<'_>, feature: &Feature, links: impl Iterator<Ite
             lines(made),
             lines(became),
             link.check.clone().unwrap_or_default(),
-            format!("{}{}", sentence(link), contradiction(link)),
+            format!("{}{}{}", sentence(link), contradiction(link), link.seen.iter().find_map(uri).map(|uri| format!(" `{uri}`")).unwrap_or_default()),
         ]);
     }
     if !unchecked.is_empty() {
@@ -309,7 +386,7 @@ impl Gaps {
     fn of(material: &Material<'_>, judged: &[(&Story, Gate)], links: &[Link<'_>]) -> Self {
         let names = |wanted: &dyn Fn(&Link<'_>) -> bool| links.iter().filter(|link| wanted(link)).map(name).collect::<Vec<_>>();
         let ran: BTreeSet<&str> = judged.iter().flat_map(|(_, gate)| &gate.checks).map(|check| check.id.as_str()).collect();
-        let asked = |id: &str| links.iter().filter_map(|link| link.check.as_deref()).any(|check| checklist::covers(check, id));
+        let asked = |id: &str| links.iter().filter_map(|link| link.check.as_deref()).any(|checks| checks.split(',').any(|check| checklist::covers(check.trim(), id)));
         let in_a_spec = |key: &str| links.iter().any(|link| key == link.requirement.id || key == name(link));
         Self {
             without_check: names(&|link| link.requirement.kind != "task" && matches!(link.standing, Standing::Unchecked | Standing::NoSuchCheck)),

@@ -552,6 +552,8 @@ mod tests {
         check(&[look(0, |all| all["pod"]["status"]["containerStatuses"][0]["imageID"] = json!(other))], 20, &[("kubernetes.image_id", Fail)]);
         check(&[look(0, |all| all["secrets"] = json!([]))], 20, &[("kubernetes.references", Fail)]);
         let unseen = look(0, |all| all["deployment"]["metadata"]["generation"] = json!(2));
-        check(&[unseen], 20, &[("kubernetes.created", Fail), ("kubernetes.no_restarts", NotRun)]);
+        // Whose pods they are is not known before that.
+        let nothing_else = [("kubernetes.no_restarts", NotRun), ("kubernetes.image_id", NotRun), ("kubernetes.references", NotRun)];
+        check(&[unseen], 20, &[&[("kubernetes.created", Fail), ("kubernetes.pods_ready", Fail)], &nothing_else[..]].concat());
     }
 }

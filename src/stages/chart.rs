@@ -73,7 +73,10 @@ async fn judge(
     let (policy, broken, objects) = policies(&manifests);
     checks.push(policy);
     match survey {
-        Ok(survey) => checks.extend(super::constitution::judge(survey, workload.service(), &broken, objects)),
+        Ok(survey) => {
+            checks.push(super::constitution::no_secrets(survey, workload.service(), &broken, objects));
+            checks.extend(super::constitution::judge(survey, workload.service(), &broken, objects));
+        }
         Err(failure) => checks.push(Check::not_run("helm.constitution", "the principles of the constitution", failure.to_string())),
     }
     let deployed = manifests.iter().find(|(environment, _)| **environment == plan.blueprint.environment).map(|(_, text)| *text);

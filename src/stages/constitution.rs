@@ -24,16 +24,7 @@ pub fn judge(survey: &Survey, service: Option<&Service>, broken: &[(&Environment
                 checks.push(Check::not_run(&id, probed, "nothing was rendered"));
                 continue;
             }
-            let mut against: Vec<Evidence> = broken
-                .iter()
-                .filter(|(_, broken)| kept.policy.contains(&broken.rule))
-                .map(|(environment, broken)| Evidence::new(Source::Object, format!("{} ({environment})", broken.at), &format!("{}: {}", broken.rule, broken.message)))
-                .collect();
-            let found = survey.findings.iter().filter(|finding| kept.findings.contains(&finding.code.as_str()) && concerns(finding, service, &survey.services));
-            against.extend(found.flat_map(|finding| {
-                let places = finding.evidence.iter().map(|place| Evidence::new(Source::File, format!("{}:{}", place.file, place.line), &finding.message));
-                places.take(3).collect::<Vec<_>>()
-            }));
+            let mut against = against(kept.policy, kept.findings, survey, service, broken);
             checks.push(if against.is_empty() {
                 let told = format!("{objects} objects and the survey of the sources, nothing against it");
                 Check::pass(&id, probed, Evidence::from(&principle.evidence).seen_as(&told))
@@ -44,6 +35,36 @@ pub fn judge(survey: &Survey, service: Option<&Service>, broken: &[(&Environment
         }
     }
     checks
+}
+
+/// No secret's value in what git tracks of a service, and in what was rendered for it. Not required: the survey's blockers refuse before.
+pub fn no_secrets(survey: &Survey, service: Option<&Service>, broken: &[(&EnvironmentName, Broken)], objects: usize) -> Check {
+    const POLICY: &[&str] = &["secret_values", "secret_in_config_map", "literal_secret"];
+    const FINDINGS: &[&str] = &["secret_in_tracked_file", "secret_value_in_values_yaml", "secret_as_plain_env", "db_password_in_plain_env", "secret_in_image"];
+    let (id, probed) = ("helm.no_secrets", "secret values in tracked files and rendered objects");
+    if objects == 0 {
+        return Check::not_run(id, probed, "nothing was rendered").optional();
+    }
+    let against = against(POLICY, FINDINGS, survey, service, broken);
+    if against.is_empty() {
+        let seen = format!("{} findings of the survey and {objects} objects, no secret's value among them", survey.findings.len());
+        return Check::pass(id, probed, Evidence::new(Source::Program, "survey and policy table", &seen)).optional();
+    }
+    Check::fail(id, probed, format!("{} places hold a secret's value", against.len()), against).optional()
+}
+
+/// What breaks these rules and has these findings, with its places.
+fn against(policy: &[&str], findings: &[&str], survey: &Survey, service: Option<&Service>, broken: &[(&EnvironmentName, Broken)]) -> Vec<Evidence> {
+    let rules = broken.iter().filter(|(_, broken)| policy.contains(&broken.rule));
+    let mut against: Vec<Evidence> = rules
+        .map(|(environment, broken)| Evidence::new(Source::Object, format!("{} ({environment})", broken.at), &format!("{}: {}", broken.rule, broken.message)))
+        .collect();
+    let found = survey.findings.iter().filter(|finding| findings.contains(&finding.code.as_str()) && concerns(finding, service, &survey.services));
+    against.extend(found.flat_map(|finding| {
+        let places = finding.evidence.iter().map(|place| Evidence::new(Source::File, format!("{}:{}", place.file, place.line), &finding.message));
+        places.take(3).collect::<Vec<_>>()
+    }));
+    against
 }
 
 /// True where the finding is this service's to mend: it lies in its folder, or in nobody's and this is the first service.
@@ -119,6 +140,22 @@ mod tests {
         let last = survey.services.last().unwrap().name.to_string();
         check(&survey, &first, &[], 5, &[("no_secrets_in_code", Outcome::Fail)]);
         check(&survey, &last, &[], 5, &[("no_secrets_in_code", Outcome::Pass)]);
+    }
+
+    #[test]
+    fn a_secret_in_a_tracked_file_or_in_an_object_is_told() {
+        let environment = EnvironmentName::parse("minikube").unwrap();
+        let outcome = |findings: &[(&str, &str)], rule: Option<&'static str>| {
+            let survey = survey("x", findings);
+            let broken: Vec<_> = rule.iter().map(|rule| (&environment, Broken { rule, at: "ConfigMap/x".into(), message: "so".into() })).collect();
+            no_secrets(&survey, survey.services.iter().find(|service| service.name.as_str() == "api"), &broken, 5).outcome
+        };
+        assert_eq!(outcome(&[], None), Outcome::Pass);
+        assert_eq!(outcome(&[("secret_in_tracked_file", "api/.env")], None), Outcome::Fail);
+        assert_eq!(outcome(&[("secret_in_tracked_file", "web/.env")], None), Outcome::Pass);
+        assert_eq!(outcome(&[("no_resources", "api/x.yaml")], None), Outcome::Pass);
+        assert_eq!(outcome(&[], Some("secret_in_config_map")), Outcome::Fail);
+        assert_eq!(outcome(&[], Some("resources")), Outcome::Pass);
     }
 
     #[test]

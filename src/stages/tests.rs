@@ -73,13 +73,21 @@ fn proof() -> Proof {
     Proof { profile, fingerprint: "f".into(), server: "https://192.168.49.2:8443".into(), kubeconfig: "kubeconfig".into(), checks: Vec::new() }
 }
 
-/// A machine on which every check passes.
-fn good() -> Machine {
-    let secret = "a value that only the Secret knows";
-    let environ = blueprint().workloads.iter().flat_map(|workload| workload.env.clone()).map(|setting| match setting.value {
-        EnvValue::Literal { text } => (setting.name.to_string(), text),
-        EnvValue::SecretKey { .. } => (setting.name.to_string(), secret.to_owned()),
-    });
+const SECRET: &str = "a value that only the Secret knows";
+
+/// The environment that a service's process shall have.
+fn environ(service: &str) -> Vec<(String, String)> {
+    let settings = blueprint().workload(service).map(|workload| workload.env.clone()).unwrap_or_default();
+    let value = |value: EnvValue| match value {
+        EnvValue::Literal { text } => text,
+        EnvValue::SecretKey { .. } => SECRET.to_owned(),
+    };
+    let set = settings.into_iter().map(|setting| (setting.name.to_string(), value(setting.value)));
+    set.chain([("PATH".to_owned(), "/usr/bin".to_owned())]).collect()
+}
+
+/// A machine on which every check of this service passes.
+fn good(service: &str) -> Machine {
     Machine {
         image: ImageFacts {
             id: ID.into(),
@@ -104,8 +112,8 @@ fn good() -> Machine {
         refuses: false,
         status: 200,
         inside: json!({ "status": 200, "content_type": "application/json", "body": "{\"serverInfo\": {}}", "elapsed_ms": 3.0 }).to_string(),
-        environ: environ.chain([("PATH".to_owned(), "/usr/bin".to_owned())]).collect(),
-        secrets: secret.into(),
+        environ: environ(service),
+        secrets: SECRET.into(),
         log: "INFO ready\n".into(),
         memory: Some(40_000_000),
         tools: Some(vec!["list_notes", "add_note"]),
@@ -173,7 +181,7 @@ fn only(gates: &[Gate], expect: &[(&str, Outcome)]) {
 }
 
 async fn check_docker(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
-    let mut machine = good();
+    let mut machine = good("api");
     change(&mut machine);
     let bench = bench(machine, &survey());
     let built = super::containerize::run(&bench.run, &bench.plan, &bench.files, &proof(), &BTreeMap::new()).await.unwrap();
@@ -208,7 +216,7 @@ async fn every_check_of_the_docker_gate_fails_for_its_own_fault_alone() {
 }
 
 async fn check_helm(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
-    let mut machine = good();
+    let mut machine = good("api");
     change(&mut machine);
     let bench = bench(machine, &survey());
     let chart = bench.run.folders.workspace.join("deploy/charts/api");
@@ -225,10 +233,13 @@ async fn every_check_of_the_helm_gate_fails_for_its_own_fault_alone() {
     check_helm(|machine| machine.lints = false, &[("helm.lint", Fail)]).await;
     check_helm(|machine| machine.accepts.push("wrong-type"), &[("helm.schema", Fail)]).await;
     check_helm(|machine| machine.accepts.push("unknown-key"), &[("helm.schema", Fail)]).await;
-    let nothing = [("helm.renders", Fail), ("helm.policy", NotRun), ("helm.constitution.non_root", NotRun), ("helm.dry_run", NotRun)];
+    let nothing = [("helm.renders", Fail), ("helm.policy", NotRun), ("helm.no_secrets", NotRun), ("helm.constitution.non_root", NotRun), ("helm.dry_run", NotRun)];
     check_helm(|machine| machine.manifest = None, &nothing).await;
     let without = |text: &'static str| move |machine: &mut Machine| machine.manifest = Some(MANIFEST.replace(text, ""));
     check_helm(without("limits: {cpu: 1, memory: 128Mi}"), &[("helm.policy", Fail)]).await;
+    let leaks = [("helm.policy", Fail), ("helm.no_secrets", Fail)];
+    let map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: api}\ndata: {JWT_SECRET: y}\n";
+    check_helm(move |machine| machine.manifest = Some(format!("{MANIFEST}{map}")), &leaks).await;
     check_helm(|machine| machine.packages = false, &[("helm.packaged", Fail)]).await;
     check_helm(|machine| machine.namespace = false, &[("helm.dry_run", NotRun)]).await;
     check_helm(|machine| machine.refuses = true, &[("helm.dry_run", Fail)]).await;
@@ -243,7 +254,7 @@ async fn a_principle_that_is_broken_refuses_the_helm_gate() {
 
 #[tokio::test]
 async fn a_survey_that_is_lost_leaves_the_constitution_unjudged_and_not_kept() {
-    let bench = bench(good(), &survey());
+    let bench = bench(good("api"), &survey());
     std::fs::remove_file(bench.run.folders.operation(&bench.run.id).join("survey.json")).unwrap();
     std::fs::create_dir_all(bench.run.folders.workspace.join("deploy/charts/api")).unwrap();
     std::fs::write(bench.run.folders.workspace.join("deploy/charts/api/values.yaml"), "image: x\n").unwrap();
@@ -265,7 +276,7 @@ fn observed(blueprint: &Blueprint, ready: bool) -> Observed {
 }
 
 async fn check_validation(service: &str, change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
-    let mut machine = good();
+    let mut machine = good(service);
     change(&mut machine);
     let (world, blueprint, config, at) = (machine.world(), blueprint(), config(), proof());
     let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
@@ -306,7 +317,7 @@ async fn every_check_of_an_mcp_server_fails_for_its_own_fault_alone() {
 
 #[tokio::test]
 async fn a_service_without_a_ready_pod_is_refused_and_not_passed_over() {
-    let (world, blueprint, config, at) = (good().world(), blueprint(), config(), proof());
+    let (world, blueprint, config, at) = (good("api").world(), blueprint(), config(), proof());
     let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, false) };
     let scope = Scope { groups: Vec::new(), services: vec!["api".to_owned()], writing: false, window_s: 30 };
     let gates = look.validate(&scope, &Silent).await.unwrap().gates;
