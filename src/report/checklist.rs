@@ -69,7 +69,9 @@ pub fn covers(name: &str, judged: &str) -> bool {
 
 /// True where there can be a check of this name.
 pub fn known(name: &str) -> bool {
-    FAMILIES.contains(&name) || CHECKS.iter().any(|(check, _)| *check == name) || name.strip_prefix("helm.constitution.").is_some_and(crate::policy::principles::is_rule)
+    FAMILIES.contains(&name)
+        || CHECKS.iter().any(|(check, _)| *check == name)
+        || name.strip_prefix("helm.constitution.").is_some_and(crate::policy::principles::is_rule)
 }
 
 /// The gate that holds a check; none for a name that is no check's.
@@ -89,9 +91,17 @@ const fn row(id: &'static str, what: &'static str, shown: Shown) -> Row {
 
 /// The plan's checklist: S stages, R rules, T transitions, G gates, P before, A after, C complete, F failures.
 pub const ROWS: &[Row] = &[
-    row("S1", "containerize: images by best practices, within the budget", Shown::Checks(&["docker.builds", "docker.non_root", "docker.no_secrets", "docker.starts", "docker.size"])),
+    row(
+        "S1",
+        "containerize: images by best practices, within the budget",
+        Shown::Checks(&["docker.builds", "docker.non_root", "docker.no_secrets", "docker.starts", "docker.size"]),
+    ),
     row("S2", "chart: one per service, parameterised, with security contexts", Shown::Checks(&["helm.lint", "helm.schema", "helm.renders", "helm.policy"])),
-    row("S3", "deploy: pods run, services reachable in the cluster", Shown::Checks(&["kubernetes.created", "kubernetes.pods_ready", "kubernetes.endpoints", "kubernetes.references"])),
+    row(
+        "S3",
+        "deploy: pods run, services reachable in the cluster",
+        Shown::Checks(&["kubernetes.created", "kubernetes.pods_ready", "kubernetes.endpoints", "kubernetes.references"]),
+    ),
     row("S4", "validate: routes, environment, MCP tools", Shown::Checks(&["validation.http", "validation.ready", "validation.environment", "validation.mcp"])),
     row("S5", "rollback: restored and validated again, data kept", Shown::Made("the walk back of an operation, and the rollback stage")),
     row("R1", "local only: no change in a cluster that is not proven local", Shown::Made("the proof of the target before every change")),

@@ -108,8 +108,7 @@ fn branch(workspace: &Path) -> Option<String> {
 /// The active feature: the named one, `.specify/feature.json`, the branch's own or the one with its number, else the highest number.
 fn active(workspace: &Path, named: Option<&str>, branch: Option<&str>) -> Option<String> {
     let entries = std::fs::read_dir(workspace.join("specs")).into_iter().flatten().filter_map(Result::ok);
-    let folders: BTreeSet<String> =
-        entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let folders: BTreeSet<String> = entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     let number = |name: &str| name.split('-').next().filter(|digits| digits.len() >= 3).and_then(|digits| digits.parse::<u32>().ok());
     let exact = |name: &str| folders.get(name).cloned();
     let told = std::fs::read_to_string(workspace.join(".specify/feature.json")).ok().and_then(|text| {
@@ -119,7 +118,11 @@ fn active(workspace: &Path, named: Option<&str>, branch: Option<&str>) -> Option
     named
         .and_then(exact)
         .or_else(|| told.as_deref().and_then(exact))
-        .or_else(|| branch.and_then(|branch| exact(branch).or_else(|| folders.iter().find(|folder| number(folder).is_some() && number(folder) == number(branch)).cloned())))
+        .or_else(|| {
+            branch.and_then(|branch| {
+                exact(branch).or_else(|| folders.iter().find(|folder| number(folder).is_some() && number(folder) == number(branch)).cloned())
+            })
+        })
         .or_else(|| folders.iter().filter(|folder| number(folder).is_some()).max_by_key(|folder| number(folder)).cloned())
 }
 
@@ -234,7 +237,8 @@ fn fill(template: &str, facts: &BTreeMap<&'static str, String>) -> String {
 /// True where nothing is left to fill, the front matter can be read and the operation is named.
 fn whole(text: &str, id: &OperationId) -> bool {
     let front = text.strip_prefix("---\n").and_then(|rest| rest.split("\n---").next());
-    let readable = front.is_some_and(|front| serde_saphyr::from_str::<BTreeMap<String, serde_json::Value>>(front).is_ok_and(|fields| fields.contains_key("id")));
+    let readable =
+        front.is_some_and(|front| serde_saphyr::from_str::<BTreeMap<String, serde_json::Value>>(front).is_ok_and(|fields| fields.contains_key("id")));
     readable && !text.contains("{{") && text.contains(id.as_str())
 }
 

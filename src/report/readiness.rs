@@ -75,14 +75,24 @@ fn sources(material: &Material<'_>) -> Vec<Point> {
     };
     vec![
         point("P1", requirements > 0, format!("specs: {} features, {requirements} requirements", specs.len()), specs.join(", ")),
-        point("P6", survey.specs.constitution.is_some(), format!("constitution: {}", survey.specs.constitution.as_deref().unwrap_or("none found")), String::new()),
+        point(
+            "P6",
+            survey.specs.constitution.is_some(),
+            format!("constitution: {}", survey.specs.constitution.as_deref().unwrap_or("none found")),
+            String::new(),
+        ),
         point(
             "P4",
             true,
             format!("security: restricted pods by the policy table; {kept} of {} principles are checked at the helm gate", survey.specs.principles.len()),
             survey.specs.constitution.clone().unwrap_or_default(),
         ),
-        point("P2", !names.is_empty(), format!("services found: {}", names.join(", ")), format!("survey {}", survey.digest.chars().take(12).collect::<String>())),
+        point(
+            "P2",
+            !names.is_empty(),
+            format!("services found: {}", names.join(", ")),
+            format!("survey {}", survey.digest.chars().take(12).collect::<String>()),
+        ),
         point(
             "P2",
             blockers.is_empty(),
@@ -151,7 +161,10 @@ fn consent(material: &Material<'_>) -> Vec<Point> {
         Point {
             row: "P9",
             ready: approved.is_some() || plan.unnoticed(),
-            what: format!("approved by: {}", approved.unwrap_or(if plan.unnoticed() { "nobody, and nothing that a person would notice changed" } else { "nobody" })),
+            what: format!(
+                "approved by: {}",
+                approved.unwrap_or(if plan.unnoticed() { "nobody, and nothing that a person would notice changed" } else { "nobody" })
+            ),
             seen: story.request.id.to_string(),
         },
     ]

@@ -175,7 +175,10 @@ fn a_requirement_is_proven_by_its_check_on_every_service_and_by_nothing_less() {
     check_trace(|name| Some(vec![if name == "api" { failed("docker.non_root") } else { passed("docker.non_root") }]), "failed");
     check_trace(|name| (name != "api").then(|| vec![passed("docker.non_root")]), "open");
     check_trace(|name| Some(vec![if name == "api" { Check::not_run("docker.non_root", "?", "no engine") } else { passed("docker.non_root") }]), "open");
-    check_trace(|name| Some(vec![if name == "api" { Check::not_run("docker.non_root", "?", "no user").optional() } else { passed("docker.non_root") }]), "proven");
+    check_trace(
+        |name| Some(vec![if name == "api" { Check::not_run("docker.non_root", "?", "no user").optional() } else { passed("docker.non_root") }]),
+        "proven",
+    );
     check_trace(|_| None, "open");
     check_trace(|_| Some(vec![passed("docker.size")]), "open");
 }
@@ -289,7 +292,8 @@ fn ticks_are_compared_with_what_was_seen() {
         ("T004", "Image of mcp/ as a non-root user", check, Some(true)),
         ("T005", "Images as a non-root user", check, Some(false)),
     ]);
-    scene.operation(1, vec![judged(GateName::Docker, "api", vec![failed("docker.non_root")]), judged(GateName::Docker, "web", vec![passed("docker.non_root")])]);
+    scene
+        .operation(1, vec![judged(GateName::Docker, "api", vec![failed("docker.non_root")]), judged(GateName::Docker, "web", vec![passed("docker.non_root")])]);
     let told = scene.tell(ReportKind::Traceability);
     assert_eq!(standings(&told), ["T001 failed", "T002 proven", "T003 proven", "T004 open", "T005 failed"]);
     assert_eq!(told.data["ticked_but_false"], json!(["001-x/T001"]));
@@ -314,10 +318,12 @@ fn principles_are_kept_by_a_check_or_for_people() {
     let mut scene = Scene::new();
     scene.survey.specs.constitution = Some("constitution.md".into());
     let principle = |title: &str, text: &str| Principle { title: title.into(), text: text.into(), evidence: Place::new("constitution.md", 3, title) };
-    scene.survey.specs.principles = vec![principle("I. Root", "Containers run as non-root."), principle("II. Kind", "Be kind."), principle("III. Limits", "Set resource limits.")];
+    scene.survey.specs.principles =
+        vec![principle("I. Root", "Containers run as non-root."), principle("II. Kind", "Be kind."), principle("III. Limits", "Set resource limits.")];
     scene.operation(1, vec![judged(GateName::Helm, "api", vec![passed("helm.policy"), failed("helm.constitution.non_root")])]);
     let told = scene.tell(ReportKind::Traceability);
-    let rows: Vec<_> = told.data["constitution"].as_array().unwrap().iter().map(|row| (row["kept_by"].as_str().unwrap(), row["outcome"].as_str().unwrap_or("none"))).collect();
+    let rows: Vec<_> =
+        told.data["constitution"].as_array().unwrap().iter().map(|row| (row["kept_by"].as_str().unwrap(), row["outcome"].as_str().unwrap_or("none"))).collect();
     assert_eq!(rows, [("helm.constitution.non_root", "fail"), ("people", "none"), ("helm.constitution.resources", "not_run")]);
     assert!(told.markdown().contains("“Containers run as non-root.”") && told.markdown().contains("for people: II. Kind"), "{}", told.markdown());
 }
@@ -415,7 +421,8 @@ fn the_verdict_is_not_complete_before_somebody_looked_at_what_runs() {
     reply.verdict = Some(Verdict::Pass);
     let health = Ok(With::new(reply, Healthy::default()));
     let place = Map::new();
-    let told = tell(ReportKind::Verdict, &Material { app: &scene.app, survey: &scene.survey, config: &scene.config, stories: &stories, health: Some(&health), place });
+    let told =
+        tell(ReportKind::Verdict, &Material { app: &scene.app, survey: &scene.survey, config: &scene.config, stories: &stories, health: Some(&health), place });
     assert_eq!(told.verdict, Some(Verdict::Pass), "{}", told.markdown());
     let row = |id: &str| told.data["checklist"].as_array().unwrap().iter().find(|row| row["row"] == id).unwrap()["outcome"].clone();
     assert_eq!((row("G1"), row("G2"), row("G11")), (json!("pass"), json!("not_run"), json!("pass")));
@@ -466,7 +473,10 @@ fn a_page_draws_the_app_and_its_operation_and_loads_nothing() {
     assert!(calls > 0);
     assert_eq!(page.matches("<rect ").count(), scene.plan().blueprint.workloads.len());
     assert_eq!(page.matches("class=\"lap\"").count(), 4);
-    assert!(page.contains("<g class=\"bad\"") && page.contains("<details open><summary><b class=\"bad\">✗</b> api <code>validation.http</code>"), "what failed is seen first");
+    assert!(
+        page.contains("<g class=\"bad\"") && page.contains("<details open><summary><b class=\"bad\">✗</b> api <code>validation.http</code>"),
+        "what failed is seen first"
+    );
 }
 
 /// The record of an operation in a workspace that keeps them.
@@ -533,7 +543,11 @@ fn the_repositorys_own_template_is_used_unless_it_cannot_be_filled() {
     let scene = Scene::new();
     let id = scene.operation(1, write_file(true));
     let template = ".specify/templates/phr-template.prompt.md";
-    keep(&scene, template, "\u{feff}---\r\nid: \"{{ID}}\"\r\ntitle: {{TITLE}}\r\nextra: {{OURS}}\r\nfiles:\r\n{{FILES_YAML}}\r\n---\r\n\r\n## Mine\r\n\r\n{{PROMPT_TEXT}}\r\n");
+    keep(
+        &scene,
+        template,
+        "\u{feff}---\r\nid: \"{{ID}}\"\r\ntitle: {{TITLE}}\r\nextra: {{OURS}}\r\nfiles:\r\n{{FILES_YAML}}\r\n---\r\n\r\n## Mine\r\n\r\n{{PROMPT_TEXT}}\r\n",
+    );
     let record = record_of(&scene, &id, OperationState::Succeeded).unwrap();
     assert_eq!(
         record.text,
@@ -541,7 +555,12 @@ fn the_repositorys_own_template_is_used_unless_it_cannot_be_filled() {
             "---\nid: \"0001\"\ntitle: \"deploy todo succeeded\"\nextra: \"not recorded\"\nfiles:\n - \"api/Dockerfile\"\n---\n\n## Mine\n\nThe operation {id} was asked for with:\n\n    deploy {{\"through\":\"validate\"}}\n"
         )
     );
-    for broken in ["---\nid: [\n---\n{{PROMPT_TEXT}}\n", "no front matter {{PROMPT_TEXT}}\n", "---\nid: {{ID}}\n---\nnames no operation\n", "---\nid: {{ID}}\n---\n{{PROMPT_TEXT}} {{un finished\n"] {
+    for broken in [
+        "---\nid: [\n---\n{{PROMPT_TEXT}}\n",
+        "no front matter {{PROMPT_TEXT}}\n",
+        "---\nid: {{ID}}\n---\nnames no operation\n",
+        "---\nid: {{ID}}\n---\n{{PROMPT_TEXT}} {{un finished\n",
+    ] {
         keep(&scene, template, broken);
         let text = record_of(&scene, &id, OperationState::Succeeded).unwrap().text;
         assert!(text.contains("## Evaluation notes (flywheel)"), "{broken}: {text}");

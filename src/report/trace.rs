@@ -108,7 +108,16 @@ fn check_of<'a>(material: &'a Material<'_>, feature: &Feature, requirement: &'a 
 
 fn link<'a>(material: &'a Material<'_>, judged: &'a [(&'a Story, Gate)], feature: &'a Feature, requirement: &'a Requirement) -> Link<'a> {
     let (check, named) = check_of(material, feature, requirement);
-    let mut link = Link { feature, requirement, check: check.map(str::to_owned), named, standing: Standing::Unchecked, seen: Vec::new(), missing: Vec::new(), unseen: Vec::new() };
+    let mut link = Link {
+        feature,
+        requirement,
+        check: check.map(str::to_owned),
+        named,
+        standing: Standing::Unchecked,
+        seen: Vec::new(),
+        missing: Vec::new(),
+        unseen: Vec::new(),
+    };
     let Some(ids) = check else { return link };
     let smoke = |id: &str| id.strip_prefix("validation.smoke.").is_some_and(|name| material.config.smoke.iter().any(|smoke| smoke.name == name));
     let services = services_of(material, requirement);
@@ -157,7 +166,8 @@ enum Short {
 }
 
 static MEGABYTES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\b([0-9]+(?:\.[0-9]+)?)\s*(MB|GB)\b").ok());
-static WITHIN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\b(?:within|in under|in less than|less than|under)\s+([0-9]+)\s*(s|seconds?|min|minutes?)\b").ok());
+static WITHIN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(?:within|in under|in less than|less than|under)\s+([0-9]+)\s*(s|seconds?|min|minutes?)\b").ok());
 
 /// Compares the number in a requirement with what was measured: an image's size, the length of the stage in which pods became ready.
 fn short_of(story: &Story, gate: &Gate, check: &Check, text: &str) -> Option<Short> {
@@ -287,7 +297,9 @@ fn artifact(material: &Material<'_>, seen: &Seen<'_>) -> String {
             image.unwrap_or_else(|| format!("image of {subject}"))
         }
         (GateName::Docker, None) => format!("image of {subject}"),
-        (GateName::Helm | GateName::Kubernetes | GateName::Validation, Some(plan)) if plan.files.keys().any(|path| path.starts_with(&format!("{chart}/"))) => chart,
+        (GateName::Helm | GateName::Kubernetes | GateName::Validation, Some(plan)) if plan.files.keys().any(|path| path.starts_with(&format!("{chart}/"))) => {
+            chart
+        }
         (GateName::Helm | GateName::Kubernetes | GateName::Validation, _) => format!("release {subject}"),
     }
 }
@@ -386,7 +398,8 @@ impl Gaps {
     fn of(material: &Material<'_>, judged: &[(&Story, Gate)], links: &[Link<'_>]) -> Self {
         let names = |wanted: &dyn Fn(&Link<'_>) -> bool| links.iter().filter(|link| wanted(link)).map(name).collect::<Vec<_>>();
         let ran: BTreeSet<&str> = judged.iter().flat_map(|(_, gate)| &gate.checks).map(|check| check.id.as_str()).collect();
-        let asked = |id: &str| links.iter().filter_map(|link| link.check.as_deref()).any(|checks| checks.split(',').any(|check| checklist::covers(check.trim(), id)));
+        let asked =
+            |id: &str| links.iter().filter_map(|link| link.check.as_deref()).any(|checks| checks.split(',').any(|check| checklist::covers(check.trim(), id)));
         let in_a_spec = |key: &str| links.iter().any(|link| key == link.requirement.id || key == name(link));
         Self {
             without_check: names(&|link| link.requirement.kind != "task" && matches!(link.standing, Standing::Unchecked | Standing::NoSuchCheck)),
@@ -428,7 +441,8 @@ fn constitution(material: &Material<'_>, judged: &[(&Story, Gate)]) -> (String, 
         }
         for (rule, sentence) in kept {
             let id = format!("helm.constitution.{}", rule.rule);
-            let seen: Vec<_> = judged.iter().flat_map(|(_, gate)| gate.checks.iter().map(move |check| (gate, check))).filter(|(_, check)| check.id == id).collect();
+            let seen: Vec<_> =
+                judged.iter().flat_map(|(_, gate)| gate.checks.iter().map(move |check| (gate, check))).filter(|(_, check)| check.id == id).collect();
             let bad = seen.iter().find(|(_, check)| check.outcome == Outcome::Fail);
             let (outcome, told) = match (bad, seen.iter().any(|(_, check)| check.outcome == Outcome::Pass)) {
                 (Some((gate, check)), _) => (Outcome::Fail, format!("broken in {}: {}", gate.subject, one_line(&check.reason))),

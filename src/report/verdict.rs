@@ -169,7 +169,8 @@ fn checked_off(material: &Material<'_>) -> (String, Vec<Value>) {
     let mut done = Vec::new();
     for row in checklist::ROWS {
         let checklist::Shown::Checks(ids) = row.shown else { continue };
-        let seen: Vec<&Check> = judged.iter().flat_map(|(_, gate)| &gate.checks).filter(|check| ids.iter().any(|id| checklist::covers(id, &check.id))).collect();
+        let seen: Vec<&Check> =
+            judged.iter().flat_map(|(_, gate)| &gate.checks).filter(|check| ids.iter().any(|id| checklist::covers(id, &check.id))).collect();
         let count = |outcome| seen.iter().filter(|check| check.outcome == outcome).count();
         let (passed, failed) = (count(Outcome::Pass), count(Outcome::Fail));
         let outcome = match (failed, passed) {

@@ -547,7 +547,11 @@ mod tests {
         check(&[look(0, unready)], 20, &[("kubernetes.pods_ready", Fail), ("kubernetes.no_restarts", NotRun)]);
         check(&[look(0, |_| ()), look(2, unready)], 20, &[("kubernetes.pods_ready", Fail), ("kubernetes.no_restarts", Fail)]);
         check(&[look(0, |_| ())], 5, &[("kubernetes.no_restarts", NotRun)]);
-        check(&[look(0, |all| all["slice"]["endpoints"][0]["conditions"]["ready"] = json!(false))], 20, &[("kubernetes.no_restarts", NotRun), ("kubernetes.endpoints", Fail)]);
+        check(
+            &[look(0, |all| all["slice"]["endpoints"][0]["conditions"]["ready"] = json!(false))],
+            20,
+            &[("kubernetes.no_restarts", NotRun), ("kubernetes.endpoints", Fail)],
+        );
         let other = format!("docker://sha256:{}", "0".repeat(64));
         check(&[look(0, |all| all["pod"]["status"]["containerStatuses"][0]["imageID"] = json!(other))], 20, &[("kubernetes.image_id", Fail)]);
         check(&[look(0, |all| all["secrets"] = json!([]))], 20, &[("kubernetes.references", Fail)]);

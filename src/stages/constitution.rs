@@ -88,7 +88,8 @@ mod tests {
 
     fn survey(principle: &str, findings: &[(&str, &str)]) -> Survey {
         let mut survey: Survey = serde_json::from_str(include_str!("../../tests/render/survey.json")).unwrap();
-        survey.specs.principles = vec![Principle { title: "I. Law".into(), text: principle.into(), evidence: Place::new(".specify/memory/constitution.md", 3, "### I. Law") }];
+        survey.specs.principles =
+            vec![Principle { title: "I. Law".into(), text: principle.into(), evidence: Place::new(".specify/memory/constitution.md", 3, "### I. Law") }];
         survey.findings = findings
             .iter()
             .map(|(code, file)| Finding {

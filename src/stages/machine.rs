@@ -3,9 +3,9 @@
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use crate::ports::{
-    Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest, McpPeer,
-    NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof, ScanReport, Scanner,
-    StartSpec, Started, TryStart, Usage, World,
+    Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest,
+    McpPeer, NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof, ScanReport,
+    Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use crate::secret::Secret;
 use async_trait::async_trait;
@@ -18,30 +18,30 @@ use std::time::Duration;
 /// What this machine has and answers; a `None` or `Err` is a program that cannot be asked.
 #[derive(Clone)]
 pub(super) struct Machine {
-    pub image: ImageFacts,
-    pub on_nodes: Vec<Option<&'static str>>,
-    pub in_layers: Vec<String>,
-    pub started: Started,
-    pub scan: Result<u64, String>,
-    pub lints: bool,
+    pub(super) image: ImageFacts,
+    pub(super) on_nodes: Vec<Option<&'static str>>,
+    pub(super) in_layers: Vec<String>,
+    pub(super) started: Started,
+    pub(super) scan: Result<u64, String>,
+    pub(super) lints: bool,
     /// Values that the schema does not refuse.
-    pub accepts: Vec<&'static str>,
-    pub manifest: Option<String>,
-    pub packages: bool,
-    pub namespace: bool,
-    pub refuses: bool,
+    pub(super) accepts: Vec<&'static str>,
+    pub(super) manifest: Option<String>,
+    pub(super) packages: bool,
+    pub(super) namespace: bool,
+    pub(super) refuses: bool,
     /// Status of every HTTP answer.
-    pub status: u16,
+    pub(super) status: u16,
     /// What a program in a container prints when it asks another service.
-    pub inside: String,
-    pub environ: Vec<(String, String)>,
-    pub secrets: String,
-    pub log: String,
-    pub memory: Option<u64>,
-    pub tools: Option<Vec<&'static str>>,
-    pub tool_fails: bool,
+    pub(super) inside: String,
+    pub(super) environ: Vec<(String, String)>,
+    pub(super) secrets: String,
+    pub(super) log: String,
+    pub(super) memory: Option<u64>,
+    pub(super) tools: Option<Vec<&'static str>>,
+    pub(super) tool_fails: bool,
     /// How a command in a container ends.
-    pub exits: i32,
+    pub(super) exits: i32,
 }
 
 fn nothing<T>() -> Result<T, Failure> {
@@ -50,7 +50,7 @@ fn nothing<T>() -> Result<T, Failure> {
 
 impl Machine {
     /// The machine behind every port.
-    pub fn world(self) -> World {
+    pub(super) fn world(self) -> World {
         let all = Arc::new(self);
         World { local: all.clone(), images: all.clone(), charts: all.clone(), cluster: all.clone(), mcp: all.clone(), scanner: all.clone(), clock: all }
     }
@@ -248,7 +248,12 @@ impl Cluster for Machine {
 impl McpPeer for Machine {
     async fn meet(&self, _: SocketAddr, host_header: &str, path: Option<&str>, _: Duration) -> Result<PeerFacts, Failure> {
         let Some(tools) = &self.tools else { return Err(Failure::new(Code::NotMcp, "answered 421 Misdirected Request")) };
-        let tool = |name: &&str| PeerTool { name: (*name).to_owned(), description: String::new(), read_only: name.starts_with("list"), input_schema: serde_json::Map::new() };
+        let tool = |name: &&str| PeerTool {
+            name: (*name).to_owned(),
+            description: String::new(),
+            read_only: name.starts_with("list"),
+            input_schema: serde_json::Map::new(),
+        };
         Ok(PeerFacts {
             name: "notes".into(),
             version: "1".into(),

@@ -144,7 +144,8 @@ fn bench(machine: Machine, survey: &Survey) -> Bench {
     let ImagePlan::Built { dockerfile, .. } = &api.image else { panic!("a service is built") };
     let file = |path: String, text: &str| RenderedFile { path, text: text.into(), executable: false };
     let files = vec![file(dockerfile.clone(), "FROM scratch\n"), file("deploy/charts/api/values-minikube.yaml".into(), "image: x\n")];
-    let step = ImageStep { reference: ImageRef::parse("localhost/todo/api:0123456789ab").unwrap(), input: Digest::of("x"), bases: BTreeMap::new(), present: true };
+    let step =
+        ImageStep { reference: ImageRef::parse("localhost/todo/api:0123456789ab").unwrap(), input: Digest::of("x"), bases: BTreeMap::new(), present: true };
     let plan = Plan {
         schema: 1,
         workspace,
@@ -202,10 +203,16 @@ async fn every_check_of_the_docker_gate_fails_for_its_own_fault_alone() {
     check_docker(|machine| machine.image.env.push("JWT_SECRET=hunter2".into()), &[("docker.no_secrets", Fail)]).await;
     check_docker(|machine| machine.image.env.push("JWT_SECRET=".into()), &[]).await;
     check_docker(|machine| machine.in_layers.push("app/.env".into()), &[("docker.no_secrets", Fail)]).await;
-    check_docker(|machine| machine.started = Started { exit_code: Some(1), log: "ModuleNotFoundError: x".into(), error: String::new() }, &[("docker.starts", Fail)])
-        .await;
-    check_docker(|machine| machine.started = Started { exit_code: Some(1), log: "connection refused".into(), error: String::new() }, &[("docker.starts", NotRun)])
-        .await;
+    check_docker(
+        |machine| machine.started = Started { exit_code: Some(1), log: "ModuleNotFoundError: x".into(), error: String::new() },
+        &[("docker.starts", Fail)],
+    )
+    .await;
+    check_docker(
+        |machine| machine.started = Started { exit_code: Some(1), log: "connection refused".into(), error: String::new() },
+        &[("docker.starts", NotRun)],
+    )
+    .await;
     check_docker(|machine| machine.started = Started { exit_code: Some(3), log: "no".into(), error: String::new() }, &[("docker.starts", Fail)]).await;
     check_docker(|machine| machine.scan = Ok(2), &[("docker.scan", Fail)]).await;
     check_docker(|machine| machine.scan = Err("no scanner".into()), &[("docker.scan", NotRun)]).await;
@@ -233,7 +240,8 @@ async fn every_check_of_the_helm_gate_fails_for_its_own_fault_alone() {
     check_helm(|machine| machine.lints = false, &[("helm.lint", Fail)]).await;
     check_helm(|machine| machine.accepts.push("wrong-type"), &[("helm.schema", Fail)]).await;
     check_helm(|machine| machine.accepts.push("unknown-key"), &[("helm.schema", Fail)]).await;
-    let nothing = [("helm.renders", Fail), ("helm.policy", NotRun), ("helm.no_secrets", NotRun), ("helm.constitution.non_root", NotRun), ("helm.dry_run", NotRun)];
+    let nothing =
+        [("helm.renders", Fail), ("helm.policy", NotRun), ("helm.no_secrets", NotRun), ("helm.constitution.non_root", NotRun), ("helm.dry_run", NotRun)];
     check_helm(|machine| machine.manifest = None, &nothing).await;
     let without = |text: &'static str| move |machine: &mut Machine| machine.manifest = Some(MANIFEST.replace(text, ""));
     check_helm(without("limits: {cpu: 1, memory: 128Mi}"), &[("helm.policy", Fail)]).await;
@@ -294,7 +302,12 @@ async fn every_check_of_the_validation_gate_fails_for_its_own_fault_alone() {
     check_validation("api", move |machine| machine.inside.clone_from(&refused), &[("validation.inside", Fail)]).await;
     check_validation("api", |machine| machine.environ.retain(|(name, _)| name != "JWT_SECRET"), &[("validation.environment", Fail)]).await;
     check_validation("api", |machine| machine.secrets.push('!'), &[("validation.environment", Fail)]).await;
-    check_validation("api", |machine| machine.log = "Traceback (most recent call last):\n  File \"a.py\"\nValueError: no\n".into(), &[("validation.logs", Fail)]).await;
+    check_validation(
+        "api",
+        |machine| machine.log = "Traceback (most recent call last):\n  File \"a.py\"\nValueError: no\n".into(),
+        &[("validation.logs", Fail)],
+    )
+    .await;
     check_validation("api", |machine| machine.log = "ERROR something small\n".into(), &[]).await;
     check_validation("api", |machine| machine.memory = Some(u64::MAX / 2), &[("validation.metrics", Fail)]).await;
     check_validation("api", |machine| machine.memory = None, &[("validation.metrics", NotRun)]).await;

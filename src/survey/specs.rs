@@ -106,7 +106,14 @@ fn is_spec(path: &str) -> bool {
     let folder = parts.iter().rev().skip(1).any(|part| part.starts_with("spec") || *part == ".specify" || *part == ".spec-kit");
     let name = base_of(&lower);
     let other = ["plan", "research", "data-model", "quickstart", "readme", "checklist", "template", "constitution"].iter().any(|word| name.contains(word));
-    folder && name.ends_with(".md") && !other && !lower.contains("/templates/") && !lower.contains("/checklists/") && !lower.contains("/contracts/") && !lower.contains("/prompts/") && !name.ends_with(".prompt.md")
+    folder
+        && name.ends_with(".md")
+        && !other
+        && !lower.contains("/templates/")
+        && !lower.contains("/checklists/")
+        && !lower.contains("/contracts/")
+        && !lower.contains("/prompts/")
+        && !name.ends_with(".prompt.md")
 }
 
 fn feature(dir: &str, files: &[(&str, &str)]) -> Option<Feature> {

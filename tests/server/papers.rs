@@ -54,7 +54,8 @@ fn the_trail_shows_every_change_and_that_somebody_changed_it() {
     let trail = exported(&shop, "audit");
     assert_eq!(trail["operations"][0]["holds"], true, "{trail}");
     let mutations = trail["mutations"].as_array().unwrap();
-    let of = |what: &str| mutations.iter().find(|mutation| mutation["what"].as_str().unwrap().contains(what)).unwrap_or_else(|| panic!("{what} is not in {trail}"));
+    let of =
+        |what: &str| mutations.iter().find(|mutation| mutation["what"].as_str().unwrap().contains(what)).unwrap_or_else(|| panic!("{what} is not in {trail}"));
     let chart = of("/Chart.yaml");
     assert_eq!((&chart["before"]["sha256"], &chart["outcome"]), (&Value::Null, &Value::from("done")));
     assert_eq!(chart["after"]["sha256"].as_str().map(str::len), Some(64), "{chart}");
