@@ -136,7 +136,7 @@ pub const ROWS: &[Row] = &[
     row("G16", "metrics are collected", Shown::Checks(&["validation.metrics"])),
     row("P1", "the spec is read and understood", Shown::Report("readiness")),
     row("P2", "services and dependencies are mapped", Shown::Report("readiness")),
-    row("P3", "resources are estimated", Shown::Made("before.resources of validate_env: what the app asks for against what nodes have")),
+    row("P3", "resources are estimated", Shown::Made("requests of every workload; a pod that no node can hold is refused with what it asks for")),
     row("P4", "security requirements are defined", Shown::Report("readiness")),
     row("P5", "MCP integration points are identified", Shown::Report("readiness")),
     row("P6", "constitution and specs exist", Shown::Report("readiness")),

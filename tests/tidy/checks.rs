@@ -8,6 +8,7 @@ use std::fs;
 
 const GATES: &str = "src/stages/tests.rs";
 const DOCKER: (&str, &str) = (GATES, "every_check_of_the_docker_gate_fails_for_its_own_fault_alone");
+const BUILD: (&str, &str) = ("tests/cluster_adapters.rs", "a_failing_build_says_which_step_and_why");
 const HELM: (&str, &str) = (GATES, "every_check_of_the_helm_gate_fails_for_its_own_fault_alone");
 const LAW: (&str, &str) = (GATES, "a_principle_that_is_broken_refuses_the_helm_gate");
 const KUBERNETES: (&str, &str) = ("src/rollout/follow.rs", "every_check_of_the_kubernetes_gate_fails_for_its_own_fault_alone");
@@ -22,6 +23,7 @@ type Test = (&'static str, &'static str);
 
 /// Where a check is seen passing and failing.
 const CHECKED: &[(&str, Test, Test)] = &[
+    ("docker.builds", DOCKER, BUILD),
     ("docker.", DOCKER, DOCKER),
     ("helm.constitution", HELM, LAW),
     ("helm.", HELM, HELM),
