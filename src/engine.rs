@@ -255,6 +255,21 @@ impl Run {
         self.journal.append(stage, subject, event).map(|_| ())
     }
 
+    /// An effect that belongs to the record of a run, not to its work: it happens after a cancel and a passed deadline as well, and a failure of it stops nothing.
+    pub fn note<T: Serialize>(&self, subject: &str, effect: Effect, action: impl FnOnce() -> Result<T, Failure>) -> Result<(), Failure> {
+        if self.journal.state().done(&effect.key).is_some() {
+            return Ok(());
+        }
+        let Effect { key, text, undo, before } = effect;
+        self.journal.append(None, Some(subject), Event::EffectIntended { key: key.clone(), effect: text, undo, before })?;
+        let ended = action().and_then(|after| serde_json::to_value(after).map_err(|error| Failure::internal("record an effect").cause(error)));
+        let event = match ended {
+            Ok(after) => Event::EffectDone { key, after },
+            Err(failure) => Event::EffectFailed { key, failure },
+        };
+        self.journal.append(None, Some(subject), event).map(|_| ())
+    }
+
     /// Walks back every standing effect that `wanted` takes, newest first. Answers the keys that could not be taken back.
     pub async fn unwind(&self, at: Option<&Proof>, wanted: impl Fn(&crate::journal::EffectRecord) -> bool) -> Result<Vec<String>, Failure> {
         let standing: Vec<_> = self.journal.state().standing().filter(|effect| wanted(effect)).cloned().collect();

@@ -59,6 +59,13 @@ impl Evidence {
         Self { source, at: crate::secret::plain(&at.into(), 200), text: crate::secret::plain(text, 400), seen_at: None }
     }
 
+    /// The same place, with what was seen there.
+    #[must_use]
+    pub fn seen_as(mut self, text: &str) -> Self {
+        self.text = crate::secret::plain(text, 400);
+        self
+    }
+
     /// Adds the time of the look.
     #[must_use]
     pub fn seen(mut self, at: Time) -> Self {

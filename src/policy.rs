@@ -1,6 +1,7 @@
 //! What a rendered manifest must keep, as one table: restricted pod security, resources, probes, no literal secrets, no mutable tags; purely judged.
 
 mod objects;
+pub mod principles;
 mod typed;
 
 use crate::failure::{Code, Failure};

@@ -2,10 +2,15 @@
 
 pub mod containerize;
 pub mod chart;
+pub mod constitution;
 pub mod deploy;
 pub mod validate;
 pub mod rollback;
 pub mod workspace;
+#[cfg(test)]
+mod machine;
+#[cfg(test)]
+mod tests;
 
 use crate::blueprint::{EnvSetting, EnvValue};
 use crate::evidence::Class;

@@ -375,7 +375,7 @@ pub struct Requirement {
     pub text: String,
     /// `functional`, `success`, `non_functional`, `story`, `task`.
     pub kind: String,
-    /// The id of the check that can prove it, where one can.
+    /// The ids of the checks that can prove it together, `, ` between them; absent where none can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkable: Option<String>,
     /// For tasks: whether it is ticked.

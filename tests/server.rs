@@ -27,6 +27,8 @@ mod lines;
 mod modern;
 #[path = "server/news.rs"]
 mod news;
+#[path = "server/papers.rs"]
+mod papers;
 #[path = "server/program.rs"]
 mod program;
 #[path = "server/replies.rs"]

@@ -10,6 +10,9 @@
     reason = "tests may stop at the first surprise"
 )]
 
+#[path = "tidy/checks.rs"]
+mod checks;
+
 use landfall::failure::Code;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -189,12 +189,13 @@ impl Landfall {
             }
             ReportKind::Readiness | ReportKind::Traceability | ReportKind::Audit => None,
         };
-        let material = crate::report::Material { app: &app, survey: &survey, stories: &stories, health: health.as_ref() };
+        let place = place_of_report(&workspace, ask, stories.first().map(|story| &story.request));
+        let material = crate::report::Material { app: &app, survey: &survey, config: &config, stories: &stories, health: health.as_ref(), place };
         let told = crate::report::tell(ask.kind, &material);
         let id = stories.first().map_or_else(|| "none".to_owned(), |story| story.request.id.to_string());
         let (extension, mime, text) = match ask.format {
-            ReportFormat::Markdown => ("md", "text/markdown", told.markdown.clone()),
-            ReportFormat::Json => ("json", "application/json", serde_json::to_string_pretty(&told.data).unwrap_or_default()),
+            ReportFormat::Markdown => ("md", "text/markdown", told.markdown()),
+            ReportFormat::Json => ("json", "application/json", serde_json::to_string_pretty(&told.json()).unwrap_or_default()),
             ReportFormat::Html => ("html", "text/html", crate::report::page(&told)),
         };
         let mut resources = Vec::new();
@@ -214,12 +215,24 @@ impl Landfall {
         reply.resources = resources;
         reply.target = Some(Target { app: app.to_string(), workspace: workspace.display().to_string(), ..Target::default() });
         reply.seen_at = Some(self.world.clock.now());
-        for (tool, why) in &told.next {
-            reply.then(tool, json!({ "workspace": workspace.display().to_string() }), why);
+        for call in &told.next {
+            reply.then(call.tool, Value::Object(call.arguments.clone()), &call.why);
         }
         let markdown = if ask.format == ReportFormat::Html { told.summary.clone() } else { cut(&text, 8_000) };
         Ok(With::new(reply, reply::Reported { report: Some(reply::ReportView { kind: ask.kind, markdown }), artifacts: told.artifacts, not_run: told.not_run }))
     }
+}
+
+/// Where the next calls of a report go: as it was asked for, else as the newest operation went.
+fn place_of_report(workspace: &std::path::Path, ask: &ask::DeploymentReport, newest: Option<&Request>) -> Map<String, Value> {
+    let mut place = Map::from_iter([("workspace".to_owned(), json!(workspace.display().to_string()))]);
+    if let Some(profile) = ask.profile.as_ref().or_else(|| newest.and_then(|request| request.profile.as_ref())) {
+        place.insert("profile".into(), json!(profile));
+    }
+    if let Some(namespace) = ask.namespace.as_ref().or_else(|| newest.and_then(|request| request.namespace.as_ref())) {
+        place.insert("namespace".into(), json!(namespace));
+    }
+    place
 }
 
 fn sentence(view: &OperationView) -> String {

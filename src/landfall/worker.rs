@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::ports::Proof;
 use crate::render::RenderedFile;
 use crate::reply::{self, OperationState, ReleaseView};
+use crate::report;
 use crate::stages::{self, deploy::Decision, validate::Look, validate::Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -70,11 +71,30 @@ impl Landfall {
             end.summary = format!("{}; {rule}", end.summary);
         }
         operation::keep_result(&folders, id, &end.result)?;
+        self.keep_record(&run, &request, &end)?;
         let failure = failed.filter(|_| end.state == OperationState::Failed);
         run.journal.append(None, None, Event::OperationEnded { state: end.state, summary: end.summary, failure })?;
         self.keep_last_hash(&run)?;
         run.cancel.cancel();
         Ok(end.state)
+    }
+
+    /// The operation's prompt history record, in a workspace that keeps them. One that cannot be written is noted in the journal and stops nothing.
+    fn keep_record(&self, run: &Run, request: &Request, end: &End) -> Result<(), Failure> {
+        let ending = report::prompt::Ending { state: end.state, summary: &end.summary, at: self.world.clock.now() };
+        let workspace = &run.folders.workspace;
+        let Some(record) = report::prompt::record(workspace, request, &run.state(), ending) else { return Ok(()) };
+        let effect = Effect {
+            key: format!("record/{}", run.id),
+            text: format!("write {}", record.path),
+            undo: Undo::Keep { why: "a record of what was done stays".to_owned() },
+            before: Value::Null,
+        };
+        let path = workspace.join(&record.path);
+        run.note(&record.path, effect, || {
+            crate::files::write_shared(&path, record.text.as_bytes())?;
+            Ok(json!({ "sha256": crate::names::Digest::of(&record.text) }))
+        })
     }
 
     /// The last hash of a journal also lies in the user's state folder: a journal that was written anew does not match it.

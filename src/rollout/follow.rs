@@ -524,3 +524,89 @@ fn referred_by(container: &Container) -> Vec<(&'static str, String)> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Outcome;
+    use serde_json::{Value, json};
+
+    const IMAGE: &str = "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9";
+
+    /// A release `api` as it shall be; `change` makes it wrong.
+    fn look(restarts: i32, change: impl Fn(&mut Value)) -> Observed {
+        let owner = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
+        let mine = json!({"app.kubernetes.io/instance": "api", "app": "api"});
+        let mut all = json!({
+            "deployment": {"metadata": {"name": "api", "uid": "d", "generation": 1, "annotations": {"deployment.kubernetes.io/revision": "1"}, "labels": mine},
+                "spec": {"replicas": 1, "selector": {}, "template": {}}, "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}},
+            "set": {"metadata": {"name": "api-1", "uid": "r", "annotations": {"deployment.kubernetes.io/revision": "1"}, "ownerReferences": owner("Deployment", "api", "d")},
+                "spec": {"replicas": 1, "selector": {}}, "status": {"replicas": 1}},
+            "pod": {"metadata": {"name": "api-1-x", "uid": "p", "labels": mine, "ownerReferences": owner("ReplicaSet", "api-1", "r")},
+                "spec": {"nodeName": "node", "containers": [{"name": "api", "image": "api:1", "env": [{"name": "JWT_SECRET", "valueFrom": {"secretKeyRef": {"name": "api-secrets", "key": "x"}}}]}]},
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [
+                    {"name": "api", "image": "api:1", "imageID": format!("docker://sha256:{IMAGE}"), "ready": true, "restartCount": restarts, "state": {"running": {}}}]}},
+            "service": {"metadata": {"name": "api", "labels": mine}, "spec": {"selector": {"app": "api"}, "ports": [{"port": 8000}]}},
+            "slice": {"metadata": {"name": "api-s", "labels": {"kubernetes.io/service-name": "api"}}, "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}]},
+            "secrets": ["api-secrets"],
+        });
+        change(&mut all);
+        fn read<T: serde::de::DeserializeOwned>(all: &Value, field: &str) -> Vec<T> {
+            all.get(field).filter(|value| !value.is_null()).map(|value| serde_json::from_value(value.clone()).unwrap()).into_iter().collect()
+        }
+        Observed {
+            at: Some(Time::UNIX_EPOCH),
+            deployments: read(&all, "deployment"),
+            replica_sets: read(&all, "set"),
+            pods: read(&all, "pod"),
+            services: read(&all, "service"),
+            endpoint_slices: read(&all, "slice"),
+            secrets: serde_json::from_value(all["secrets"].clone()).unwrap(),
+            ..Observed::default()
+        }
+    }
+
+    /// The checks that did not pass, of a release that was calm for `calm` seconds of a window of ten.
+    fn check(looks: &[Observed], calm: u64, expect: &[(&str, Outcome)]) {
+        let expected = Expectation {
+            release: ReleaseName::parse("api").unwrap(),
+            kind: WorkloadKind::Deployment,
+            image_id: Some(format!("sha256:{IMAGE}")),
+            needs_endpoints: true,
+        };
+        let mut known = Known { ready_since: Instant::now().checked_sub(Duration::from_secs(calm)), ..Known::default() };
+        looks.iter().for_each(|look| known.memory.note(look, Time::UNIX_EPOCH));
+        let last = looks.last().unwrap();
+        let progress = progress(last, &expected.release);
+        let all = checks(&expected, last, &progress, &known, Duration::from_secs(10), Time::UNIX_EPOCH);
+        assert_eq!(all.len(), 6);
+        let odd: Vec<_> = all.iter().filter(|check| check.outcome != Outcome::Pass).map(|check| (check.id.as_str(), check.outcome)).collect();
+        assert_eq!(odd, expect, "{all:#?}");
+    }
+
+    #[test]
+    fn every_check_of_the_kubernetes_gate_fails_for_its_own_fault_alone() {
+        use Outcome::{Fail, NotRun};
+        check(&[look(0, |_| ())], 20, &[]);
+        check(&[look(3, |_| ())], 20, &[]);
+        let unready = |all: &mut Value| {
+            all["pod"]["status"]["conditions"][0]["status"] = json!("False");
+            all["pod"]["status"]["containerStatuses"][0]["ready"] = json!(false);
+        };
+        check(&[look(0, unready)], 20, &[("kubernetes.pods_ready", Fail), ("kubernetes.no_restarts", NotRun)]);
+        check(&[look(0, |_| ()), look(2, unready)], 20, &[("kubernetes.pods_ready", Fail), ("kubernetes.no_restarts", Fail)]);
+        check(&[look(0, |_| ())], 5, &[("kubernetes.no_restarts", NotRun)]);
+        check(
+            &[look(0, |all| all["slice"]["endpoints"][0]["conditions"]["ready"] = json!(false))],
+            20,
+            &[("kubernetes.no_restarts", NotRun), ("kubernetes.endpoints", Fail)],
+        );
+        let other = format!("docker://sha256:{}", "0".repeat(64));
+        check(&[look(0, |all| all["pod"]["status"]["containerStatuses"][0]["imageID"] = json!(other))], 20, &[("kubernetes.image_id", Fail)]);
+        check(&[look(0, |all| all["secrets"] = json!([]))], 20, &[("kubernetes.references", Fail)]);
+        let unseen = look(0, |all| all["deployment"]["metadata"]["generation"] = json!(2));
+        // Whose pods they are is not known before that.
+        let nothing_else = [("kubernetes.no_restarts", NotRun), ("kubernetes.image_id", NotRun), ("kubernetes.references", NotRun)];
+        check(&[unseen], 20, &[&[("kubernetes.created", Fail), ("kubernetes.pods_ready", Fail)], &nothing_else[..]].concat());
+    }
+}

@@ -8,10 +8,11 @@ use crate::failure::{Code, Failure};
 use crate::journal::StageName;
 use crate::names::{EnvironmentName, ReleaseName};
 use crate::plan::Plan;
-use crate::policy::{self, Strictness};
+use crate::policy::{self, Broken, Strictness};
 use crate::ports::{DryRunFinding, Package, Proof};
 use crate::render::RenderedFile;
 use crate::reply::ChartView;
+use crate::survey::Survey;
 use std::path::{Path, PathBuf};
 
 const STAGE: StageName = StageName::Chart;
@@ -25,7 +26,8 @@ pub struct Charts {
 
 /// Judges every chart of the plan; their files were written before. `at` is the proven cluster, or why there is none.
 pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: Result<&Proof, &str>) -> Result<Charts, Failure> {
-    let judged = plan.blueprint.workloads.iter().map(|workload| judge(run, plan, workload, files, at));
+    let survey = surveyed(run);
+    let judged = plan.blueprint.workloads.iter().map(|workload| judge(run, plan, workload, files, at, survey.as_ref()));
     let mut charts = Charts::default();
     for judged in futures::future::try_join_all(judged).await? {
         run.judged(STAGE, &judged.0)?;
@@ -35,7 +37,21 @@ pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: Result<&Pro
     Ok(charts)
 }
 
-async fn judge(run: &Run, plan: &Plan, workload: &Workload, files: &[RenderedFile], at: Result<&Proof, &str>) -> Result<(Gate, ChartView), Failure> {
+/// What the plan was made from, kept beside it.
+fn surveyed(run: &Run) -> Result<Survey, Failure> {
+    let path = run.folders.operation(&run.id).join("survey.json");
+    let text = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
+    serde_json::from_slice(&text).map_err(|error| Failure::internal("read the operation's survey").cause(error))
+}
+
+async fn judge(
+    run: &Run,
+    plan: &Plan,
+    workload: &Workload,
+    files: &[RenderedFile],
+    at: Result<&Proof, &str>,
+    survey: Result<&Survey, &Failure>,
+) -> Result<(Gate, ChartView), Failure> {
     let release = &workload.name;
     run.doing(STAGE, release.as_str(), "judges the chart");
     let dir = chart_folder(release);
@@ -54,7 +70,15 @@ async fn judge(run: &Run, plan: &Plan, workload: &Workload, files: &[RenderedFil
     checks.push(renders(&rendered));
     let manifests: Vec<_> =
         rendered.iter().filter_map(|(environment, said)| said.as_ref().ok().filter(|said| said.ok).map(|said| (environment, said.text.as_str()))).collect();
-    checks.push(policies(&manifests));
+    let (policy, broken, objects) = policies(&manifests);
+    checks.push(policy);
+    match survey {
+        Ok(survey) => {
+            checks.push(super::constitution::no_secrets(survey, workload.service(), &broken, objects));
+            checks.extend(super::constitution::judge(survey, workload.service(), &broken, objects));
+        }
+        Err(failure) => checks.push(Check::not_run("helm.constitution", "the principles of the constitution", failure.to_string())),
+    }
     let deployed = manifests.iter().find(|(environment, _)| **environment == plan.blueprint.environment).map(|(_, text)| *text);
     checks.push(dry_run(run, plan, at, deployed).await);
     let package = run.world.charts.package(&chart, &run.folders.packages()).await;
@@ -141,7 +165,8 @@ fn renders(rendered: &[(EnvironmentName, Said)]) -> Check {
     Check::pass("helm.renders", probed, Evidence::new(Source::Program, "helm template", &format!("rendered {} times", rendered.len())))
 }
 
-fn policies(manifests: &[(&EnvironmentName, &str)]) -> Check {
+/// The check, the broken rules by environment, and how many objects were judged.
+fn policies<'a>(manifests: &[(&'a EnvironmentName, &str)]) -> (Check, Vec<(&'a EnvironmentName, Broken)>, usize) {
     let probed = "the policy table over every rendered object";
     let mut broken = Vec::new();
     let mut objects = 0;
@@ -149,22 +174,22 @@ fn policies(manifests: &[(&EnvironmentName, &str)]) -> Check {
         match policy::documents(text) {
             Ok(documents) => {
                 objects += documents.len();
-                broken.extend(policy::judge(&documents, Strictness::Local).into_iter().map(|broken| (environment, broken)));
+                broken.extend(policy::judge(&documents, Strictness::Local).into_iter().map(|broken| (*environment, broken)));
             }
-            Err(failure) => return Check::fail("helm.policy", probed, failure.to_string(), vec![]),
+            Err(failure) => return (Check::fail("helm.policy", probed, failure.to_string(), vec![]), Vec::new(), 0),
         }
     }
-    if objects == 0 {
-        return Check::not_run("helm.policy", probed, "nothing was rendered");
-    }
-    if broken.is_empty() {
-        return Check::pass("helm.policy", probed, Evidence::new(Source::Program, "policy table", &format!("{objects} objects, no rule broken")));
-    }
-    let evidence = broken
-        .iter()
-        .take(10)
-        .map(|(environment, broken)| Evidence::new(Source::Object, format!("{} ({environment})", broken.at), &format!("{}: {}", broken.rule, broken.message)));
-    Check::fail("helm.policy", probed, format!("{} rules are broken", broken.len()), evidence.collect())
+    let check = if objects == 0 {
+        Check::not_run("helm.policy", probed, "nothing was rendered")
+    } else if broken.is_empty() {
+        Check::pass("helm.policy", probed, Evidence::new(Source::Program, "policy table", &format!("{objects} objects, no rule broken")))
+    } else {
+        let evidence = broken.iter().take(10).map(|(environment, broken)| {
+            Evidence::new(Source::Object, format!("{} ({environment})", broken.at), &format!("{}: {}", broken.rule, broken.message))
+        });
+        Check::fail("helm.policy", probed, format!("{} rules are broken", broken.len()), evidence.collect())
+    };
+    (check, broken, objects)
 }
 
 /// What the API server refused in a dry run; empty where it would take everything.

@@ -16,33 +16,24 @@ static STORY: LazyLock<Option<Regex>> =
 static TASK: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^\s*[-*+]\s+\[(?P<tick>[ xX])\]\s+(?:\*\*)?(?P<id>T[0-9]{1,5}[a-z]?)?(?:\*\*)?:?\s*(?P<rest>.+)$").ok());
 
-/// What a requirement says → the check that can prove it. Of every group one word must be there (lower case); the first row that fits holds.
+/// Amounts of processor and memory: no check of ours compares them.
+static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[0-9]+(?:\.[0-9]+)?\s?(?:m|mi|gi|mib|gib|millicores?|cpus?|vcpus?)\b").ok());
+
+/// What a requirement says → the check that can prove it. Of every group one word must be there (lower case).
+/// A requirement that says several of these is proven by all of them together; one that says none is left to people and landfall.toml.
 const CHECKS: &[(&str, &[&[&str]])] = &[
     ("docker.scan", &[&["vulnerabilit"]]),
+    ("docker.no_secrets", &[&["secret", "credential", "password", "api key"], &["in the image", "in images", "in any image", "into the image", "layer"]]),
     (
-        "docker.no_secrets",
+        "helm.no_secrets",
         &[
             &["secret", "credential", "password", "api key"],
-            &[
-                "commit",
-                "tracked",
-                "repository",
-                "hard-coded",
-                "hardcoded",
-                "plaintext",
-                "plain text",
-                "in the image",
-                "in images",
-                "in any image",
-                "layer",
-                " scan",
-                "in git",
-                "in code",
-            ],
+            &["commit", "tracked", "repository", "hard-coded", "hardcoded", "plaintext", "plain text", "in git", "in code", "in source", "version control"],
         ],
     ),
     ("docker.non_root", &[&["non-root", "nonroot", "user id 0", "uid 0", "as root", "root user"]]),
-    ("docker.size", &[&["image"], &[" mb", "0mb", " gb", "smaller", "image size", "size of"]]),
+    ("docker.size", &[&["image"], &[" mb", "0mb", " gb", "1gb", "2gb"]]),
+    ("helm.policy", &[&["resource requests", "resource limits", "requests and limits", "limits and requests"]]),
     (
         "helm.policy",
         &[&[
@@ -50,16 +41,12 @@ const CHECKS: &[(&str, &[&[&str]])] = &[
             "readonly root",
             "privilege escalation",
             "capabilities",
-            "resource requests",
-            "resource limits",
-            "requests and limits",
             "`latest`",
             "latest tag",
             ":latest",
             "liveness probe",
             "readiness probe",
-            "and readiness probe",
-            "a readiness probe",
+            "liveness and readiness",
             "startup probe",
             "health probe",
             "probes on",
@@ -69,11 +56,14 @@ const CHECKS: &[(&str, &[&[&str]])] = &[
         ]],
     ),
     ("helm.schema", &[&["values.schema", "values schema"]]),
-    ("helm.lint", &[&["helm lint", "helm chart", "lint clean", "charts lint", "chart lints"]]),
+    ("helm.lint", &[&["helm lint", "lint clean", "charts lint", "chart lints"]]),
+    ("helm.renders", &[&["helm chart"], &["each service", "every service", "per service", "one chart", "own chart"]]),
     (
         "kubernetes.pods_ready",
         &[&["all pods", "pods are", "pod is", "pods must", "ready within", "become ready", "pods become", "pods reach"], &["ready", "running"]],
     ),
+    ("kubernetes.pods_ready", &[&["minikube"], &["deployable", "deploys", "deployed"]]),
+    ("kubernetes.endpoints", &[&["services that exist", "ready endpoints", "by its service name"]]),
     ("validation.http", &[&["/health", "/ready", "/livez"]]),
     (
         "validation.mcp",
@@ -84,7 +74,6 @@ const CHECKS: &[(&str, &[&[&str]])] = &[
             "mcp tool",
             "tools over",
             "mcp handshake",
-            "an mcp",
             "tools in mcp",
             "lists the tools",
             "mcp server responds",
@@ -92,30 +81,8 @@ const CHECKS: &[(&str, &[&[&str]])] = &[
             "mcp server is reachable",
         ]],
     ),
-    ("kubernetes.endpoints", &[&["services that exist", "service name", "ready endpoints", "by its service"]]),
     ("validation.environment", &[&["reference to a secret", "kubernetes secret", "secretkeyref", "configmap", "environment variable", "from the environment"]]),
-    (
-        "validation.http",
-        &[&[
-            "get /",
-            "post /",
-            "put /",
-            "delete /",
-            "get `/",
-            "post `/",
-            "`/api",
-            "under `/",
-            "http ",
-            "answers 2",
-            "answer 2",
-            "answer 4",
-            "answers 4",
-            "in a browser",
-            "in the browser",
-            "smoke",
-        ]],
-    ),
-    ("kubernetes.pods_ready", &[&["minikube"], &["deploy"]]),
+    ("validation.smoke", &[&["smoke test"]]),
 ];
 
 /// Reads everything that looks like a spec.
@@ -139,7 +106,14 @@ fn is_spec(path: &str) -> bool {
     let folder = parts.iter().rev().skip(1).any(|part| part.starts_with("spec") || *part == ".specify" || *part == ".spec-kit");
     let name = base_of(&lower);
     let other = ["plan", "research", "data-model", "quickstart", "readme", "checklist", "template", "constitution"].iter().any(|word| name.contains(word));
-    folder && name.ends_with(".md") && !other && !lower.contains("/templates/") && !lower.contains("/checklists/") && !lower.contains("/contracts/")
+    folder
+        && name.ends_with(".md")
+        && !other
+        && !lower.contains("/templates/")
+        && !lower.contains("/checklists/")
+        && !lower.contains("/contracts/")
+        && !lower.contains("/prompts/")
+        && !name.ends_with(".prompt.md")
 }
 
 fn feature(dir: &str, files: &[(&str, &str)]) -> Option<Feature> {
@@ -221,9 +195,18 @@ fn clean(text: &str) -> String {
     crate::secret::plain(text.trim_start_matches("**").trim(), 300)
 }
 
+/// The ids of the checks that a text asks for, `, ` between them.
 fn check_of(text: &str) -> Option<String> {
     let lower = text.to_lowercase();
-    CHECKS.iter().find(|(_, groups)| groups.iter().all(|words| words.iter().any(|word| lower.contains(word)))).map(|(id, _)| (*id).to_owned())
+    let mut found: Vec<&str> = Vec::new();
+    for (id, groups) in CHECKS {
+        let asked = groups.iter().all(|words| words.iter().any(|word| lower.contains(word)));
+        if asked && !found.contains(id) {
+            found.push(id);
+        }
+    }
+    let amounts = found.contains(&"helm.policy") && AMOUNT.as_ref().is_some_and(|amount| amount.is_match(&lower));
+    (!found.is_empty() && !amounts).then(|| found.join(", "))
 }
 
 fn constitution(workspace: &Workspace, specs: &mut Specs) {
@@ -293,9 +276,11 @@ mod tests {
         check("- **FR-XX-001:** Users can sign in", false, Some(("FR-XX-001", "functional", None)));
         check("### FR-7: Images are below 500 MB", false, Some(("FR-7", "functional", Some("docker.size"))));
         check("  * **SC-001**: All pods are ready within 5 minutes", false, Some(("SC-001", "success", Some("kubernetes.pods_ready"))));
-        check("| NFR-2 | No secrets are committed |", false, Some(("NFR-2", "non_functional", Some("docker.no_secrets"))));
+        check("| NFR-2 | No secrets are committed |", false, Some(("NFR-2", "non_functional", Some("helm.no_secrets"))));
         check("### User Story 1 - Deploy (Priority: P1)", false, Some(("US1", "story", None)));
         check("- [x] T001 [P] Image of backend/ as a non-root user", true, Some(("T001", "task", Some("docker.non_root"))));
+        check("- [x] T002 Image of backend/ as a non-root user, below 500 MB", true, Some(("T002", "task", Some("docker.non_root, docker.size"))));
+        check("- **FR-8**: No secret in the image or the repository", false, Some(("FR-8", "functional", Some("docker.no_secrets, helm.no_secrets"))));
         check("- [ ] T005a call an MCP tool", true, Some(("T005a", "task", Some("validation.mcp"))));
     }
 
@@ -305,6 +290,19 @@ mod tests {
         check("FR-001 and FR-002 are covered by the first story.", false, None);
         check("- **FR-006**: [NEEDS CLARIFICATION: retention]", false, None);
         check("### User Story 2 - [Brief Title]", false, None);
+    }
+
+    #[test]
+    fn what_no_check_looks_at_has_none() {
+        check("- **FR-1**: System MUST answer `POST /api/chat` with a text", false, Some(("FR-1", "functional", None)));
+        check("- **FR-2**: The Helm chart MUST scale on load", false, Some(("FR-2", "functional", None)));
+        check("- **FR-3**: Resource limits MUST be 500m and 512Mi", false, Some(("FR-3", "functional", None)));
+        check("- **FR-4**: Passwords are hashed", false, Some(("FR-4", "functional", None)));
+        check("- **FR-5**: Resource requests and limits are declared", false, Some(("FR-5", "functional", Some("helm.policy"))));
+        assert!(is_spec("specs/001-x/spec.md") && is_spec("specs/features/login.md"));
+        for other in ["specs/001-x/prompts/0001-a.spec.prompt.md", "specs/001-x/plan.md", "docs/spec.md", ".specify/templates/spec-template.md"] {
+            assert!(!is_spec(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,0 +1,338 @@
+//! Every check of the gates, seen passing and seen failing: one part of a small machine is made wrong, and its own check says so.
+
+use super::machine::Machine;
+use super::validate::{Look, Scope};
+use crate::blueprint::{Blueprint, EnvValue, ImagePlan, Wishes, draw};
+use crate::config::{Config, Folders};
+use crate::engine::Run;
+use crate::evidence::{Gate, Outcome, Place};
+use crate::names::{AppName, Digest, ImageRef, OperationId, ProfileName};
+use crate::plan::{ImageStep, Plan};
+use crate::ports::{ImageFacts, Layer, Observed, Profile, ProfileStatus, Proof, Runtime, Silent, Started};
+use crate::render::RenderedFile;
+use crate::survey::{Principle, Survey};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const ID: &str = "sha256:5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9";
+
+/// What keeps the policy table, of a release `api`.
+const MANIFEST: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api}
+spec:
+  selector: {matchLabels: {app: api}}
+  template:
+    metadata: {labels: {app: api}}
+    spec:
+      serviceAccountName: api
+      automountServiceAccountToken: false
+      securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: api
+          image: localhost/todo/api:0123456789ab
+          ports: [{containerPort: 8000}]
+          readinessProbe: {httpGet: {path: /ready, port: 8000}}
+          livenessProbe: {httpGet: {path: /health, port: 8000}}
+          resources: {requests: {cpu: 10m, memory: 64Mi}, limits: {cpu: 1, memory: 128Mi}}
+          securityContext: {allowPrivilegeEscalation: false, privileged: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: api}
+"#;
+
+fn survey() -> Survey {
+    let mut survey: Survey = serde_json::from_str(include_str!("../../tests/render/survey.json")).unwrap();
+    survey.findings.clear();
+    let principle = |text: &str| Principle { title: "I. Law".into(), text: text.into(), evidence: Place::new("constitution.md", 3, "### I. Law") };
+    survey.specs.principles = vec![principle("Containers never run as root. Be kind.")];
+    survey
+}
+
+fn blueprint() -> Blueprint {
+    let wishes = Wishes { backing: BTreeMap::from([("postgres".to_owned(), "in_cluster".to_owned())]), ..Wishes::default() };
+    draw(&survey(), &config(), &AppName::parse("todo").unwrap(), &wishes).unwrap()
+}
+
+fn config() -> Config {
+    Config::parse("schema = 1\n[gates]\nlatency_p95_ms = 5000\n[[smoke]]\nname = \"login\"\nservice = \"api\"\nget = \"/me\"\nexpect = 200\n").unwrap()
+}
+
+fn proof() -> Proof {
+    let profile = Profile {
+        name: ProfileName::parse("dev").unwrap(),
+        driver: "docker".into(),
+        runtime: Runtime::Docker,
+        kubernetes_version: "v1.34.4".into(),
+        nodes: Vec::new(),
+        status: ProfileStatus::Running,
+    };
+    Proof { profile, fingerprint: "f".into(), server: "https://192.168.49.2:8443".into(), kubeconfig: "kubeconfig".into(), checks: Vec::new() }
+}
+
+const SECRET: &str = "a value that only the Secret knows";
+
+/// The environment that a service's process shall have.
+fn environ(service: &str) -> Vec<(String, String)> {
+    let settings = blueprint().workload(service).map(|workload| workload.env.clone()).unwrap_or_default();
+    let value = |value: EnvValue| match value {
+        EnvValue::Literal { text } => text,
+        EnvValue::SecretKey { .. } => SECRET.to_owned(),
+    };
+    let set = settings.into_iter().map(|setting| (setting.name.to_string(), value(setting.value)));
+    set.chain([("PATH".to_owned(), "/usr/bin".to_owned())]).collect()
+}
+
+/// A machine on which every check of this service passes.
+fn good(service: &str) -> Machine {
+    Machine {
+        image: ImageFacts {
+            id: ID.into(),
+            size_bytes: 120_000_000,
+            user: "10001:10001".into(),
+            env: vec!["PATH=/usr/bin".into()],
+            entrypoint: vec![],
+            command: vec!["uvicorn".into()],
+            working_dir: "/app".into(),
+            architecture: "amd64".into(),
+            layers: vec![Layer { created_by: "COPY . .".into(), size_bytes: 2_000_000 }],
+        },
+        on_nodes: vec![Some(ID)],
+        in_layers: vec![],
+        started: Started { exit_code: None, log: "ready".into(), error: String::new() },
+        scan: Ok(0),
+        lints: true,
+        accepts: vec![],
+        manifest: Some(MANIFEST.into()),
+        packages: true,
+        namespace: true,
+        refuses: false,
+        status: 200,
+        inside: json!({ "status": 200, "content_type": "application/json", "body": "{\"serverInfo\": {}}", "elapsed_ms": 3.0 }).to_string(),
+        environ: environ(service),
+        secrets: SECRET.into(),
+        log: "INFO ready\n".into(),
+        memory: Some(40_000_000),
+        tools: Some(vec!["list_notes", "add_note"]),
+        tool_fails: false,
+        exits: 0,
+    }
+}
+
+/// A run on a machine, in a workspace with one image and one chart.
+struct Bench {
+    _home: tempfile::TempDir,
+    run: Run,
+    plan: Plan,
+    files: Vec<RenderedFile>,
+}
+
+fn bench(machine: Machine, survey: &Survey) -> Bench {
+    let home = tempfile::tempdir().unwrap();
+    let workspace = home.path().join("app");
+    std::fs::create_dir_all(workspace.join("api")).unwrap();
+    let folders = Folders::of(&workspace, &home.path().join("state"));
+    let id = OperationId::parse("op-20260102-030405-a1b2").unwrap();
+    std::fs::create_dir_all(folders.operation(&id)).unwrap();
+    std::fs::write(folders.operation(&id).join("survey.json"), serde_json::to_vec(survey).unwrap()).unwrap();
+    let mut blueprint = blueprint();
+    blueprint.workloads.retain(|workload| workload.name.as_str() == "api");
+    let api = blueprint.workloads.first().unwrap();
+    let ImagePlan::Built { dockerfile, .. } = &api.image else { panic!("a service is built") };
+    let file = |path: String, text: &str| RenderedFile { path, text: text.into(), executable: false };
+    let files = vec![file(dockerfile.clone(), "FROM scratch\n"), file("deploy/charts/api/values-minikube.yaml".into(), "image: x\n")];
+    let step =
+        ImageStep { reference: ImageRef::parse("localhost/todo/api:0123456789ab").unwrap(), input: Digest::of("x"), bases: BTreeMap::new(), present: true };
+    let plan = Plan {
+        schema: 1,
+        workspace,
+        profile: None,
+        fingerprint: None,
+        through: crate::ask::Through::Validate,
+        on_refusal: crate::ask::OnRefusal::Rollback,
+        base_revision: 0,
+        images: BTreeMap::from([(api.name.clone(), step)]),
+        blueprint,
+        files: BTreeMap::new(),
+        releases: BTreeMap::new(),
+        sources: BTreeMap::new(),
+        build_secrets: BTreeMap::new(),
+        start: None,
+        namespace_ready: true,
+        secrets_present: BTreeMap::new(),
+        survey: String::new(),
+        created_at: crate::evidence::Time::UNIX_EPOCH,
+        expires_at: crate::evidence::Time::UNIX_EPOCH,
+    };
+    let run = Run::open(machine.world(), folders, config(), id, Duration::from_secs(60)).unwrap();
+    Bench { _home: home, run, plan, files }
+}
+
+/// All checks but these passed, and these ended so.
+#[track_caller]
+fn only(gates: &[Gate], expect: &[(&str, Outcome)]) {
+    let checks: Vec<_> = gates.iter().flat_map(|gate| &gate.checks).collect();
+    assert!(checks.iter().filter(|check| check.outcome == Outcome::Pass).all(|check| !check.evidence.is_empty()), "a pass shows what it saw");
+    let mut odd: Vec<(&str, Outcome)> = checks.iter().filter(|check| check.outcome != Outcome::Pass).map(|check| (check.id.as_str(), check.outcome)).collect();
+    odd.dedup();
+    assert_eq!(odd, expect, "{checks:#?}");
+}
+
+async fn check_docker(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
+    let mut machine = good("api");
+    change(&mut machine);
+    let bench = bench(machine, &survey());
+    let built = super::containerize::run(&bench.run, &bench.plan, &bench.files, &proof(), &BTreeMap::new()).await.unwrap();
+    let ids: Vec<_> = built.gates.iter().flat_map(|gate| &gate.checks).map(|check| check.id.clone()).collect();
+    for id in ["builds", "non_root", "no_secrets", "starts", "scan", "size", "on_node"] {
+        assert!(ids.contains(&format!("docker.{id}")), "{id} is not in {ids:?}");
+    }
+    only(&built.gates, expect);
+}
+
+#[tokio::test]
+async fn every_check_of_the_docker_gate_fails_for_its_own_fault_alone() {
+    use Outcome::{Fail, NotRun};
+    check_docker(|_| (), &[]).await;
+    check_docker(|machine| machine.image.user = "0".into(), &[("docker.non_root", Fail)]).await;
+    check_docker(|machine| machine.image.user = "node".into(), &[("docker.non_root", Fail)]).await;
+    check_docker(|machine| machine.image.user = String::new(), &[("docker.non_root", Fail)]).await;
+    check_docker(|machine| machine.image.env.push("JWT_SECRET=hunter2".into()), &[("docker.no_secrets", Fail)]).await;
+    check_docker(|machine| machine.image.env.push("JWT_SECRET=".into()), &[]).await;
+    check_docker(|machine| machine.in_layers.push("app/.env".into()), &[("docker.no_secrets", Fail)]).await;
+    check_docker(
+        |machine| machine.started = Started { exit_code: Some(1), log: "ModuleNotFoundError: x".into(), error: String::new() },
+        &[("docker.starts", Fail)],
+    )
+    .await;
+    check_docker(
+        |machine| machine.started = Started { exit_code: Some(1), log: "connection refused".into(), error: String::new() },
+        &[("docker.starts", NotRun)],
+    )
+    .await;
+    check_docker(|machine| machine.started = Started { exit_code: Some(3), log: "no".into(), error: String::new() }, &[("docker.starts", Fail)]).await;
+    check_docker(|machine| machine.scan = Ok(2), &[("docker.scan", Fail)]).await;
+    check_docker(|machine| machine.scan = Err("no scanner".into()), &[("docker.scan", NotRun)]).await;
+    check_docker(|machine| machine.image.size_bytes = 500_000_001, &[("docker.size", Fail)]).await;
+    check_docker(|machine| machine.image.size_bytes = 500_000_000, &[]).await;
+    check_docker(|machine| machine.on_nodes.push(None), &[("docker.on_node", Fail)]).await;
+    check_docker(|machine| machine.on_nodes = vec![Some("sha256:another")], &[("docker.on_node", Fail)]).await;
+}
+
+async fn check_helm(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
+    let mut machine = good("api");
+    change(&mut machine);
+    let bench = bench(machine, &survey());
+    let chart = bench.run.folders.workspace.join("deploy/charts/api");
+    std::fs::create_dir_all(&chart).unwrap();
+    std::fs::write(chart.join("values.yaml"), "image: x\n").unwrap();
+    let charts = super::chart::run(&bench.run, &bench.plan, &bench.files, Ok(&proof())).await.unwrap();
+    only(&charts.gates, expect);
+}
+
+#[tokio::test]
+async fn every_check_of_the_helm_gate_fails_for_its_own_fault_alone() {
+    use Outcome::{Fail, NotRun};
+    check_helm(|_| (), &[]).await;
+    check_helm(|machine| machine.lints = false, &[("helm.lint", Fail)]).await;
+    check_helm(|machine| machine.accepts.push("wrong-type"), &[("helm.schema", Fail)]).await;
+    check_helm(|machine| machine.accepts.push("unknown-key"), &[("helm.schema", Fail)]).await;
+    let nothing =
+        [("helm.renders", Fail), ("helm.policy", NotRun), ("helm.no_secrets", NotRun), ("helm.constitution.non_root", NotRun), ("helm.dry_run", NotRun)];
+    check_helm(|machine| machine.manifest = None, &nothing).await;
+    let without = |text: &'static str| move |machine: &mut Machine| machine.manifest = Some(MANIFEST.replace(text, ""));
+    check_helm(without("limits: {cpu: 1, memory: 128Mi}"), &[("helm.policy", Fail)]).await;
+    let leaks = [("helm.policy", Fail), ("helm.no_secrets", Fail)];
+    let map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: api}\ndata: {JWT_SECRET: y}\n";
+    check_helm(move |machine| machine.manifest = Some(format!("{MANIFEST}{map}")), &leaks).await;
+    check_helm(|machine| machine.packages = false, &[("helm.packaged", Fail)]).await;
+    check_helm(|machine| machine.namespace = false, &[("helm.dry_run", NotRun)]).await;
+    check_helm(|machine| machine.refuses = true, &[("helm.dry_run", Fail)]).await;
+}
+
+#[tokio::test]
+async fn a_principle_that_is_broken_refuses_the_helm_gate() {
+    use Outcome::Fail;
+    let root = |machine: &mut Machine| machine.manifest = Some(MANIFEST.replace("runAsNonRoot: true, ", ""));
+    check_helm(root, &[("helm.policy", Fail), ("helm.constitution.non_root", Fail)]).await;
+}
+
+#[tokio::test]
+async fn a_survey_that_is_lost_leaves_the_constitution_unjudged_and_not_kept() {
+    let bench = bench(good("api"), &survey());
+    std::fs::remove_file(bench.run.folders.operation(&bench.run.id).join("survey.json")).unwrap();
+    std::fs::create_dir_all(bench.run.folders.workspace.join("deploy/charts/api")).unwrap();
+    std::fs::write(bench.run.folders.workspace.join("deploy/charts/api/values.yaml"), "image: x\n").unwrap();
+    let charts = super::chart::run(&bench.run, &bench.plan, &bench.files, Ok(&proof())).await.unwrap();
+    only(&charts.gates, &[("helm.constitution", Outcome::NotRun)]);
+}
+
+/// What stands in the namespace: a ready pod of every workload, all of one name.
+fn observed(blueprint: &Blueprint, ready: bool) -> Observed {
+    let pod = |name: &str| {
+        json!({
+            "metadata": { "name": "pod", "labels": { "app.kubernetes.io/instance": name } },
+            "spec": { "containers": [{ "name": "it" }] },
+            "status": { "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }] },
+        })
+    };
+    let pods = blueprint.workloads.iter().map(|workload| serde_json::from_value(pod(workload.name.as_str())).unwrap());
+    Observed { pods: pods.collect(), ..Observed::default() }
+}
+
+async fn check_validation(service: &str, change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
+    let mut machine = good(service);
+    change(&mut machine);
+    let (world, blueprint, config, at) = (machine.world(), blueprint(), config(), proof());
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let scope = Scope { groups: Vec::new(), services: vec![service.to_owned()], writing: false, window_s: 30 };
+    only(&look.validate(&scope, &Silent).await.unwrap().gates, expect);
+}
+
+#[tokio::test]
+async fn every_check_of_the_validation_gate_fails_for_its_own_fault_alone() {
+    use Outcome::{Fail, NotRun};
+    check_validation("api", |_| (), &[]).await;
+    let broken = [("validation.http", Fail), ("validation.latency", Fail), ("validation.smoke.login", Fail)];
+    check_validation("api", |machine| machine.status = 500, &broken).await;
+    let refused = json!({ "error": "ConnectionRefusedError: refused", "elapsed_ms": 3.0 }).to_string();
+    check_validation("api", move |machine| machine.inside.clone_from(&refused), &[("validation.inside", Fail)]).await;
+    check_validation("api", |machine| machine.environ.retain(|(name, _)| name != "JWT_SECRET"), &[("validation.environment", Fail)]).await;
+    check_validation("api", |machine| machine.secrets.push('!'), &[("validation.environment", Fail)]).await;
+    check_validation(
+        "api",
+        |machine| machine.log = "Traceback (most recent call last):\n  File \"a.py\"\nValueError: no\n".into(),
+        &[("validation.logs", Fail)],
+    )
+    .await;
+    check_validation("api", |machine| machine.log = "ERROR something small\n".into(), &[]).await;
+    check_validation("api", |machine| machine.memory = Some(u64::MAX / 2), &[("validation.metrics", Fail)]).await;
+    check_validation("api", |machine| machine.memory = None, &[("validation.metrics", NotRun)]).await;
+    check_validation("postgres", |_| (), &[]).await;
+    check_validation("postgres", |machine| machine.exits = 1, &[("validation.ready", Fail)]).await;
+}
+
+#[tokio::test]
+async fn every_check_of_an_mcp_server_fails_for_its_own_fault_alone() {
+    use Outcome::{Fail, NotRun};
+    check_validation("mcp", |_| (), &[]).await;
+    check_validation("mcp", |machine| machine.tools = None, &[("validation.mcp_handshake", Fail)]).await;
+    check_validation("mcp", |machine| machine.tools = Some(vec!["list_notes"]), &[("validation.mcp_tools", Fail)]).await;
+    check_validation("mcp", |machine| machine.tools = Some(vec![]), &[("validation.mcp_tools", Fail), ("validation.mcp_call", NotRun)]).await;
+    check_validation("mcp", |machine| machine.tool_fails = true, &[("validation.mcp_call", Fail)]).await;
+    check_validation("mcp", |machine| machine.tools = Some(vec!["add_note"]), &[("validation.mcp_call", NotRun)]).await;
+    let other = json!({ "status": 200, "content_type": "text/html", "body": "hello", "elapsed_ms": 3.0 }).to_string();
+    check_validation("mcp", move |machine| machine.inside.clone_from(&other), &[("validation.mcp_from_caller", Fail)]).await;
+}
+
+#[tokio::test]
+async fn a_service_without_a_ready_pod_is_refused_and_not_passed_over() {
+    let (world, blueprint, config, at) = (good("api").world(), blueprint(), config(), proof());
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, false) };
+    let scope = Scope { groups: Vec::new(), services: vec!["api".to_owned()], writing: false, window_s: 30 };
+    let gates = look.validate(&scope, &Silent).await.unwrap().gates;
+    only(&gates, &[("validation.http", Outcome::Fail)]);
+}
