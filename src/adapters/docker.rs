@@ -63,6 +63,7 @@ async fn facts(engine: &Engine, reference: &str) -> Result<Option<ImageFacts>, F
         Err(error) => return Err(refused(&doing(), engine, &error)),
     };
     let config = image.config.unwrap_or_default();
+    let digests = image.repo_digests.unwrap_or_default();
     Ok(Some(ImageFacts {
         id: image.id.unwrap_or_default(),
         size_bytes: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
@@ -73,6 +74,7 @@ async fn facts(engine: &Engine, reference: &str) -> Result<Option<ImageFacts>, F
         working_dir: config.working_dir.unwrap_or_default(),
         architecture: image.architecture.unwrap_or_default(),
         layers: history.into_iter().map(|item| Layer { created_by: item.created_by, size_bytes: u64::try_from(item.size).unwrap_or_default() }).collect(),
+        digests,
     }))
 }
 

@@ -2,8 +2,8 @@
 
 use super::backing::{self, Decision};
 use super::environment::{self, Resolved, Surroundings};
-use super::{Blueprint, Expose, ImagePlan, Role, SecretKeyPlan, SecretPlan, ValueNeeded, Wishes, Workload};
-use super::{defaults, start, waves};
+use super::{Blueprint, Expose, ImagePlan, Role, SecretKeyPlan, SecretPlan, Storage, ValueNeeded, Wishes, Workload};
+use super::{defaults, start, storage, waves};
 use crate::config::{Config, ValueSource};
 use crate::evidence::{Finding, Place, Severity};
 use crate::failure::{Code, Failure};
@@ -40,7 +40,7 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
     let mut given: BTreeMap<EnvName, ValueSource> = BTreeMap::new();
     for facts in &candidates {
         let resolved = surroundings.resolve(facts, port_of(facts));
-        let Resolved { env, build_args, sources, values_needed: needed, findings: noticed, egress } = resolved;
+        let Resolved { mut env, build_args, sources, values_needed: needed, findings: noticed, egress } = resolved;
         given.extend(sources);
         findings.extend(noticed);
         for value in needed {
@@ -50,6 +50,8 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         }
         let settings = config.service.get(&facts.name);
         let port = port_of(facts);
+        let storage = storage::storage(facts, &mut env);
+        findings.extend(storage.as_ref().map(|storage| kept(facts, storage)));
         let image = image(facts, app, &candidates, build_args, &mut findings);
         let persons = matches!(&image, ImagePlan::Built { persons: true, .. });
         let command = command(facts, config, port, persons);
@@ -64,15 +66,16 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
             probes: defaults::probes(facts, port, settings.and_then(|settings| settings.ready.as_deref())),
             env: env.into_values().collect(),
             resources: defaults::resources(facts),
-            replicas: settings.and_then(|settings| settings.replicas).unwrap_or(1),
+            replicas: if storage.is_some() { 1 } else { settings.and_then(|settings| settings.replicas).unwrap_or(1) },
             writable: writable(facts),
-            storage: None,
+            storage,
             user: user(facts),
             expose: if entrance(facts, &candidates) { wishes.expose.unwrap_or_default() } else { Expose::Cluster },
             needs: needs(facts, &surroundings).into_iter().collect(),
             callers: Vec::new(),
             egress: egress.into_iter().collect(),
             mcp: facts.mcp.clone(),
+            chart: None,
             role: Role::Service { facts: Box::new((*facts).clone()) },
         });
     }
@@ -101,6 +104,18 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         values_needed,
         findings,
     })
+}
+
+/// Says where the data of a service lies.
+fn kept(facts: &Service, storage: &Storage) -> Finding {
+    Finding {
+        code: "DATA_ON_CLAIM".to_owned(),
+        severity: Severity::Note,
+        message: format!("{} keeps its database in a file: it gets a claim of {} at {} and runs as one pod", facts.name, storage.size, storage.mount),
+        help: "a database server of its own lets it run as several: name its address in the variable that holds the file's".to_owned(),
+        evidence: facts.backing.iter().find(|need| need.kind == "sqlite").map(|need| need.evidence.clone()).unwrap_or_default(),
+        fix: None,
+    }
 }
 
 fn namespace(app: &AppName, config: &Config, wishes: &Wishes) -> Result<Namespace, Failure> {

@@ -14,6 +14,7 @@ use crate::survey::{Kind, OURS, Service, Survey};
 use node::Node;
 use python::Python;
 use stack::{Family, Stack};
+use std::collections::BTreeMap;
 
 /// Dockerfile and .dockerignore of every workload that we build and whose Dockerfile is not a person's.
 pub fn dockerfiles(blueprint: &Blueprint, survey: &Survey) -> Result<Vec<RenderedFile>, Failure> {
@@ -61,6 +62,16 @@ pub fn bases(dockerfile: &str) -> Vec<String> {
         }
     }
     bases
+}
+
+/// The same Dockerfile with each base, where its digest is known, pinned to the content that its tag names now.
+pub fn pinned(dockerfile: &str, digests: &BTreeMap<String, String>) -> String {
+    let pin = |line: &str| {
+        let image = line.strip_prefix("FROM ")?;
+        let (image, rest) = image.split_at(image.find(' ').unwrap_or(image.len()));
+        digests.get(image).map(|digest| format!("FROM {image}@{digest}{rest}"))
+    };
+    dockerfile.lines().map(|line| pin(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
 }
 
 struct Recipe<'a> {

@@ -29,7 +29,8 @@ const LINES: i64 = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     pub release: ReleaseName,
-    pub kind: WorkloadKind,
+    /// None where any will do.
+    pub kind: Option<WorkloadKind>,
     /// `sha256:…` of what we built, or its first twelve digits; None for a public image.
     pub image_id: Option<String>,
     /// Its Service must have ready addresses.
@@ -303,7 +304,7 @@ fn created(expected: &Expectation, scene: &Scene<'_>, progress: &ReleaseProgress
             )
         })
         .collect();
-    let right_kind = scene.workloads.iter().any(|workload| workload.kind() == expected.kind);
+    let right_kind = scene.workloads.iter().any(|workload| expected.kind.is_none_or(|kind| workload.kind() == kind));
     match evidence.first().cloned() {
         Some(first) if right_kind && progress.generation_observed => {
             evidence.into_iter().skip(1).fold(Check::pass("kubernetes.created", probed, first), Check::with)

@@ -68,6 +68,7 @@ fn observed(value: &Value, seconds: i64) -> Observed {
         replica_sets: list(value, "replica_sets"),
         stateful_sets: list(value, "stateful_sets"),
         jobs: list(value, "jobs"),
+        cron_jobs: list(value, "cron_jobs"),
         pods: list(value, "pods"),
         events: list(value, "events"),
         services: list(value, "services"),

@@ -216,7 +216,7 @@ async fn starts(run: &Run, workload: &Workload, step: &ImageStep, at: &Proof) ->
         reference: step.reference.clone(),
         user: format!("{0}:{0}", workload.user),
         env: workload.env.iter().map(|setting| (setting.name.to_string(), super::placeholder(setting))).collect(),
-        writable: workload.writable.clone(),
+        writable: workload.writable.iter().cloned().chain(workload.storage.as_ref().map(|storage| storage.mount.clone())).collect(),
         command: None,
         watch: Duration::from_secs(8),
     };

@@ -441,6 +441,7 @@ mod tests {
             working_dir: String::new(),
             architecture: String::new(),
             layers: vec![crate::ports::Layer { created_by: created.to_owned(), size_bytes: 0 }],
+            digests: Vec::new(),
         };
         let open = facts(
             &["PATH=/usr/bin", "GPG_KEY=A035C8C19219BA821ECEA86B64E628F8D684696D", "NODE_ENV=production", "DATABASE_URL=postgresql://placeholder"],

@@ -286,8 +286,8 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
     let configs: Api<v1::ConfigMap> = Api::namespaced(client.clone(), namespace);
     let secrets: Api<v1::Secret> = Api::namespaced(client.clone(), namespace);
     let nodes: Api<v1::Node> = Api::all(client.clone());
-    let (deployments, replica_sets, stateful_sets, jobs, pods, events) =
-        async { tokio::try_join!(list!(list), list!(list), list!(list), list!(list), list!(list), list!(list)) }.await?;
+    let (deployments, replica_sets, stateful_sets, jobs, cron_jobs, pods, events) =
+        async { tokio::try_join!(list!(list), list!(list), list!(list), list!(list), list!(list), list!(list), list!(list)) }.await?;
     let (services, endpoint_slices, claims, configs, secrets, nodes) =
         tokio::try_join!(list!(list), list!(list), list!(list), configs.list_metadata(&all), secrets.list_metadata(&all), nodes.list(&all))?;
     Ok(Observed {
@@ -296,6 +296,7 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
         replica_sets,
         stateful_sets,
         jobs,
+        cron_jobs,
         pods,
         events,
         services,

@@ -27,8 +27,21 @@ const WATCH_SECONDS: u32 = 25;
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The kinds of an observation, in the order of `Observed`.
-const KINDS: [&str; 12] =
-    ["Deployment", "ReplicaSet", "StatefulSet", "Job", "Pod", "Event", "Service", "EndpointSlice", "PersistentVolumeClaim", "ConfigMap", "Secret", "Node"];
+const KINDS: [&str; 13] = [
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "Pod",
+    "Event",
+    "Service",
+    "EndpointSlice",
+    "PersistentVolumeClaim",
+    "ConfigMap",
+    "Secret",
+    "Node",
+];
 
 /// Everything that is live, by kind and uid.
 #[derive(Default)]
@@ -37,6 +50,7 @@ struct Live {
     replica_sets: Kept<apps::ReplicaSet>,
     stateful_sets: Kept<apps::StatefulSet>,
     jobs: Kept<batch::Job>,
+    cron_jobs: Kept<batch::CronJob>,
     pods: Kept<v1::Pod>,
     events: Kept<v1::Event>,
     services: Kept<v1::Service>,
@@ -108,6 +122,7 @@ impl Live {
             replica_sets: self.replica_sets.all(),
             stateful_sets: self.stateful_sets.all(),
             jobs: self.jobs.all(),
+            cron_jobs: self.cron_jobs.all(),
             pods: self.pods.all(),
             events: self.events.all(),
             services: self.services.all(),
@@ -153,6 +168,7 @@ fn streams(client: &Client, namespace: &Namespace) -> Vec<BoxStream<'static, Res
         whole(Api::namespaced(client(), namespace), |live| &mut live.replica_sets),
         whole(Api::namespaced(client(), namespace), |live| &mut live.stateful_sets),
         whole(Api::namespaced(client(), namespace), |live| &mut live.jobs),
+        whole(Api::namespaced(client(), namespace), |live| &mut live.cron_jobs),
         whole(Api::namespaced(client(), namespace), |live| &mut live.pods),
         whole(Api::namespaced(client(), namespace), |live| &mut live.events),
         whole(Api::namespaced(client(), namespace), |live| &mut live.services),
