@@ -332,11 +332,8 @@ impl Landfall {
         for file in written.iter_mut() {
             let bases = render::bases(&file.text);
             let before = std::fs::read_to_string(workspace.join(&file.path)).ok().filter(|text| text.starts_with(crate::survey::OURS)).unwrap_or_default();
-            let mut digests: BTreeMap<String, String> = render::bases(&before)
-                .iter()
-                .filter_map(|base| base.split_once('@'))
-                .map(|(base, digest)| (base.to_owned(), digest.to_owned()))
-                .collect();
+            let mut digests: BTreeMap<String, String> =
+                render::bases(&before).iter().filter_map(|base| base.split_once('@')).map(|(base, digest)| (base.to_owned(), digest.to_owned())).collect();
             for base in bases.iter().filter(|base| !digests.contains_key(*base)).cloned().collect::<Vec<_>>() {
                 if !known.contains_key(&base) {
                     known.insert(base.clone(), self.digest_of(&base, proof).await?);

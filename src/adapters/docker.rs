@@ -1,6 +1,7 @@
 //! Images: built in the node's own engine where it has one, else in this machine's and carried over; every claim is asked of the engine that holds the image.
 
 mod build;
+mod causes;
 mod deliver;
 mod layers;
 mod trial;

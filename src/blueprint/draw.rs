@@ -368,10 +368,17 @@ pub(crate) fn work_folder(facts: &Service) -> String {
 pub(crate) fn workspace_root(facts: &Service) -> Option<&str> {
     let root = match facts.language.as_str() {
         "node" => facts.build_facts.get("workspace.root").map(String::as_str),
-        "rust" => facts.build_facts.get("lockfile").map(|path| path.rsplit_once('/').map_or(".", |(folder, _)| folder)),
+        "rust" => lockfile_folder(facts),
+        "python" if facts.package_manager.as_deref() == Some("uv") => lockfile_folder(facts),
+        "java" => facts.build_facts.get("jvm.root").map(String::as_str),
+        "go" => facts.build_facts.get("go.work").map(String::as_str),
         _ => None,
     };
     root.filter(|root| *root != facts.dir)
+}
+
+fn lockfile_folder(facts: &Service) -> Option<&str> {
+    facts.build_facts.get("lockfile").map(|path| path.rsplit_once('/').map_or(".", |(folder, _)| folder))
 }
 
 /// True where Bun runs the program, and so is the image that it starts from.
@@ -470,10 +477,12 @@ fn entrance(facts: &Service, candidates: &[&Service]) -> bool {
 
 fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BTreeMap<String, String>, findings: &mut Vec<Finding>) -> ImagePlan {
     let repository = format!("localhost/{app}/{}", facts.name);
-    let context = workspace_root(facts).unwrap_or(&facts.dir).to_owned();
     let ours = facts.build_facts.get("dockerfile.ours").is_some_and(|value| value == "true")
         || facts.evidence.get("dockerfile").into_iter().flatten().any(|place| place.text.starts_with(crate::survey::OURS));
+    let root = workspace_root(facts);
     if let Some(dockerfile) = facts.dockerfile.as_ref().filter(|_| !ours) {
+        // Of people's files, those for packages of Node.js and Rust are written for the folder of the lockfile.
+        let context = root.filter(|_| matches!(facts.language.as_str(), "node" | "rust")).unwrap_or(&facts.dir).to_owned();
         findings.push(Finding {
             code: "DOCKERFILE_KEPT".to_owned(),
             severity: Severity::Note,
@@ -484,6 +493,7 @@ fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BT
         });
         return ImagePlan::Built { repository, context, dockerfile: dockerfile.clone(), persons: true, build_args, secrets: Vec::new() };
     }
+    let context = root.unwrap_or(&facts.dir).to_owned();
     let shared = candidates.iter().any(|other| other.name != facts.name && other.dir == facts.dir);
     let name = if shared { format!("Dockerfile.{}", facts.name) } else { "Dockerfile".to_owned() };
     let dockerfile = if facts.dir == "." { name } else { format!("{}/{name}", facts.dir) };

@@ -38,9 +38,11 @@ impl Judged<'_> {
     pub(crate) async fn schema(&self) -> Check {
         let probed = "values.schema.json refuses a wrong type and an unknown key";
         match self.accepted().await {
-            Ok(accepted) if accepted.is_empty() => {
-                Check::pass("helm.schema", probed, Evidence::new(Source::Program, "helm template", "a value of another type and an unknown key were both refused"))
-            }
+            Ok(accepted) if accepted.is_empty() => Check::pass(
+                "helm.schema",
+                probed,
+                Evidence::new(Source::Program, "helm template", "a value of another type and an unknown key were both refused"),
+            ),
             Ok(accepted) => Check::fail("helm.schema", probed, format!("the schema accepted: {}", accepted.join(", ")), vec![]),
             Err(failure) => Check::not_run("helm.schema", probed, failure.to_string()),
         }

@@ -112,7 +112,7 @@ fn told(name: &ServiceName, folder: &str, reasons: Option<&Vec<String>>) -> Find
         },
         Some(reasons) => Finding {
             code: "CHART_NOT_USED".to_owned(),
-            severity: Severity::Note,
+            severity: Severity::Warning,
             message: crate::secret::plain(&format!("the chart {folder} is not deployed for {name}, one is written instead: {}", reasons.join("; ")), 1_200),
             help: format!("mend it to have it deployed as it is, and remove {} if it was written by then", render::chart_folder(name)),
             evidence: vec![chart],
@@ -205,7 +205,8 @@ const CLUSTER_WIDE: &[&str] = &[
 fn misfits(objects: &[Value], workload: &Workload, reference: &str, blueprint: &Blueprint) -> Vec<String> {
     let objects: Vec<&Value> = objects.iter().filter(|object| object.pointer("/metadata/annotations/helm.sh~1hook").is_none()).collect();
     let mut wrong: Vec<String> = objects.iter().filter_map(|object| elsewhere(object, blueprint)).collect();
-    let runs: Vec<&Value> = objects.iter().copied().filter(|object| matches!(kind(object), "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob")).collect();
+    let runs: Vec<&Value> =
+        objects.iter().copied().filter(|object| matches!(kind(object), "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob")).collect();
     let [only] = runs.as_slice() else {
         wrong.push(format!("it renders {} workloads, and {} is one", runs.len(), workload.name));
         return wrong;
@@ -293,4 +294,112 @@ fn dangling(container: &Value, objects: &[&Value], blueprint: &Blueprint) -> Vec
     }
     missing.dedup();
     missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blueprint::{Wishes, draw};
+    use crate::config::Config;
+    use crate::names::AppName;
+
+    const REFERENCE: &str = "localhost/notes/api:0123456789ab";
+
+    /// An application of one service, which needs MODE and listens on 8000.
+    fn blueprint() -> Blueprint {
+        let folder = tempfile::tempdir().unwrap();
+        let api = folder.path().join("api");
+        std::fs::create_dir_all(&api).unwrap();
+        std::fs::write(api.join("requirements.txt"), "fastapi\nuvicorn\n").unwrap();
+        std::fs::write(api.join("main.py"), "import os\nfrom fastapi import FastAPI\napp = FastAPI()\nMODE = os.environ[\"MODE\"]\n").unwrap();
+        let survey = crate::survey::survey(folder.path(), &crate::survey::Options::default()).unwrap();
+        let config = Config::parse("schema = 1\n[service.api.env]\nMODE = \"quiet\"\n").unwrap();
+        draw(&survey, &config, &AppName::parse("notes").unwrap(), &Wishes::default()).unwrap()
+    }
+
+    const GOOD: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api, namespace: notes, labels: {app.kubernetes.io/instance: api}}
+spec:
+  template:
+    spec:
+      containers:
+        - name: api
+          image: localhost/notes/api:0123456789ab
+          imagePullPolicy: IfNotPresent
+          env: [{name: MODE, value: quiet}]
+          envFrom: [{configMapRef: {name: api}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: api}
+spec: {ports: [{port: 8000}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: api}
+data: {LOG_LEVEL: info}
+"#;
+
+    /// What keeps GOOD with one change from being deployed.
+    fn check(from: &str, to: &str, says: &[&str]) {
+        let text = GOOD.replace(from, to);
+        assert!(from.is_empty() || text != GOOD, "{from}");
+        let blueprint = blueprint();
+        let workload = blueprint.workload("api").unwrap();
+        let wrong = misfits(&policy::documents(&text).unwrap(), workload, REFERENCE, &blueprint);
+        assert_eq!(wrong.len(), says.len(), "{wrong:?}");
+        assert!(wrong.iter().zip(says).all(|(wrong, says)| wrong.contains(says)), "{wrong:?}");
+    }
+
+    #[test]
+    fn a_chart_that_runs_what_is_built_here_fits() {
+        check("", "", &[]);
+        check("env: [{name: MODE, value: quiet}]", "", &["does not set MODE"]);
+        check("data: {LOG_LEVEL: info}", "data: {LOG_LEVEL: info, MODE: quiet}", &[]);
+        check("env: [{name: MODE, value: quiet}]", "env: [{name: MODE, valueFrom: {secretKeyRef: {name: modes, key: m}}}]", &["reads Secret/modes key m"]);
+        let optional = "env: [{name: MODE, valueFrom: {secretKeyRef: {name: modes, key: m, optional: true}}}]";
+        check("env: [{name: MODE, value: quiet}]", optional, &[]);
+        check("configMapRef: {name: api}", "configMapRef: {name: other}", &["reads ConfigMap/other"]);
+        check("imagePullPolicy: IfNotPresent", "imagePullPolicy: Always", &["pulls the image always"]);
+        check("imagePullPolicy: IfNotPresent", "", &[]);
+        check(":0123456789ab", ":1.0", &["no container runs localhost/notes/api:0123456789ab"]);
+        check("port: 8000", "port: 80", &["no Service api offers port 8000"]);
+        check("kind: Service\nmetadata: {name: api}", "kind: Service\nmetadata: {name: notes-api}", &["no Service api offers port 8000"]);
+        check("namespace: notes, ", "namespace: default, ", &["into the namespace default"]);
+        check("kind: Deployment", "kind: StatefulSet", &["renders a StatefulSet"]);
+        check("app.kubernetes.io/instance: api", "app: api", &["label app.kubernetes.io/instance"]);
+        check("kind: ConfigMap", "kind: PriorityClass", &["PriorityClass/api, which belongs to no namespace", "reads ConfigMap/api"]);
+        check("kind: Deployment", "kind: Gateway", &["renders 0 workloads"]);
+    }
+
+    #[test]
+    fn the_image_is_said_where_the_values_name_one() {
+        let check = |values: &str, expect: Result<(&[&str], &[(&str, &str)]), &str>| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join("chart")).unwrap();
+            std::fs::write(folder.path().join("chart/values.yaml"), values).unwrap();
+            let environment = EnvironmentName::parse("minikube").unwrap();
+            let found = with_image(folder.path(), "chart", &environment, &ImageRef::parse(REFERENCE).unwrap());
+            match (found, expect) {
+                (Ok(persons), Ok((above, image))) => {
+                    assert_eq!(persons.above, above, "{values}");
+                    let image: BTreeMap<String, String> = image.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect();
+                    assert_eq!(persons.image, image, "{values}");
+                }
+                (Err(why), Err(says)) => assert!(why.contains(says), "{why}"),
+                (found, expect) => panic!("{values}: {found:?}, and not {expect:?}"),
+            }
+        };
+        let named = [("repository", "localhost/notes/api"), ("tag", "0123456789ab")];
+        check("image: {repository: a}", Ok((&["image"], &named)));
+        let whole = [named[0], named[1], ("pullPolicy", "IfNotPresent"), ("digest", "")];
+        check("image: {repository: a, tag: b, pullPolicy: Always, digest: c}", Ok((&["image"], &whole)));
+        check("backend: {image: {repository: a, tag: b}}", Ok((&["backend", "image"], &named)));
+        check("image: ghcr.example/a:1\nreplicas: 1", Ok((&[], &[("image", REFERENCE)])));
+        check("replicas: 1", Err("has no `image`"));
+        check("image: {repository: a}\npostgres: {image: postgres:17}", Err("names 2 images"));
+        check("image: [", Err("is not YAML"));
+    }
 }

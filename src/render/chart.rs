@@ -140,7 +140,11 @@ impl Chart<'_> {
         let resources = &workload.resources;
         let amounts = |cpu: &str, memory: &str, disk: &str| Map::new().with("cpu", cpu).with("memory", memory).with("ephemeral-storage", disk);
         let map = Map::new()
-            .noted("Deployment, StatefulSet for what keeps its data in files, Job and CronJob for what runs to its end", "kind", self.workload.controller().as_str())
+            .noted(
+                "Deployment, StatefulSet for what keeps its data in files, Job and CronJob for what runs to its end",
+                "kind",
+                self.workload.controller().as_str(),
+            )
             .noted("of a CronJob: minute, hour, day, month, weekday", "schedule", workload.schedule.as_deref().unwrap_or_default())
             .noted(
                 "what changes the database before new pods start; a Job of its own, for two pods must not do it at once",

@@ -448,6 +448,12 @@ mod tests {
             "RUN /bin/sh -c pip install x # buildkit",
         );
         assert_eq!(in_configuration(&open), Vec::<String>::new());
+        // What stands in for values while static files are collected.
+        let collected = facts(&[], "RUN /bin/sh -c SECRET_KEY=x DATABASE_URL=postgresql://x@localhost/x python manage.py collectstatic --noinput # buildkit");
+        assert_eq!(in_configuration(&collected), Vec::<String>::new());
+        // A secret that is mounted for one step and read into its environment.
+        let mounted = facts(&[], "RUN /bin/sh -c NPM_TOKEN=\"$(cat /run/secrets/NPM_TOKEN)\" && export NPM_TOKEN &&     npm ci # buildkit");
+        assert_eq!(in_configuration(&mounted), Vec::<String>::new());
         let secret = facts(&["API_KEY=q8w7e6r5t4"], "RUN |1 NPM_TOKEN=q8w7e6r5t4 /bin/sh -c npm ci");
         let found = in_configuration(&secret);
         assert_eq!(found, ["environment API_KEY: a value is built into the image", "history line 0: the value of NPM_TOKEN"]);
