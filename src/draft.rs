@@ -328,19 +328,19 @@ impl Landfall {
     /// Pins the bases of what we write: by the digest that the file on disk has for the same tag, else by the one that the target's engine knows.
     /// An image that was built or loaded there has none, and stays with its tag.
     async fn pin(&self, workspace: &Path, written: &mut [RenderedFile], proof: Option<&Proof>) -> Result<(), Failure> {
-        let mut known = BTreeMap::new();
+        let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
         for file in written.iter_mut() {
             let bases = render::bases(&file.text);
             let before = std::fs::read_to_string(workspace.join(&file.path)).ok().filter(|text| text.starts_with(crate::survey::OURS)).unwrap_or_default();
             let mut digests: BTreeMap<String, String> =
                 render::bases(&before).iter().filter_map(|base| base.split_once('@')).map(|(base, digest)| (base.to_owned(), digest.to_owned())).collect();
             for base in bases.iter().filter(|base| !digests.contains_key(*base)).cloned().collect::<Vec<_>>() {
-                if !known.contains_key(&base) {
-                    known.insert(base.clone(), self.digest_of(&base, proof).await?);
-                }
-                if let Some(Some(digest)) = known.get(&base) {
-                    digests.insert(base, digest.clone());
-                }
+                let digest: Option<String> = match known.get(&base) {
+                    Some(digest) => Option::clone(digest),
+                    None => self.digest_of(&base, proof).await?,
+                };
+                known.insert(base.clone(), digest.clone());
+                digests.extend(digest.map(|digest| (base, digest)));
             }
             file.text = render::pinned(&file.text, &digests);
         }
