@@ -5,6 +5,7 @@ mod environment;
 mod backing;
 mod start;
 mod defaults;
+mod storage;
 mod waves;
 #[cfg(test)]
 mod tests;
@@ -109,11 +110,25 @@ pub struct Resources {
     pub ephemeral_limit: String,
 }
 
-/// A claim and where it is mounted.
+/// A claim and where it is mounted; one writer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storage {
     pub mount: String,
     pub size: String,
+}
+
+/// A chart that a person wrote and that is deployed as it is; values laid over its own bring the image that was built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonsChart {
+    /// Relative to the workspace.
+    pub folder: String,
+    /// Its own values file for this environment, relative to the workspace, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<String>,
+    /// The keys above those that name the image, from the outermost.
+    pub above: Vec<String>,
+    /// The keys that name the image, and what they say of ours.
+    pub image: BTreeMap<String, String>,
 }
 
 /// How a workload is reached from outside the cluster.
@@ -161,9 +176,44 @@ pub struct Workload {
     pub egress: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp: Option<Mcp>,
+    /// The chart that a person wrote for it, where that one passes the helm gate; else its chart is ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<PersonsChart>,
+}
+
+/// What keeps a workload's pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    Deployment,
+    /// For a service that keeps its data in its own files: one pod, one claim, and never two pods at once.
+    StatefulSet,
+    Job,
+    CronJob,
+}
+
+impl Controller {
+    /// The kind's name in Kubernetes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::Job => "Job",
+            Self::CronJob => "CronJob",
+        }
+    }
 }
 
 impl Workload {
+    /// What keeps its pods: the clock, its own end, its data, or nothing in particular.
+    pub fn controller(&self) -> Controller {
+        match (&self.schedule, self.service()) {
+            (Some(_), _) => Controller::CronJob,
+            (None, Some(facts)) if facts.kind == crate::survey::Kind::Job => Controller::Job,
+            (None, Some(_)) if self.storage.is_some() => Controller::StatefulSet,
+            (None, Some(_) | None) => Controller::Deployment,
+        }
+    }
+
     /// The survey's facts, for what is built from the workspace.
     pub fn service(&self) -> Option<&Service> {
         match &self.role {

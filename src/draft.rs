@@ -1,7 +1,10 @@
 //! From a workspace and wishes to a plan: survey, blueprint, rendered files, and what is in the cluster; it reads and changes nothing.
 
+pub(crate) mod chart;
+mod persons;
+
 use crate::ask::{OnConflict, OnRefusal, Through};
-use crate::blueprint::{self, Blueprint, ImagePlan, Wishes};
+use crate::blueprint::{self, Blueprint, ImagePlan, Wishes, Workload};
 use crate::config::{Config, Folders, ValueSource};
 use crate::evidence::{Finding, Place};
 use crate::failure::{Code, Failure};
@@ -233,10 +236,15 @@ impl Landfall {
         let (target, start) = self.start_of(wanted, &config, target)?;
         let proof = target.as_ref().ok();
 
-        let written = render::dockerfiles(&blueprint, &survey)?;
+        let mut written = render::dockerfiles(&blueprint, &survey)?;
+        self.pin(workspace, &mut written, proof).await?;
         let (mut files, mut changes) = settle(&folders, written, wanted.on_conflict)?;
         let images = self.images(workspace, &blueprint, &files, proof).await?;
         let tags = images.iter().map(|(service, step)| (service.clone(), step.input.short().to_owned())).collect();
+        if wanted.through >= Through::Chart {
+            let told = self.persons_charts(workspace, &mut blueprint, &images, proof).await?;
+            blueprint.findings.extend(told);
+        }
         let options = render::ChartOptions { environments: wanted.environments.clone() };
         let (chart_files, chart_changes) = settle(&folders, render::charts(&blueprint, &options, &tags), wanted.on_conflict)?;
         files.extend(chart_files);
@@ -246,7 +254,7 @@ impl Landfall {
             Some(proof) => self.present(proof, &blueprint).await?,
             None => (false, BTreeMap::new(), History::default()),
         };
-        let manifests = if wanted.through >= Through::Chart { self.manifests(&blueprint, &files, proof).await? } else { BTreeMap::new() };
+        let manifests = if wanted.through >= Through::Chart { self.manifests(workspace, &blueprint, &files, proof).await? } else { BTreeMap::new() };
         let releases =
             blueprint.workloads.iter().map(|workload| (workload.name.clone(), release_step(&workload.name, manifests.get(&workload.name), &history))).collect();
 
@@ -315,6 +323,39 @@ impl Landfall {
         }
         let profile = wanted.profile.clone().or_else(|| config.cluster.profile.clone()).map_or_else(|| ProfileName::parse("minikube"), Ok)?;
         Ok((target, Some((profile, config.cluster.start.clone().unwrap_or_default()))))
+    }
+
+    /// Pins the bases of what we write: by the digest that the file on disk has for the same tag, else by the one that the target's engine knows.
+    /// An image that was built or loaded there has none, and stays with its tag.
+    async fn pin(&self, workspace: &Path, written: &mut [RenderedFile], proof: Option<&Proof>) -> Result<(), Failure> {
+        let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for file in written.iter_mut() {
+            let bases = render::bases(&file.text);
+            let before = std::fs::read_to_string(workspace.join(&file.path)).ok().filter(|text| text.starts_with(crate::survey::OURS)).unwrap_or_default();
+            let mut digests: BTreeMap<String, String> =
+                render::bases(&before).iter().filter_map(|base| base.split_once('@')).map(|(base, digest)| (base.to_owned(), digest.to_owned())).collect();
+            for base in bases.iter().filter(|base| !digests.contains_key(*base)).cloned().collect::<Vec<_>>() {
+                let digest: Option<String> = match known.get(&base) {
+                    Some(digest) => Option::clone(digest),
+                    None => self.digest_of(&base, proof).await?,
+                };
+                known.insert(base.clone(), digest.clone());
+                digests.extend(digest.map(|digest| (base, digest)));
+            }
+            file.text = render::pinned(&file.text, &digests);
+        }
+        Ok(())
+    }
+
+    /// The digest by which a registry knows an image that the target's engine has under this name.
+    async fn digest_of(&self, base: &str, proof: Option<&Proof>) -> Result<Option<String>, Failure> {
+        let (Some(proof), Ok(reference)) = (proof, ImageRef::parse(base)) else { return Ok(None) };
+        match self.world.images.inspect(proof, &reference).await {
+            Ok(facts) => Ok(facts.and_then(|facts| registry_digest(base, &facts.digests))),
+            // An engine that is busy this moment must not make the same project look like another one.
+            Err(failure) if failure.retryable => Err(failure),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Input hash and tag of every image that is built, and whether the node has it.
@@ -397,15 +438,24 @@ impl Landfall {
     }
 
     /// Renders every release with helm from a folder of its own; empty where helm is missing.
-    async fn manifests(&self, blueprint: &Blueprint, files: &[RenderedFile], proof: Option<&Proof>) -> Result<BTreeMap<ReleaseName, String>, Failure> {
+    async fn manifests(
+        &self,
+        workspace: &Path,
+        blueprint: &Blueprint,
+        files: &[RenderedFile],
+        proof: Option<&Proof>,
+    ) -> Result<BTreeMap<ReleaseName, String>, Failure> {
         let scratch = Scratch::new(&self.setup.state)?;
         for file in files.iter().filter(|file| file.path.starts_with("deploy/")) {
             crate::files::write_private(&scratch.0.join(&file.path), file.text.as_bytes())?;
         }
         let version = proof.map(|proof| proof.profile.kubernetes_version.trim_start_matches('v').to_owned());
-        let render = |release: ReleaseName| {
-            let chart = scratch.0.join(chart_folder(&release));
-            let values = vec![chart.join(format!("values-{}.yaml", blueprint.environment))];
+        let render = |workload: &Workload| {
+            let (release, place) = (workload.name.clone(), chart_of(workload, &blueprint.environment));
+            // What a person wrote is read where it lies; what we write lies in the scratch folder until it is approved.
+            let here = |path: &String| if files.iter().any(|file| file.path == *path) { scratch.0.join(path) } else { workspace.join(path) };
+            let chart = if workload.chart.is_some() { workspace.join(&place.folder) } else { scratch.0.join(&place.folder) };
+            let values: Vec<PathBuf> = place.values.iter().map(here).collect();
             let version = version.clone();
             async move {
                 let said = self.world.charts.template(&chart, &release, &blueprint.namespace, &values, version.as_deref()).await?;
@@ -414,10 +464,10 @@ impl Landfall {
                 }
                 Err(Failure::new(Code::RenderFailed, format!("chart of {release} does not render"))
                     .cause(said.text)
-                    .help(format!("helm template {release} {} shows the place", chart_folder(&release))))
+                    .help(format!("helm template {release} {} shows the place", place.folder)))
             }
         };
-        let all = blueprint.workloads.iter().map(|workload| render(workload.name.clone()));
+        let all = blueprint.workloads.iter().map(render);
         match futures::future::try_join_all(all).await {
             Ok(rendered) => Ok(rendered.into_iter().collect()),
             Err(failure) if failure.code == Code::ProgramMissing => Ok(BTreeMap::new()),
@@ -426,9 +476,31 @@ impl Landfall {
     }
 }
 
-/// `deploy/charts/<release>`.
-pub fn chart_folder(release: &ReleaseName) -> String {
-    format!("deploy/charts/{release}")
+/// Where a workload's chart lies and the values files that are laid over its own, in this order; all relative to the workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChartPlace {
+    pub folder: String,
+    pub values: Vec<String>,
+}
+
+/// The chart that a workload is installed from: ours, or a person's with what brings the image into it.
+pub fn chart_of(workload: &Workload, environment: &EnvironmentName) -> ChartPlace {
+    match &workload.chart {
+        Some(persons) => {
+            let overlay = render::overlay(&workload.name, persons, environment).path;
+            ChartPlace { folder: persons.folder.clone(), values: persons.values.iter().cloned().chain([overlay]).collect() }
+        }
+        None => {
+            let folder = render::chart_folder(&workload.name);
+            let values = vec![format!("{folder}/values-{environment}.yaml")];
+            ChartPlace { folder, values }
+        }
+    }
+}
+
+/// Paths below a folder.
+pub fn below(folder: &Path, paths: &[String]) -> Vec<PathBuf> {
+    paths.iter().map(|path| folder.join(path)).collect()
 }
 
 /// What a build is made from.
@@ -472,6 +544,16 @@ pub fn build_source(workspace: &Path, image: &ImagePlan, files: &[RenderedFile])
     let beside = neighbours.filter_map(|file| Some((inside(&file.path)?, file.text.clone()))).filter(|(path, _)| !rules.ignores(path)).collect();
     let files = render::context_files(&root, &ignore)?;
     Ok(BuildSource { context: root, files, dockerfile: recipe, build_args: build_args.clone(), beside })
+}
+
+/// The digest under the name that the base has, whatever form of Docker Hub's address stands before it.
+fn registry_digest(base: &str, digests: &[String]) -> Option<String> {
+    fn short(name: &str) -> &str {
+        let name = name.strip_prefix("docker.io/").unwrap_or(name);
+        name.strip_prefix("library/").unwrap_or(name)
+    }
+    let name = base.rsplit_once(':').map_or(base, |(name, _)| name);
+    digests.iter().filter_map(|known| known.split_once('@')).find(|(known, _)| short(known) == short(name)).map(|(_, digest)| digest.to_owned())
 }
 
 /// What could be better about Dockerfiles that people wrote, each with the way to ours as a difference; the files stay as they are.
@@ -690,6 +772,20 @@ mod tests {
         assert_eq!(at(1), ["a1", "b1"]);
         assert_eq!(at(2), ["a1", "b1", "c1"]);
         assert_eq!(at(3), ["a2", "b1", "c1"]);
+    }
+
+    #[test]
+    fn a_base_has_the_digest_of_its_own_name() {
+        let digest = |name: &str| format!("{name}@sha256:{}", "5f".repeat(32));
+        let check = |base: &str, known: &str, found: bool| {
+            let seen = registry_digest(base, &[digest("other"), digest(known)]);
+            assert_eq!(seen.as_deref(), found.then_some(&*format!("sha256:{}", "5f".repeat(32))), "{base} {known}");
+        };
+        check("python:3.13-slim", "python", true);
+        check("python:3.13-slim", "docker.io/library/python", true);
+        check("oven/bun:1-slim", "oven/bun", true);
+        check("python:3.13-slim", "mirror.example/python", false);
+        check("python:3.13-slim", "cpython", false);
     }
 
     #[test]

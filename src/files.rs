@@ -53,6 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn a_folder_that_takes_no_file_is_named_with_the_way_out() {
+        let failure = write_shared(Path::new("/sys/landfall/deploy/charts/api/values.yaml"), b"").unwrap_err();
+        assert_eq!(failure.code, crate::failure::Code::WorkspaceReadOnly, "{failure}");
+        assert!(failure.message.contains("values.yaml") && failure.help.contains("writable"), "{failure:?}");
+    }
+
+    #[test]
     fn a_private_file_is_private_and_replaced_whole() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();

@@ -220,11 +220,11 @@ pub fn judge(objects: &[Value], strictness: Strictness) -> Vec<Broken> {
             broken.push(Broken { rule: "secret_values", at: name.clone(), message: "the chart renders a Secret with values".into() });
         }
         if kind == "ConfigMap" {
-            let secret = object["data"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .find(|(key, value)| value.as_str().is_some_and(crate::secret::looks_secret) || crate::secret::secret_name(key));
+            let secret = object["data"].as_object().into_iter().flatten().find(|(key, value)| {
+                let text = value.as_str().unwrap_or_default();
+                // The address of a file holds no password.
+                crate::secret::looks_secret(text) || (crate::secret::secret_name(key) && !text.starts_with("sqlite"))
+            });
             if let Some((key, _)) = secret {
                 broken.push(Broken { rule: "secret_in_config_map", at: name.clone(), message: format!("key {key} looks secret") });
             }
@@ -368,6 +368,8 @@ metadata: {name: api}
         assert_eq!(rule("kind: Secret\nmetadata: {name: a}\n"), None);
         assert_eq!(rule("kind: ConfigMap\nmetadata: {name: a}\ndata: {JWT_SECRET: y}\n"), Some("secret_in_config_map"));
         assert_eq!(rule("kind: ConfigMap\nmetadata: {name: a}\ndata: {LOG_LEVEL: y}\n"), None);
+        assert_eq!(rule("kind: ConfigMap\nmetadata: {name: a}\ndata: {DATABASE_URL: 'postgresql://db/notes'}\n"), Some("secret_in_config_map"));
+        assert_eq!(rule("kind: ConfigMap\nmetadata: {name: a}\ndata: {DATABASE_URL: 'sqlite:////data/notes.db'}\n"), None);
         assert_eq!(rule("kind: Service\nmetadata: {name: a}\nspec: {type: LoadBalancer}\n"), Some("load_balancer"));
     }
 

@@ -206,6 +206,9 @@ pub struct ImageFacts {
     pub working_dir: String,
     pub architecture: String,
     pub layers: Vec<Layer>,
+    /// `name@sha256:…`, by which registries know it; empty for what was built or loaded here.
+    #[serde(default)]
+    pub digests: Vec<String>,
 }
 
 /// Where an image is.
@@ -368,6 +371,7 @@ pub struct Observed {
     pub stateful_sets: Vec<k8s_openapi::api::apps::v1::StatefulSet>,
     pub daemon_sets: Vec<k8s_openapi::api::apps::v1::DaemonSet>,
     pub jobs: Vec<k8s_openapi::api::batch::v1::Job>,
+    pub cron_jobs: Vec<k8s_openapi::api::batch::v1::CronJob>,
     pub pods: Vec<k8s_openapi::api::core::v1::Pod>,
     pub events: Vec<k8s_openapi::api::core::v1::Event>,
     pub services: Vec<k8s_openapi::api::core::v1::Service>,

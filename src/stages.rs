@@ -124,26 +124,3 @@ pub fn standing(observed: &crate::ports::Observed, release: &crate::names::Servi
     }
     Gate::judge(GateName::Kubernetes, release.as_str(), checks)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failures_class_follows_its_own_words_then_whose_move_it_is() {
-        let check = |code: Code, cause: &str, expect: (&str, Class)| {
-            let (name, class) = class_of(&Failure::new(code, "install stock").cause(cause));
-            assert_eq!((name.as_str(), class), expect, "{code} {cause}");
-        };
-        check(Code::HelmFailed, "pods \"a\" is forbidden: exceeded quota: small", ("QUOTA_EXCEEDED", Class::ClusterEscalate));
-        check(Code::HelmFailed, "etcdserver: request timed out", ("API_THROTTLE_ETCD", Class::Transient));
-        check(Code::HelmFailed, "something new", ("HELM_FAILED", Class::AppSelfResolve));
-        check(Code::HelmPending, "", ("HELM_PENDING", Class::HelmState));
-        check(Code::EngineUnreachable, "", ("ENGINE_UNREACHABLE", Class::Transient));
-        check(Code::ProgramMissing, "", ("PROGRAM_MISSING", Class::ClusterEscalate));
-        check(Code::BuildFailed, "", ("BUILD_FAILED", Class::AppSelfResolve));
-        check(Code::ValueNeeded, "", ("VALUE_NEEDED", Class::AppNeedsValue));
-        check(Code::ClusterUnreachable, "", ("CLUSTER_UNREACHABLE", Class::ClusterEscalate));
-        check(Code::Internal, "", ("INTERNAL", Class::Unknown));
-    }
-}

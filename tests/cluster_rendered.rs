@@ -32,14 +32,11 @@ const REFUSED: &[(&str, Code)] = &[
     ("cmake-program", Code::NotDeployable),
     ("cobol-program", Code::NotDeployable),
     ("gleam-wisp", Code::NotDeployable),
-    ("gradle-modules", Code::NotSupported),
     ("haskell-stack", Code::NotDeployable),
-    ("maven-modules", Code::NotSupported),
     ("package-without-program", Code::NotDeployable),
     ("scala-sbt", Code::NotDeployable),
     ("shell-script", Code::NotDeployable),
     ("swift-vapor", Code::NotDeployable),
-    ("uv-workspace", Code::NotSupported),
 ];
 
 /// Stands where a registry's answer would: the production values name the image by its digest.
@@ -145,4 +142,43 @@ fn everything_generated_keeps_the_policy_and_the_types_of_kubernetes() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(objects > 100, "only {objects} objects were looked at");
+}
+
+/// The folder of the chart that one service is installed from, as the program says it.
+fn charted(workspace: &Path, state: &Path) -> (String, serde_json::Value) {
+    let words = ["chart", workspace.to_str().unwrap(), "--json"];
+    let done = Command::new(env!("CARGO_BIN_EXE_landfall")).args(words).env("LANDFALL_STATE", state).stdin(std::process::Stdio::null()).output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&done.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {} {}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)));
+    let dir = said.pointer("/charts/0/dir").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    (dir, said)
+}
+
+#[test]
+fn a_persons_chart_is_installed_as_it_is_where_it_passes_and_only_there() {
+    let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let workspace = folder.path().join("notes");
+    write(&workspace, "api/requirements.txt", "fastapi\nuvicorn\n");
+    write(&workspace, "api/main.py", "from fastapi import FastAPI\napp = FastAPI()\n@app.get('/health')\ndef health(): return {}\n");
+    // What we would write, under another folder and without our name, is a person's chart.
+    let (_, files) = drawn("notes", &workspace, None).unwrap();
+    for file in files.iter().filter(|file| file.path.starts_with("deploy/charts/api/")) {
+        let text: String = file.text.lines().filter(|line| !line.contains("Written by Landfall")).map(|line| format!("{line}\n")).collect();
+        write(&workspace, &file.path.replacen("deploy/charts/api/", "charts/api/", 1), &text);
+    }
+    let (dir, said) = charted(&workspace, state.path());
+    assert_eq!(dir, "charts/api", "{said:#}");
+    assert!(!workspace.join("deploy/charts/api").exists(), "nothing is written beside it");
+    let overlay = std::fs::read_to_string(workspace.join("deploy/overlays/api/values-minikube.yaml")).unwrap();
+    assert!(overlay.contains("repository: localhost/notes/api"), "{overlay}");
+
+    let helpers = workspace.join("charts/api/templates/_helpers.tpl");
+    let text = std::fs::read_to_string(&helpers).unwrap();
+    std::fs::write(&helpers, text.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false")).unwrap();
+    let (dir, said) = charted(&workspace, state.path());
+    assert_eq!(dir, "deploy/charts/api", "{said:#}");
+
+    std::fs::write(&helpers, text).unwrap();
+    let (dir, said) = charted(&workspace, state.path());
+    assert_eq!(dir, "deploy/charts/api", "what runs under one chart is not put under another unasked: {said:#}");
 }

@@ -11,12 +11,16 @@
 
 #[path = "render/application.rs"]
 mod application;
+#[path = "render/hostile.rs"]
+mod hostile;
 
 use application::{HOSTILE, blueprint, environments, service, survey, tags};
+use landfall::blueprint::{Blueprint, Controller, ImagePlan, PersonsChart};
 use landfall::failure::Code;
 use landfall::names::EnvName;
-use landfall::render::{RenderedFile, bases, charts, dockerfiles};
-use landfall::survey::{EnvRead, Kind, Phase, Required, Service, Survey};
+use landfall::render::{RenderedFile, bases, charts, dockerfiles, pinned};
+use landfall::survey::{EnvRead, Kind, Options, Phase, Required, Service, Survey};
+use std::collections::BTreeMap;
 
 fn text<'f>(files: &'f [RenderedFile], path: &str) -> &'f str {
     files.iter().find(|file| file.path == path).map(|file| file.text.as_str()).unwrap_or_else(|| panic!("no {path}"))
@@ -196,6 +200,113 @@ fn the_other_stacks_have_their_templates() {
         fact(api, "rust.binary", "api");
     });
     snapshots(|| insta::assert_snapshot!("stacks", all(&out)));
+}
+
+#[test]
+fn packages_of_a_workspace_are_built_from_its_root() {
+    let mut out = Vec::new();
+    for name in ["cargo-workspace", "go-workspace", "gradle-modules", "maven-modules", "uv-workspace"] {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/survey").join(name);
+        let survey = landfall::survey::survey(&root, &Options::default()).unwrap();
+        let blueprint = blueprint(&survey, "");
+        for workload in &blueprint.workloads {
+            assert!(matches!(&workload.image, ImagePlan::Built { context, .. } if context == "."), "{name}/{}", workload.name);
+        }
+        for mut file in dockerfiles(&blueprint, &survey).unwrap() {
+            if !file.path.ends_with("dockerignore") {
+                file.path = format!("{name}: {}", file.path);
+                out.push(file);
+            }
+        }
+    }
+    snapshots(|| insta::assert_snapshot!("workspaces", all(&out)));
+}
+
+#[test]
+fn no_instruction_looks_like_a_credential_in_an_images_history() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut collected = 0;
+    for folder in ["tests/generated", "tests/survey"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+            let survey = landfall::survey::survey(&entry.path(), &Options::default()).unwrap();
+            let config = landfall::config::Config::load(&entry.path()).unwrap();
+            let app = landfall::names::AppName::parse("notes").unwrap();
+            let Ok(blueprint) = landfall::blueprint::draw(&survey, &config, &app, &landfall::blueprint::Wishes::default()) else { continue };
+            for file in dockerfiles(&blueprint, &survey).unwrap_or_default().iter().filter(|file| !file.path.ends_with("ignore")) {
+                collected += usize::from(file.text.contains("SECRET_KEY=x"));
+                for line in file.text.lines().filter(|line| !line.starts_with('#') && !line.contains("=\"$(cat /run/secrets/")) {
+                    assert!(!landfall::secret::looks_secret(line), "{:?}: {line}", entry.file_name());
+                }
+            }
+        }
+    }
+    assert!(collected > 0, "a project whose static files are collected with stand-ins is among them");
+}
+
+/// The blueprint of one FastAPI service with this line in its code.
+fn drawn(line: &str, toml: &str) -> Blueprint {
+    let folder = tempfile::tempdir().unwrap();
+    let api = folder.path().join("api");
+    std::fs::create_dir(&api).unwrap();
+    std::fs::write(api.join("requirements.txt"), "fastapi\nuvicorn\nsqlalchemy\n").unwrap();
+    std::fs::write(api.join("main.py"), format!("import os\nfrom fastapi import FastAPI\napp = FastAPI()\n{line}\n")).unwrap();
+    blueprint(&landfall::survey::survey(folder.path(), &Options::default()).unwrap(), toml)
+}
+
+#[test]
+fn data_in_a_file_lies_on_a_claim_and_has_one_pod() {
+    const FILE: &str = "URL = os.environ.get('DATABASE_URL', 'sqlite:///./data/notes.db')";
+    let kept = drawn(FILE, "[service.api]\nreplicas = 3\nmigrate = \"alembic upgrade head\"\n");
+    let api = kept.workload("api").unwrap();
+    assert_eq!((api.controller(), api.replicas, api.storage.as_ref().unwrap().mount.as_str()), (Controller::StatefulSet, 1, "/data"));
+    assert!(kept.findings.iter().any(|finding| finding.code == "DATA_ON_CLAIM"));
+    let files = charts(&kept, &environments(), &tags(&kept));
+    let values: serde_json::Value = serde_saphyr::from_str(text(&files, "deploy/charts/api/values.yaml")).unwrap();
+    assert_eq!(values.pointer("/kind").unwrap(), "StatefulSet");
+    assert_eq!(values.pointer("/env/DATABASE_URL").unwrap(), "sqlite:////data/notes.db");
+    assert_eq!(values.pointer("/persistence/mountPath").unwrap(), "/data");
+    assert_eq!(values.pointer("/oneReplica").unwrap(), "a claim has one writer");
+
+    let controller = |line: &str, toml: &str| drawn(line, toml).workload("api").unwrap().controller();
+    let told = |value: &str| {
+        let line = FILE.replace("DATABASE_URL", "DATABASE_ADDRESS");
+        controller(&line, &format!("[service.api.env]\nDATABASE_ADDRESS = \"{value}\"\n"))
+    };
+    assert_eq!(told("sqlite:////srv/notes.db"), Controller::StatefulSet, "where a person puts it");
+    assert_eq!(told("sqlite:////tmp/notes.db"), Controller::Deployment, "a person wants to lose it");
+    assert_eq!(told("mysql://db/notes"), Controller::Deployment, "it is elsewhere");
+    assert_eq!(controller(FILE, "[secrets]\nDATABASE_URL = \"env:DATABASE_URL\"\n"), Controller::Deployment, "only its source is known");
+    assert_eq!(controller("URL = os.environ.get('DATABASE_URL', 'sqlite://')", ""), Controller::Deployment, "it is in memory");
+    assert_eq!(controller(FILE, "[service.api]\nschedule = \"0 3 * * *\"\n"), Controller::CronJob, "the clock comes first");
+}
+
+#[test]
+fn a_base_is_pinned_where_its_digest_is_known() {
+    let digests = BTreeMap::from([("python:3.13-slim".to_owned(), "sha256:5f70".to_owned()), ("base".to_owned(), "sha256:bad".to_owned())]);
+    let text = "# FROM python:3.13-slim\nFROM python:3.13-slim AS base\nRUN echo FROM python:3.13-slim\nFROM node:22-slim\nCOPY --from=base /a /a\n";
+    let expect = text.replacen("\nFROM python:3.13-slim", "\nFROM python:3.13-slim@sha256:5f70", 1);
+    assert_eq!(pinned(text, &digests), expect);
+    assert_eq!(bases(&expect), ["python:3.13-slim@sha256:5f70", "node:22-slim"]);
+    assert_eq!(pinned(text, &BTreeMap::new()), text);
+}
+
+#[test]
+fn a_persons_chart_gets_the_image_laid_over_it_and_no_file_beside() {
+    let mut blueprint = blueprint(&survey(), "");
+    let api = blueprint.workloads.iter_mut().find(|workload| workload.name.as_str() == "api").unwrap();
+    api.chart = Some(PersonsChart {
+        folder: "charts/api".to_owned(),
+        values: None,
+        above: vec!["backend".to_owned(), "image".to_owned()],
+        image: BTreeMap::from([("repository", "localhost/notes/api"), ("tag", "1e3")].map(|(key, text)| (key.to_owned(), text.to_owned()))),
+    });
+    let files = charts(&blueprint, &environments(), &tags(&blueprint));
+    assert!(!files.iter().any(|file| file.path.starts_with("deploy/charts/api/")));
+    let overlay: serde_json::Value = serde_saphyr::from_str(text(&files, "deploy/overlays/api/values-minikube.yaml")).unwrap();
+    assert_eq!(overlay, serde_json::json!({"backend": {"image": {"repository": "localhost/notes/api", "tag": "1e3"}}}));
+    let overview: serde_json::Value = serde_saphyr::from_str(text(&files, "deploy/values-minikube.yaml")).unwrap();
+    assert_eq!(overview.pointer("/api/chart").unwrap(), "../charts/api");
+    assert_eq!(overview.pointer("/api/backend/image/tag").unwrap(), "1e3");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Images: built in the node's own engine where it has one, else in this machine's and carried over; every claim is asked of the engine that holds the image.
 
 mod build;
+mod causes;
 mod deliver;
 mod layers;
 mod trial;
@@ -64,6 +65,7 @@ async fn facts(engine: &Engine, reference: &str) -> Result<Option<ImageFacts>, F
         Err(error) => return Err(refused(&doing(), engine, &error)),
     };
     let config = image.config.unwrap_or_default();
+    let digests = image.repo_digests.unwrap_or_default();
     Ok(Some(ImageFacts {
         id: image.id.unwrap_or_default(),
         size_bytes: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
@@ -74,6 +76,7 @@ async fn facts(engine: &Engine, reference: &str) -> Result<Option<ImageFacts>, F
         working_dir: config.working_dir.unwrap_or_default(),
         architecture: image.architecture.unwrap_or_default(),
         layers: history.into_iter().map(|item| Layer { created_by: item.created_by, size_bytes: u64::try_from(item.size).unwrap_or_default() }).collect(),
+        digests,
     }))
 }
 

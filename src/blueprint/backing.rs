@@ -261,6 +261,7 @@ impl Kind {
             callers: Vec::new(),
             egress: Vec::new(),
             mcp: None,
+            chart: None,
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use super::backing::{self, Decision};
 use super::environment::{self, Resolved, Surroundings};
-use super::{Blueprint, Expose, ImagePlan, Role, SecretKeyPlan, SecretPlan, ValueNeeded, Wishes, Workload};
-use super::{defaults, start, waves};
+use super::{Blueprint, Expose, ImagePlan, Role, SecretKeyPlan, SecretPlan, Storage, ValueNeeded, Wishes, Workload};
+use super::{defaults, start, storage, waves};
 use crate::config::{Config, ValueSource};
 use crate::evidence::{Finding, Place, Severity};
 use crate::failure::{Code, Failure};
@@ -40,7 +40,7 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
     let mut given: BTreeMap<EnvName, ValueSource> = BTreeMap::new();
     for facts in &candidates {
         let resolved = surroundings.resolve(facts, port_of(facts));
-        let Resolved { env, build_args, sources, values_needed: needed, findings: noticed, egress } = resolved;
+        let Resolved { mut env, build_args, sources, values_needed: needed, findings: noticed, egress } = resolved;
         given.extend(sources);
         findings.extend(noticed);
         for value in needed {
@@ -50,6 +50,8 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         }
         let settings = config.service.get(&facts.name);
         let port = port_of(facts);
+        let storage = storage::storage(facts, &mut env);
+        findings.extend(storage.as_ref().map(|storage| kept(facts, storage)));
         let image = image(facts, app, &candidates, build_args, &mut findings);
         let persons = matches!(&image, ImagePlan::Built { persons: true, .. });
         let command = command(facts, config, port, persons);
@@ -64,15 +66,16 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
             probes: defaults::probes(facts, port, settings.and_then(|settings| settings.ready.as_deref())),
             env: env.into_values().collect(),
             resources: defaults::resources(facts),
-            replicas: settings.and_then(|settings| settings.replicas).unwrap_or(1),
+            replicas: if storage.is_some() { 1 } else { settings.and_then(|settings| settings.replicas).unwrap_or(1) },
             writable: writable(facts),
-            storage: None,
+            storage,
             user: user(facts),
             expose: if entrance(facts, &candidates) { wishes.expose.unwrap_or_default() } else { Expose::Cluster },
             needs: needs(facts, &surroundings).into_iter().collect(),
             callers: Vec::new(),
             egress: egress.into_iter().collect(),
             mcp: facts.mcp.clone(),
+            chart: None,
             role: Role::Service { facts: Box::new((*facts).clone()) },
         });
     }
@@ -101,6 +104,18 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         values_needed,
         findings,
     })
+}
+
+/// Says where the data of a service lies.
+fn kept(facts: &Service, storage: &Storage) -> Finding {
+    Finding {
+        code: "DATA_ON_CLAIM".to_owned(),
+        severity: Severity::Note,
+        message: format!("{} keeps its database in a file: it gets a claim of {} at {} and runs as one pod", facts.name, storage.size, storage.mount),
+        help: "a database server of its own lets it run as several: name its address in the variable that holds the file's".to_owned(),
+        evidence: facts.backing.iter().find(|need| need.kind == "sqlite").map(|need| need.evidence.clone()).unwrap_or_default(),
+        fix: None,
+    }
 }
 
 fn namespace(app: &AppName, config: &Config, wishes: &Wishes) -> Result<Namespace, Failure> {
@@ -353,10 +368,17 @@ pub(crate) fn work_folder(facts: &Service) -> String {
 pub(crate) fn workspace_root(facts: &Service) -> Option<&str> {
     let root = match facts.language.as_str() {
         "node" => facts.build_facts.get("workspace.root").map(String::as_str),
-        "rust" => facts.build_facts.get("lockfile").map(|path| path.rsplit_once('/').map_or(".", |(folder, _)| folder)),
+        "rust" => lockfile_folder(facts),
+        "python" if facts.package_manager.as_deref() == Some("uv") => lockfile_folder(facts),
+        "java" => facts.build_facts.get("jvm.root").map(String::as_str),
+        "go" => facts.build_facts.get("go.work").map(String::as_str),
         _ => None,
     };
     root.filter(|root| *root != facts.dir)
+}
+
+fn lockfile_folder(facts: &Service) -> Option<&str> {
+    facts.build_facts.get("lockfile").map(|path| path.rsplit_once('/').map_or(".", |(folder, _)| folder))
 }
 
 /// True where Bun runs the program, and so is the image that it starts from.
@@ -455,10 +477,12 @@ fn entrance(facts: &Service, candidates: &[&Service]) -> bool {
 
 fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BTreeMap<String, String>, findings: &mut Vec<Finding>) -> ImagePlan {
     let repository = format!("localhost/{app}/{}", facts.name);
-    let context = workspace_root(facts).unwrap_or(&facts.dir).to_owned();
     let ours = facts.build_facts.get("dockerfile.ours").is_some_and(|value| value == "true")
         || facts.evidence.get("dockerfile").into_iter().flatten().any(|place| place.text.starts_with(crate::survey::OURS));
+    let root = workspace_root(facts);
     if let Some(dockerfile) = facts.dockerfile.as_ref().filter(|_| !ours) {
+        // Of people's files, those for packages of Node.js and Rust are written for the folder of the lockfile.
+        let context = root.filter(|_| matches!(facts.language.as_str(), "node" | "rust")).unwrap_or(&facts.dir).to_owned();
         findings.push(Finding {
             code: "DOCKERFILE_KEPT".to_owned(),
             severity: Severity::Note,
@@ -469,6 +493,7 @@ fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BT
         });
         return ImagePlan::Built { repository, context, dockerfile: dockerfile.clone(), persons: true, build_args, secrets: Vec::new() };
     }
+    let context = root.unwrap_or(&facts.dir).to_owned();
     let shared = candidates.iter().any(|other| other.name != facts.name && other.dir == facts.dir);
     let name = if shared { format!("Dockerfile.{}", facts.name) } else { "Dockerfile".to_owned() };
     let dockerfile = if facts.dir == "." { name } else { format!("{}/{name}", facts.dir) };

@@ -3,7 +3,7 @@
 use super::Landfall;
 use super::changes::RollbackPlan;
 use crate::ask::{self, OnRefusal, SmokeMode, Through, UndoMode, Writes};
-use crate::blueprint::Blueprint;
+use crate::blueprint::{Blueprint, Workload};
 use crate::config::{Config, Folders};
 use crate::draft::{History, labels};
 use crate::engine::{Effect, Run};
@@ -324,13 +324,15 @@ impl Landfall {
     /// All releases of the app as they stand now.
     async fn standing_releases(&self, at: &Proof, plan: &Plan, fresh: &[ReleaseView]) -> Result<Vec<ReleaseView>, Failure> {
         let history = History { records: self.world.cluster.records(at, &plan.blueprint.namespace).await? };
-        let view = |name: &ReleaseName| {
-            fresh.iter().find(|view| view.release == name.as_str()).cloned().or_else(|| {
-                let revision = history.current(name.as_str())?;
-                Some(ReleaseView { release: name.to_string(), helm_revision: revision.0, image_id: None, chart: crate::draft::chart_folder(name) })
+        let view = |workload: &Workload| {
+            let name = workload.name.as_str();
+            fresh.iter().find(|view| view.release == name).cloned().or_else(|| {
+                let revision = history.current(name)?;
+                let chart = crate::draft::chart_of(workload, &plan.blueprint.environment).folder;
+                Some(ReleaseView { release: name.to_owned(), helm_revision: revision.0, image_id: None, chart })
             })
         };
-        Ok(plan.blueprint.workloads.iter().filter_map(|workload| view(&workload.name)).collect())
+        Ok(plan.blueprint.workloads.iter().filter_map(view).collect())
     }
 
     /// Marks the releases' newest records as verified and writes it down.
@@ -437,7 +439,9 @@ impl Landfall {
                     release: release.to_string(),
                     helm_revision: revision.0,
                     image_id: None,
-                    chart: crate::draft::chart_folder(release),
+                    chart: blueprint
+                        .workload(release.as_str())
+                        .map_or_else(|| crate::render::chart_folder(release), |workload| crate::draft::chart_of(workload, &blueprint.environment).folder),
                 })
             })
             .collect();
@@ -488,7 +492,7 @@ impl Landfall {
                             release: workload.name.to_string(),
                             helm_revision: revision.0,
                             image_id: None,
-                            chart: crate::draft::chart_folder(&workload.name),
+                            chart: crate::draft::chart_of(workload, &blueprint.environment).folder,
                         })
                     })
                     .collect();

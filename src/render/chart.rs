@@ -2,7 +2,7 @@
 
 use super::yaml::{Map, Yaml};
 use super::{RenderedFile, TEMPLATES};
-use crate::blueprint::{Ask, Blueprint, EnvSetting, EnvValue, Expose, ImagePlan, Role, Workload, bun};
+use crate::blueprint::{Ask, Blueprint, Controller, EnvSetting, EnvValue, Expose, ImagePlan, PersonsChart, Role, Workload, bun};
 use crate::names::{Digest, EnvironmentName, ServiceName};
 use crate::survey::{Kind, McpTransport};
 use std::collections::BTreeMap;
@@ -37,14 +37,19 @@ const FILES: &[(&str, &str)] = &[
     ("templates/secret.yaml", include_str!("chart/templates/secret.yaml")),
     ("templates/service.yaml", include_str!("chart/templates/service.yaml")),
     ("templates/serviceaccount.yaml", include_str!("chart/templates/serviceaccount.yaml")),
+    ("templates/statefulset.yaml", include_str!("chart/templates/statefulset.yaml")),
     ("templates/tests/connection.yaml", include_str!("chart/templates/tests/connection.yaml")),
 ];
 
-/// `deploy/charts/<service>/…` and `deploy/values-<environment>.yaml`. Tags of built images by service; public images carry their own.
+/// `deploy/charts/<service>/…` and `deploy/values-<environment>.yaml`; of a person's chart only what brings the image into it.
+/// Tags of built images by service; public images carry their own.
 pub fn charts(blueprint: &Blueprint, options: &ChartOptions, tags: &BTreeMap<ServiceName, String>) -> Vec<RenderedFile> {
     let mut files = Vec::new();
     for workload in &blueprint.workloads {
-        files.extend(Chart { blueprint, workload, tag: tag(workload, tags) }.files(&options.environments));
+        match &workload.chart {
+            Some(persons) => files.push(overlay(&workload.name, persons, &blueprint.environment)),
+            None => files.extend(Chart { blueprint, workload, tag: tag(workload, tags) }.files(&options.environments)),
+        }
     }
     for environment in &options.environments {
         files.push(overview(blueprint, environment, tags));
@@ -56,6 +61,17 @@ pub fn charts(blueprint: &Blueprint, options: &ChartOptions, tags: &BTreeMap<Ser
 /// The folder of a workload's chart, relative to the workspace.
 pub fn chart_folder(name: &ServiceName) -> String {
     format!("{CHARTS}/{name}")
+}
+
+/// `deploy/overlays/<service>/values-<environment>.yaml`: what brings the built image into a person's chart.
+pub fn overlay(name: &ServiceName, chart: &PersonsChart, environment: &EnvironmentName) -> RenderedFile {
+    let header = format!("Written by Landfall: laid over the values of {}, whose chart is a person's.", chart.folder);
+    RenderedFile::new(format!("deploy/overlays/{name}/values-{environment}.yaml"), Yaml::from(image_values(chart)).file(&header))
+}
+
+fn image_values(chart: &PersonsChart) -> Map {
+    let image = chart.image.iter().fold(Map::new(), |map, (key, text)| map.with(key.as_str(), text.as_str()));
+    chart.above.iter().rev().fold(image, |inner, key| Map::new().with(key.as_str(), inner))
 }
 
 fn tag(workload: &Workload, tags: &BTreeMap<ServiceName, String>) -> String {
@@ -70,9 +86,12 @@ fn overview(blueprint: &Blueprint, environment: &EnvironmentName, tags: &BTreeMa
     for (at, wave) in blueprint.waves.iter().enumerate() {
         for name in wave {
             let Some(workload) = blueprint.workload(name.as_str()) else { continue };
-            let chart = Chart { blueprint, workload, tag: tag(workload, tags) };
             let after = if workload.needs.is_empty() { String::new() } else { format!(", after {}", join(&workload.needs)) };
-            map = map.noted(&format!("wave {}{after}", at + 1), name.as_str(), chart.overlay(environment).with("chart", format!("charts/{name}")));
+            let values = match &workload.chart {
+                Some(persons) => image_values(persons).with("chart", format!("../{}", persons.folder)),
+                None => Chart { blueprint, workload, tag: tag(workload, tags) }.overlay(environment).with("chart", format!("charts/{name}")),
+            };
+            map = map.noted(&format!("wave {}{after}", at + 1), name.as_str(), values);
         }
     }
     let header = format!(
@@ -121,7 +140,11 @@ impl Chart<'_> {
         let resources = &workload.resources;
         let amounts = |cpu: &str, memory: &str, disk: &str| Map::new().with("cpu", cpu).with("memory", memory).with("ephemeral-storage", disk);
         let map = Map::new()
-            .noted("Deployment, or Job and CronJob for what runs to its end", "kind", self.kind())
+            .noted(
+                "Deployment, StatefulSet for what keeps its data in files, Job and CronJob for what runs to its end",
+                "kind",
+                self.workload.controller().as_str(),
+            )
             .noted("of a CronJob: minute, hour, day, month, weekday", "schedule", workload.schedule.as_deref().unwrap_or_default())
             .noted(
                 "what changes the database before new pods start; a Job of its own, for two pods must not do it at once",
@@ -209,14 +232,6 @@ impl Chart<'_> {
         }
     }
 
-    fn kind(&self) -> &'static str {
-        match (self.job(), &self.workload.schedule) {
-            (_, Some(_)) => "CronJob",
-            (true, None) => "Job",
-            (false, None) => "Deployment",
-        }
-    }
-
     fn why_resources(&self) -> &'static str {
         match &self.workload.role {
             Role::Backing { .. } => "a development instance: enough for one developer's data; more memory is more cache",
@@ -232,7 +247,7 @@ impl Chart<'_> {
     }
 
     fn job(&self) -> bool {
-        self.workload.schedule.is_some() || self.workload.service().is_some_and(|facts| facts.kind == Kind::Job)
+        matches!(self.workload.controller(), Controller::Job | Controller::CronJob)
     }
 
     /// Why there must not be two pods of it; empty where there may.

@@ -14,6 +14,7 @@ use crate::survey::{Kind, OURS, Service, Survey};
 use node::Node;
 use python::Python;
 use stack::{Family, Stack};
+use std::collections::BTreeMap;
 
 /// Dockerfile and .dockerignore of every workload that we build and whose Dockerfile is not a person's.
 pub fn dockerfiles(blueprint: &Blueprint, survey: &Survey) -> Result<Vec<RenderedFile>, Failure> {
@@ -63,6 +64,16 @@ pub fn bases(dockerfile: &str) -> Vec<String> {
     bases
 }
 
+/// The same Dockerfile with each base, where its digest is known, pinned to the content that its tag names now.
+pub fn pinned(dockerfile: &str, digests: &BTreeMap<String, String>) -> String {
+    let pin = |line: &str| {
+        let image = line.strip_prefix("FROM ")?;
+        let (image, rest) = image.split_at(image.find(' ').unwrap_or(image.len()));
+        digests.get(image).map(|digest| format!("FROM {image}@{digest}{rest}"))
+    };
+    dockerfile.lines().map(|line| pin(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
 struct Recipe<'a> {
     blueprint: &'a Blueprint,
     workload: &'a Workload,
@@ -96,7 +107,7 @@ impl Recipe<'_> {
             Family::Static => vec![("SITE", self.path("static.dir", ".")?), ("SERVER", self.beside(&self.nginx_name())?)],
             Family::Go => self.go()?,
             Family::Rust => vec![("BINARY", self.path("rust.binary", self.facts.name.as_str())?), ("LOCKED", self.locked("--locked ", ""))],
-            Family::Java => self.java(),
+            Family::Java => self.java()?,
             Family::DotNet => vec![("RUNTIME", if self.facts.kind == Kind::Worker { "runtime" } else { "aspnet" }.to_owned())],
             Family::Ruby => self.ruby(),
             Family::Php => self.php()?,
@@ -164,6 +175,8 @@ impl Recipe<'_> {
             ("INSTALL", python.install()?),
             ("SECRETS", secret_mounts(self.secrets)),
             ("LOCKED", self.locked("--locked ", "")),
+            ("MEMBER", self.member()?),
+            ("PACKAGE", plain_path(self.facts, "python.package", self.fact("python.package").unwrap_or(self.facts.name.as_str()))?),
             ("ASSETS", self.collected()),
         ])
     }
@@ -173,7 +186,8 @@ impl Recipe<'_> {
         if self.facts.framework.as_deref() != Some("django") || !self.facts.depends_on("whitenoise") {
             return String::new();
         }
-        let stand_in = |name: &str| if name.ends_with("_URL") || name.ends_with("_URI") { "postgresql://placeholder@localhost/placeholder" } else { "placeholder" };
+        // Too short for a credential: what looks like one in an image's history keeps the image from being used.
+        let stand_in = |name: &str| if name.ends_with("_URL") || name.ends_with("_URI") { "postgresql://x@localhost/x" } else { "x" };
         let needed = self.facts.env.iter().filter(|read| read.required == crate::survey::Required::Yes && read.default.is_none());
         let settings: Vec<String> = needed.map(|read| format!("{}={} ", read.name, stand_in(read.name.as_str()))).collect();
         format!("RUN {}python manage.py collectstatic --noinput", settings.concat())
@@ -184,6 +198,7 @@ impl Recipe<'_> {
         let c = ["github.com/mattn/go-sqlite3", "github.com/confluentinc/confluent-kafka-go/v2"].iter().any(|package| self.facts.depends_on(package));
         Ok(vec![
             ("MANIFESTS", "go.mod go.sum*".to_owned()),
+            ("MEMBER", self.member()?),
             ("PACKAGE", format!("./{}", self.path("go.main", ".")?.trim_start_matches("./"))),
             ("CGO", if c { "1" } else { "0" }.to_owned()),
             ("RUNTIME", if c { "debian:bookworm-slim" } else { "scratch" }.to_owned()),
@@ -191,14 +206,15 @@ impl Recipe<'_> {
     }
 
     /// A Spring Boot archive is taken apart: what changes seldom lies in layers of its own.
-    fn java(&self) -> Vec<(&'static str, String)> {
+    fn java(&self) -> Result<Vec<(&'static str, String)>, Failure> {
         let boot = self.facts.framework.as_deref() == Some("spring-boot");
         let layers = "RUN jar tf /out/app.jar > /tmp/list && \\\n    if grep -q spring-boot-jarmode-tools /tmp/list; then \\\n        java -Djarmode=tools -jar /out/app.jar extract --layers --destination /layers; \\\n    else \\\n        mkdir -p /layers/application && cp /out/app.jar /layers/application/; \\\n    fi && \\\n    mkdir -p /layers/dependencies /layers/snapshot-dependencies";
         let copies = ["dependencies", "snapshot-dependencies", "application"].map(|layer| format!("COPY --from=build /layers/{layer}/ ./"));
-        vec![
+        Ok(vec![
+            ("MEMBER", self.member()?),
             ("LAYERS", if boot { layers.to_owned() } else { String::new() }),
             ("COPY_LAYERS", if boot { copies.join("\n") } else { "COPY --from=build /out/app.jar ./app.jar".to_owned() }),
-        ]
+        ])
     }
 
     fn ruby(&self) -> Vec<(&'static str, String)> {
@@ -264,14 +280,20 @@ impl Recipe<'_> {
         format!("apache.{}.conf", self.facts.name)
     }
 
-    /// A file beside the Dockerfile, as the build's context sees it.
-    fn beside(&self, name: &str) -> Result<String, Failure> {
+    /// The service's own folder, as the build's context sees it.
+    fn member(&self) -> Result<String, Failure> {
         if self.context == self.facts.dir {
-            return Ok(name.to_owned());
+            return Ok(".".to_owned());
         }
         let below =
             if self.context == "." { Some(self.facts.dir.as_str()) } else { self.facts.dir.strip_prefix(self.context).and_then(|rest| rest.strip_prefix('/')) };
-        plain_path(self.facts, "dir", &below.map_or_else(|| name.to_owned(), |below| format!("{below}/{name}")))
+        plain_path(self.facts, "dir", below.unwrap_or("."))
+    }
+
+    /// A file beside the Dockerfile, as the build's context sees it.
+    fn beside(&self, name: &str) -> Result<String, Failure> {
+        let member = self.member()?;
+        plain_path(self.facts, "dir", &if member == "." { name.to_owned() } else { format!("{member}/{name}") })
     }
 
     fn header(&self, template: &str) -> String {

@@ -206,7 +206,7 @@ fn a_number_that_is_asked_for_is_compared_with_what_was_measured() {
         scene.asks(&[("SC-1", text, Some("kubernetes.pods_ready"), None)]);
         let stage = Some(StageName::Deploy);
         let began = (stage, None, Event::StageStarted { readiness: vec![] });
-        let looks = (0..98).map(|n| (stage, None, Event::RetryDecided { rule: "look".into(), attempt: n }));
+        let looks = (0..98).map(|n| (stage, None, Event::RetryDecided { rule: "look".into(), attempt: n, code: None, course: None }));
         let ended = (stage, None, Event::StageEnded { verdict: Verdict::Pass });
         let gate = judged(GateName::Kubernetes, "api", vec![passed("kubernetes.pods_ready")]);
         scene.operation(1, [began].into_iter().chain(looks).chain([gate, ended]).collect());

@@ -33,7 +33,8 @@ const LINES: i64 = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     pub release: ReleaseName,
-    pub kind: WorkloadKind,
+    /// None where any will do.
+    pub kind: Option<WorkloadKind>,
     /// `sha256:…` of what we built, or its first twelve digits; None for a public image.
     pub image_id: Option<String>,
     /// Its Service must have ready addresses.
@@ -351,8 +352,8 @@ fn created(expected: &Expectation, scene: &Scene<'_>, progress: &ReleaseProgress
             )
         })
         .collect();
-    let right_kind =
-        scene.workloads.iter().any(|workload| workload.kind() == expected.kind || workload.kind().keeps_running() && expected.kind.keeps_running());
+    let fits = |kind: WorkloadKind, wanted: WorkloadKind| kind == wanted || kind.keeps_running() && wanted.keeps_running();
+    let right_kind = scene.workloads.iter().any(|workload| expected.kind.is_none_or(|kind| fits(workload.kind(), kind)));
     match evidence.first().cloned() {
         Some(first) if right_kind && progress.generation_observed => {
             evidence.into_iter().skip(1).fold(Check::pass("kubernetes.created", probed, first), Check::with)
@@ -570,7 +571,7 @@ mod tests {
     fn check(looks: &[Observed], calm: u64, expect: &[(&str, Outcome)]) {
         let expected = Expectation {
             release: ReleaseName::parse("api").unwrap(),
-            kind: WorkloadKind::Deployment,
+            kind: Some(WorkloadKind::Deployment),
             image_id: Some(format!("sha256:{IMAGE}")),
             needs_endpoints: true,
         };

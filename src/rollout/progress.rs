@@ -1,9 +1,11 @@
 //! How far a release is: counts and names, purely from objects.
 
-use super::scene::{ContainerView, Scene, Workload, WorkloadKind, finished, name, of_job, pod_ready, ready_endpoints};
+use super::scene::{ContainerView, Scene, Workload, WorkloadKind, belongs, finished, name, of_job, pod_ready, ready_endpoints};
 use super::{Logs, Memory};
+use crate::evidence::{Check, Evidence, Source};
 use crate::names::ServiceName;
 use crate::ports::Observed;
+use k8s_openapi::api::batch::v1::CronJob;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -62,7 +64,7 @@ pub fn progress(observed: &Observed, release: &ServiceName) -> ReleaseProgress {
         .collect();
     let mut progress = ReleaseProgress {
         release: release.clone(),
-        found: !scene.workloads.is_empty(),
+        found: !scene.workloads.is_empty() || timed(observed, release),
         kind: scene.workloads.first().map(Workload::kind),
         generation_observed: scene.workloads.iter().all(Workload::generation_observed),
         wanted: scene.workloads.iter().filter(counted).map(Workload::wanted).sum(),
@@ -75,9 +77,46 @@ pub fn progress(observed: &Observed, release: &ServiceName) -> ReleaseProgress {
         done: false,
         what: String::new(),
     };
-    progress.what = missing(&scene, &progress);
+    // What runs by the clock has nothing to run until its time comes.
+    progress.what = if scene.workloads.is_empty() && timed(observed, release) { String::new() } else { missing(&scene, &progress) };
     progress.done = progress.what.is_empty();
     progress
+}
+
+/// The CronJob of a release.
+fn cron_job<'o>(observed: &'o Observed, release: &ServiceName) -> Option<&'o CronJob> {
+    observed.cron_jobs.iter().find(|each| belongs(&each.metadata, release))
+}
+
+/// True for a release that runs by the clock.
+pub fn timed(observed: &Observed, release: &ServiceName) -> bool {
+    cron_job(observed, release).is_some()
+}
+
+/// The CronJob of a release is there, runs when it shall, and is not suspended.
+pub fn scheduled(id: &str, observed: &Observed, release: &ServiceName, schedule: &str) -> Check {
+    let probed = format!("CronJob of {release} and when it runs");
+    let Some(found) = cron_job(observed, release) else { return Check::fail(id, probed, "it does not exist", Vec::new()) };
+    let spec = found.spec.as_ref();
+    let when = spec.map(|spec| spec.schedule.as_str()).unwrap_or_default();
+    let suspended = spec.and_then(|spec| spec.suspend).unwrap_or(false);
+    let seen = Evidence::new(Source::Object, format!("CronJob/{} .spec", name(&found.metadata)), &format!("schedule {when}, suspended: {suspended}"));
+    match (when == schedule, suspended) {
+        (true, false) => Check::pass(id, probed, seen),
+        (true, true) => Check::fail(id, probed, "it is suspended", vec![seen]),
+        (false, _) => Check::fail(id, probed, format!("it runs at other times than {schedule}"), vec![seen]),
+    }
+}
+
+/// The newest Job of a release has run to its end.
+pub fn completed(id: &str, observed: &Observed, release: &ServiceName) -> Check {
+    let probed = format!("Job of {release} and how it ended");
+    let newest = observed.jobs.iter().filter(|job| belongs(&job.metadata, release)).max_by_key(|job| job.metadata.creation_timestamp.as_ref().map(|at| at.0));
+    let Some(job) = newest else { return Check::fail(id, probed, "it does not exist", Vec::new()) };
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten()).filter(|condition| condition.status == "True");
+    let ends: Vec<&str> = conditions.map(|condition| condition.type_.as_str()).collect();
+    let seen = Evidence::new(Source::Object, format!("Job/{} .status.conditions", name(&job.metadata)), &ends.join(", "));
+    if ends.contains(&"Complete") { Check::pass(id, probed, seen) } else { Check::fail(id, probed, "it has not completed", vec![seen]) }
 }
 
 fn pod_progress(scene: &Scene<'_>, pod: &k8s_openapi::api::core::v1::Pod) -> PodProgress {

@@ -434,7 +434,7 @@ pub fn ready_endpoints(observed: &Observed, service: &str) -> u32 {
 }
 
 /// True where the object's name or instance label is the release's.
-fn belongs(metadata: &ObjectMeta, release: &ServiceName) -> bool {
+pub(super) fn belongs(metadata: &ObjectMeta, release: &ServiceName) -> bool {
     let instance = metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/instance"));
     match instance {
         Some(instance) => instance == release.as_str(),

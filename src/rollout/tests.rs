@@ -70,6 +70,7 @@ fn observed(value: &Value, seconds: i64) -> Observed {
         daemon_sets: list(value, "daemon_sets"),
         autoscalers: list(value, "autoscalers"),
         jobs: list(value, "jobs"),
+        cron_jobs: list(value, "cron_jobs"),
         pods: list(value, "pods"),
         events: list(value, "events"),
         services: list(value, "services"),
@@ -421,6 +422,33 @@ fn init_containers_and_jobs() {
     check(scene(done, json!({})), "", &[]);
     let job = json!({"deployments": [], "jobs": [{"metadata": {"name": "api", "uid": "j"}, "status": {"startTime": at(0), "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}}]});
     check(scene(Value::Null, job), "", &["JOB_FAILED"]);
+}
+
+#[test]
+fn what_ends_or_waits_for_its_time_has_checks_of_its_own() {
+    use super::{completed, progress, scheduled, timed};
+    use crate::evidence::Outcome;
+    let api = ServiceName::parse("api").unwrap();
+    let labels = json!({"app.kubernetes.io/instance": "api"});
+    let clock = |spec: Value| observed(&json!({"cron_jobs": [{"metadata": {"name": "api", "uid": "c", "labels": labels}, "spec": spec}]}), 0);
+    let spec = json!({"schedule": "0 3 * * *", "jobTemplate": {}});
+    let nightly = clock(spec.clone());
+    assert_eq!(scheduled("x", &nightly, &api, "0 3 * * *").outcome, Outcome::Pass);
+    assert_eq!(scheduled("x", &nightly, &api, "0 4 * * *").outcome, Outcome::Fail, "another time");
+    let suspended = clock(with(spec, json!({"suspend": true})));
+    assert_eq!(scheduled("x", &suspended, &api, "0 3 * * *").outcome, Outcome::Fail, "suspended");
+    assert_eq!(scheduled("x", &observed(&json!({}), 0), &api, "0 3 * * *").outcome, Outcome::Fail, "absent");
+    assert!(timed(&nightly, &api) && progress(&nightly, &api).done, "nothing runs before its time, and nothing is missing");
+    assert!(!timed(&nightly, &ServiceName::parse("other").unwrap()));
+
+    let job = |name: &str, made: i64, end: &str| {
+        let conditions = json!([{"type": end, "status": "True"}]);
+        json!({"metadata": {"name": name, "uid": name, "labels": labels, "creationTimestamp": at(made)}, "status": {"conditions": conditions}})
+    };
+    let jobs = |list: Value| observed(&json!({"jobs": list}), 0);
+    assert_eq!(completed("x", &jobs(json!([job("api-1", 0, "Complete")])), &api).outcome, Outcome::Pass);
+    assert_eq!(completed("x", &jobs(json!([job("api-1", 0, "Complete"), job("api-2", 9, "Failed")])), &api).outcome, Outcome::Fail, "the newest counts");
+    assert_eq!(completed("x", &jobs(json!([])), &api).outcome, Outcome::Fail);
 }
 
 #[test]

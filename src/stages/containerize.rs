@@ -191,6 +191,7 @@ async fn no_secrets(run: &Run, step: &ImageStep, facts: &ImageFacts, at: &Proof)
             found.push(Evidence::new(Source::Program, format!("image .Config.Env {name}"), "has a value of a secret's name or shape"));
         }
     }
+    // The history is read with the layers: there a value is told from what stands for one, as in `TOKEN="$(cat /run/secrets/TOKEN)"`.
     match run.world.images.secrets_in_layers(at, &step.reference).await {
         Ok(hits) => found.extend(hits.iter().map(|hit| Evidence::new(Source::File, "image layer", hit))),
         Err(failure) => return Check::not_run("docker.no_secrets", probed, failure.to_string()),
@@ -212,7 +213,7 @@ async fn starts(run: &Run, workload: &Workload, step: &ImageStep, at: &Proof) ->
         reference: step.reference.clone(),
         user: format!("{0}:{0}", workload.user),
         env: workload.env.iter().map(|setting| (setting.name.to_string(), super::placeholder(setting))).collect(),
-        writable: workload.writable.clone(),
+        writable: workload.writable.iter().cloned().chain(workload.storage.as_ref().map(|storage| storage.mount.clone())).collect(),
         command: None,
         watch: Duration::from_secs(8),
     };

@@ -1,9 +1,9 @@
 //! Installs releases in waves and lets the kubernetes gate judge what the watchers saw; what happens after a refusal is decided here, by class.
 
 use crate::ask::OnRefusal;
-use crate::blueprint::{SecretKeyPlan, SecretPlan, Workload};
+use crate::blueprint::{Controller, SecretKeyPlan, SecretPlan, Workload};
 use crate::config::ValueSource;
-use crate::draft::{chart_folder, labels};
+use crate::draft::{ChartPlace, below, chart_of, labels};
 use crate::engine::{Effect, Run};
 use crate::evidence::{Check, Class, Confidence, Diagnosis, Evidence, Gate, GateName, Source, Verdict};
 use crate::failure::{Code, Failure};
@@ -261,8 +261,8 @@ async fn carried_dry_run(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> R
         return Ok(());
     }
     for workload in &plan.blueprint.workloads {
-        let chart = run.folders.workspace.join(chart_folder(&workload.name));
-        let values = vec![chart.join(format!("values-{}.yaml", plan.blueprint.environment))];
+        let ChartPlace { folder, values } = chart_of(workload, &plan.blueprint.environment);
+        let (chart, values) = (run.folders.workspace.join(folder), below(&run.folders.workspace, &values));
         let version = at.profile.kubernetes_version.trim_start_matches('v');
         let said = run.world.charts.template(&chart, &workload.name, &plan.blueprint.namespace, &values, Some(version)).await?;
         let check = if said.ok {
@@ -319,7 +319,7 @@ async fn apply(
     if step.unchanged {
         return Ok(None);
     }
-    let chart = run.folders.workspace.join(chart_folder(release));
+    let ChartPlace { folder, values } = chart_of(workload, &plan.blueprint.environment);
     let image_id = images.get(release).cloned();
     let undo = match (step.current, step.verified) {
         (None, _) => Undo::Uninstall { namespace: namespace.clone(), release: release.clone() },
@@ -339,8 +339,8 @@ async fn apply(
     let request = Apply {
         namespace: namespace.clone(),
         release: release.clone(),
-        values: vec![chart.join(format!("values-{}.yaml", plan.blueprint.environment))],
-        chart: chart.clone(),
+        values: below(&run.folders.workspace, &values),
+        chart: run.folders.workspace.join(&folder),
         labels: marks,
         description: format!("app revision r{app_revision}, {}", run.id),
         deadline: run.left().min(Duration::from_secs(120)),
@@ -371,7 +371,7 @@ async fn apply(
         run.world.charts.apply(at, &request).await
     };
     let revision: Revision = run.effect_again(STAGE, release.as_str(), effect, super::class_of, action).await?;
-    Ok(Some(ReleaseView { release: release.to_string(), helm_revision: revision.0, image_id, chart: chart_folder(release) }))
+    Ok(Some(ReleaseView { release: release.to_string(), helm_revision: revision.0, image_id, chart: folder }))
 }
 
 /// Keeps manifest and values of a revision in the operation's folder; where the manifest lies.
@@ -386,15 +386,25 @@ pub async fn back_up(run: &Run, at: &Proof, namespace: &Namespace, release: &Rel
 
 /// Follows a wave until its gate can be judged.
 async fn watch(run: &Run, plan: &Plan, at: &Proof, workloads: &[&Workload], images: &BTreeMap<ServiceName, String>, end: &mut End) -> Result<(), Failure> {
-    let expectations: Vec<_> = workloads
-        .iter()
-        .map(|workload| Expectation {
+    timed(run, plan, at, workloads, end).await?;
+    let expected = |workload: &&Workload| {
+        let kind = match workload.controller() {
+            Controller::Deployment => WorkloadKind::Deployment,
+            Controller::StatefulSet => WorkloadKind::StatefulSet,
+            Controller::Job => WorkloadKind::Job,
+            Controller::CronJob => return None,
+        };
+        Some(Expectation {
             release: workload.name.clone(),
-            kind: WorkloadKind::Deployment,
+            kind: Some(kind),
             image_id: images.get(&workload.name).cloned(),
-            needs_endpoints: workload.port.is_some(),
+            needs_endpoints: workload.port.is_some() && kind != WorkloadKind::Job,
         })
-        .collect();
+    };
+    let expectations: Vec<_> = workloads.iter().filter_map(expected).collect();
+    if expectations.is_empty() {
+        return run.may_go_on();
+    }
     for name in workloads.iter().map(|workload| workload.name.as_str()) {
         run.doing(STAGE, name, "watches the rollout");
     }
@@ -422,6 +432,22 @@ async fn watch(run: &Run, plan: &Plan, at: &Proof, workloads: &[&Workload], imag
         end.gates.push(gate);
     }
     run.may_go_on()
+}
+
+/// What runs by the clock has no pod to wait for: its CronJob is there and runs when it shall.
+async fn timed(run: &Run, plan: &Plan, at: &Proof, workloads: &[&Workload], end: &mut End) -> Result<(), Failure> {
+    let timed: Vec<_> = workloads.iter().filter_map(|workload| Some((&workload.name, workload.schedule.as_deref()?))).collect();
+    if timed.is_empty() {
+        return Ok(());
+    }
+    let observed = run.world.cluster.observe(at, &plan.blueprint.namespace).await?;
+    for (release, schedule) in timed {
+        let check = rollout::scheduled("kubernetes.created", &observed, release, schedule);
+        let gate = Gate::judge(GateName::Kubernetes, release.as_str(), vec![check]);
+        run.judged(STAGE, &gate)?;
+        end.gates.push(gate);
+    }
+    Ok(())
 }
 
 /// Adds the place in the workspace that caused it, where the survey knows it: the variable whose value names the host.

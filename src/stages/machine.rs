@@ -102,6 +102,9 @@ impl Images for Machine {
     async fn secrets_in_layers(&self, _: &Proof, _: &ImageRef) -> Result<Vec<String>, Failure> {
         Ok(self.in_layers.clone())
     }
+    async fn first_environment(&self, _: &Proof, _: &str, _: &str) -> Result<Secret, Failure> {
+        nothing()
+    }
     async fn untag(&self, _: &Proof, _: &ImageRef) -> Result<(), Failure> {
         nothing()
     }

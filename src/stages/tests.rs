@@ -1,11 +1,13 @@
 //! Every check of the gates, seen passing and seen failing: one part of a small machine is made wrong, and its own check says so.
 
+use super::class_of;
 use super::machine::Machine;
 use super::validate::{Look, Scope};
 use crate::blueprint::{Blueprint, EnvValue, ImagePlan, Wishes, draw};
 use crate::config::{Config, Folders};
 use crate::engine::Run;
-use crate::evidence::{Gate, Outcome, Place};
+use crate::evidence::{Class, Gate, Outcome, Place};
+use crate::failure::{Code, Failure};
 use crate::names::{AppName, Digest, ImageRef, OperationId, ProfileName};
 use crate::plan::{ImageStep, Plan};
 use crate::ports::{ImageFacts, Layer, Observed, Profile, ProfileStatus, Proof, Runtime, Silent, Started};
@@ -98,6 +100,7 @@ fn good(service: &str) -> Machine {
             command: vec!["uvicorn".into()],
             working_dir: "/app".into(),
             architecture: "amd64".into(),
+            digests: vec![],
             layers: vec![Layer { created_by: "COPY . .".into(), size_bytes: 2_000_000 }],
         },
         on_nodes: vec![Some(ID)],
@@ -335,4 +338,22 @@ async fn a_service_without_a_ready_pod_is_refused_and_not_passed_over() {
     let scope = Scope { groups: Vec::new(), services: vec!["api".to_owned()], writing: false, window_s: 30 };
     let gates = look.validate(&scope, &Silent).await.unwrap().gates;
     only(&gates, &[("validation.http", Outcome::Fail)]);
+}
+
+#[test]
+fn a_failures_class_follows_its_own_words_then_whose_move_it_is() {
+    let check = |code: Code, cause: &str, expect: (&str, Class)| {
+        let (name, class) = class_of(&Failure::new(code, "install stock").cause(cause));
+        assert_eq!((name.as_str(), class), expect, "{code} {cause}");
+    };
+    check(Code::HelmFailed, "pods \"a\" is forbidden: exceeded quota: small", ("QUOTA_EXCEEDED", Class::ClusterEscalate));
+    check(Code::HelmFailed, "etcdserver: request timed out", ("API_THROTTLE_ETCD", Class::Transient));
+    check(Code::HelmFailed, "something new", ("HELM_FAILED", Class::AppSelfResolve));
+    check(Code::HelmPending, "", ("HELM_PENDING", Class::HelmState));
+    check(Code::EngineUnreachable, "", ("ENGINE_UNREACHABLE", Class::Transient));
+    check(Code::ProgramMissing, "", ("PROGRAM_MISSING", Class::ClusterEscalate));
+    check(Code::BuildFailed, "", ("BUILD_FAILED", Class::AppSelfResolve));
+    check(Code::ValueNeeded, "", ("VALUE_NEEDED", Class::AppNeedsValue));
+    check(Code::ClusterUnreachable, "", ("CLUSTER_UNREACHABLE", Class::ClusterEscalate));
+    check(Code::Internal, "", ("INTERNAL", Class::Unknown));
 }

@@ -1,13 +1,14 @@
 //! Asks the deployed app itself: HTTP from where its callers stand, the environment of its processes, MCP, logs, usage: the validation gate.
 
 use crate::ask::CheckGroup;
-use crate::blueprint::{Ask, Blueprint, EnvValue, Workload};
+use crate::blueprint::{Ask, Blueprint, Controller, EnvValue, Workload};
 use crate::config::{Config, Smoke};
 use crate::evidence::{Check, Evidence, Gate, GateName, Source};
 use crate::failure::{Code, Failure};
 use crate::ports::{LogRequest, Observed, PeerFacts, Progress, Proof, World};
 use crate::probe::{self, Caller, HttpAsk, Inside, Weight};
 use crate::reply::{Comparison, Latency, ServerView, ToolView, VariableView};
+use crate::rollout;
 use crate::secret::Secret;
 use crate::survey::McpTransport;
 use k8s_openapi::api::core::v1::Pod;
@@ -71,6 +72,10 @@ impl Look<'_> {
             if !scope.services.is_empty() && !scope.services.iter().any(|service| service == name) {
                 continue;
             }
+            if let Some(check) = self.ends_by_itself(workload) {
+                found.gates.push(Gate::judge(GateName::Validation, name, vec![check]));
+                continue;
+            }
             let Some((pod, container)) = self.pod_of(name) else {
                 let check = Check::fail("validation.http", "a ready pod to ask", format!("{name} has no ready pod"), vec![]);
                 found.gates.push(Gate::judge(GateName::Validation, name, vec![check]));
@@ -112,6 +117,17 @@ impl Look<'_> {
         }
         found.latency = latency(&latencies);
         Ok(found)
+    }
+
+    /// What answers no request: a Job must have completed, a CronJob must be there for its time. None for what keeps running.
+    fn ends_by_itself(&self, workload: &Workload) -> Option<Check> {
+        match workload.controller() {
+            Controller::Job => Some(rollout::completed("validation.completed", &self.observed, &workload.name)),
+            Controller::CronJob => {
+                Some(rollout::scheduled("validation.scheduled", &self.observed, &workload.name, workload.schedule.as_deref().unwrap_or_default()))
+            }
+            Controller::Deployment | Controller::StatefulSet => None,
+        }
     }
 
     /// A ready pod of the release and its first container.

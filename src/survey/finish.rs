@@ -196,7 +196,8 @@ fn merged(draft: &Draft, name: &str, reads: &[(String, Read)]) -> Option<EnvRead
         .iter()
         .find_map(|(_, read)| read.default.clone())
         .filter(|_| !demanded)
-        .filter(|text| !secret && !crate::secret::looks_secret(text) && text.len() <= 200);
+        // A file's address holds no password, whatever the variable is called.
+        .filter(|text| (!secret || text.starts_with("sqlite")) && !crate::secret::looks_secret(text) && text.len() <= 200);
     let consumers: BTreeSet<String> = reads.iter().map(|(path, _)| module_name(path, &draft.service.dir)).collect();
     let shown = |read: &Read| if secret { without_literals(&read.text, name) } else { read.text.clone() };
     let evidence = reads.iter().take(3).map(|(path, read)| Place::new(path.clone(), read.line, &shown(read))).collect();

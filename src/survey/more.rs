@@ -204,12 +204,29 @@ impl<'all> Project<'all> {
                 } else if self.facts(&sources).any(|(_, facts)| facts.imports("net/http")) {
                     draft.service.framework = Some("net/http".to_owned());
                 }
+                if let Some(root) = self.go_work() {
+                    draft.fact("go.work", root);
+                }
                 if self.workspace.tree.has(&join(self.dir, "go.sum")) {
                     draft.fact("lockfile", join(self.dir, "go.sum"));
                 }
                 draft
             })
             .collect()
+    }
+
+    /// The folder further up whose go.work uses this module.
+    fn go_work(&self) -> Option<String> {
+        let mut root = self.dir;
+        while root != "." {
+            root = super::walk::dir_of(root);
+            let text = self.workspace.text(&join(root, "go.work")).unwrap_or_default();
+            let module = format!("./{}", super::walk::below(self.dir, root));
+            if text.lines().any(|line| line.trim().trim_start_matches("use ").trim().trim_matches('"') == module) {
+                return Some(root.to_owned());
+            }
+        }
+        None
     }
 
     fn rust(&self) -> Option<Draft> {

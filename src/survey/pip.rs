@@ -193,6 +193,10 @@ impl Project<'_> {
         draft.service.install_command = Some(install);
         draft.service.package_manager = Some(manager.to_owned());
         draft.shows("package_manager", Place::file(file.clone()));
+        if manager == "uv" && base_of(&file) == "uv.lock" && super::walk::dir_of(&file) != self.dir {
+            let name = self.workspace.toml(&join(self.dir, "pyproject.toml")).and_then(|toml| toml.get("project")?.get("name")?.as_str().map(str::to_owned));
+            name.into_iter().for_each(|name| draft.fact("python.package", name));
+        }
         if ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"].contains(&base_of(&file)) {
             draft.fact("lockfile", file);
         }

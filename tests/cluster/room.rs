@@ -139,7 +139,7 @@ impl Room {
         };
         let expectation = Expectation {
             release: ServiceName::parse("api").unwrap(),
-            kind: WorkloadKind::Deployment,
+            kind: Some(WorkloadKind::Deployment),
             image_id: image_id.map(str::to_owned),
             needs_endpoints: true,
         };

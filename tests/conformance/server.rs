@@ -13,6 +13,7 @@
 
 #[path = "../../tools"]
 mod product {
+    pub(crate) mod batch;
     pub(crate) mod complete;
     pub(crate) mod consent;
     pub(crate) mod news;
@@ -29,7 +30,7 @@ mod product {
     pub(crate) mod world;
 }
 // The product's files name each other from the root of their crate.
-pub(crate) use product::{complete, consent, news, prompts, resources, schema, server, story, tasks, text, tools, transport, watch, world};
+pub(crate) use product::{batch, complete, consent, news, prompts, resources, schema, server, story, tasks, text, tools, transport, watch, world};
 
 mod fixtures;
 mod rounds;

@@ -219,6 +219,10 @@ impl Images for Fake {
         Ok(vec![])
     }
 
+    async fn first_environment(&self, _: &Proof, _: &str, _: &str) -> Result<Secret, Failure> {
+        Err(Failure::new(Code::NotSupported, "read in the node"))
+    }
+
     async fn untag(&self, _: &Proof, reference: &ImageRef) -> Result<(), Failure> {
         self.0.lock().unwrap().images.remove(&reference.to_string());
         self.does("untag", reference)

@@ -36,6 +36,7 @@ pub(crate) const HOSTILE: &[&str] = &[
     "$(cat /etc/passwd)",
     "$$(HOME) ${HOME} `id`",
     "yes",
+    "on",
     "0755",
     "1e3",
     "null",

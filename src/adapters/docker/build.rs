@@ -1,5 +1,6 @@
 //! One build: the context as a stream, secrets by our own session, progress from BuildKit's vertexes, and a diagnosis where a step fails.
 
+use super::causes::cause;
 use super::{facts, refused};
 use crate::adapters::buildkit_session::Session;
 use crate::adapters::engine::{Engine, chain};
@@ -333,6 +334,7 @@ impl Tracker {
             None => "the Dockerfile could not be used".to_owned(),
         };
         let mut failure = Failure::new(cause.code, format!("build {}: {step_text}: {}", short(&self.image), cause.what)).help(cause.help);
+        failure.owner = cause.owner;
         failure.causes.push(self.clean(error, 400));
         for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
             failure.causes.push(self.clean(line, 300));
@@ -365,192 +367,6 @@ fn told(name: &str, cached: bool) -> String {
 fn short(image: &str) -> &str {
     let repository = image.rsplit_once(':').map_or(image, |(repository, _)| repository);
     repository.rsplit('/').next().unwrap_or(repository)
-}
-
-/// Why a build failed, in one sentence, and what to do.
-struct Cause {
-    code: Code,
-    what: &'static str,
-    help: &'static str,
-}
-
-/// Builds have no structured errors: what package managers, compilers and BuildKit print, most telling first. All in lower case.
-const CAUSES: &[(&[&str], &str, &str)] = &[
-    (
-        &["failed to resolve source metadata", "pull access denied", "manifest unknown", "load metadata for"],
-        "the base image is not available",
-        "check the FROM line; without network, use a base image that the engine already has ('docker image ls')",
-    ),
-    (
-        &["secret token not found", "no build secret has the id", "secret not found"],
-        "a build secret that the Dockerfile mounts was not given",
-        "name the value source for the secret, or remove the mount from the Dockerfile",
-    ),
-    (
-        &[
-            "can only install packages when your package.json and package-lock.json",
-            "can only install with an existing package-lock.json",
-            "err_pnpm_outdated_lockfile",
-            "err_pnpm_no_lockfile",
-            "your lockfile needs to be updated",
-            "poetry.lock was last generated",
-            "pyproject.toml changed significantly since poetry.lock",
-            "the lockfile at `uv.lock` needs to be updated",
-            "unable to find lockfile",
-            "cargo.lock needs to be updated",
-            "missing go.sum entry",
-            "do not match what's specified in gemfile",
-        ],
-        "the lock file is missing or does not match the manifest",
-        "bring the lock file up to date with your package manager and commit it, then call again",
-    ),
-    (
-        &["econnrefused 127.0.0.1", "econnrefused ::1", "connection refused (os error", "connection to server at \"localhost\""],
-        "the build connects to a service that does not run during a build",
-        "do not query a database or an API while building (Next.js: make the page dynamic), then call again",
-    ),
-    (
-        &[
-            "temporary failure in name resolution",
-            "could not resolve host",
-            "temporary failure resolving",
-            "eai_again",
-            "enotfound",
-            "network is unreachable",
-            "failed to establish a new connection",
-            "connection timed out",
-            "etimedout",
-            "econnreset",
-            "econnrefused",
-            "i/o timeout",
-            "no such host",
-            "tls handshake timeout",
-            "certificate verify failed",
-        ],
-        "the network or a package registry could not be reached from the build",
-        "check the network, a proxy or a registry mirror for builds, then call again",
-    ),
-    (
-        &[
-            "no matching distribution found",
-            "could not find a version that satisfies",
-            "npm error 404",
-            "npm err! 404",
-            "npm err! code e404",
-            "npm error code e404",
-            "etarget",
-            "err_pnpm_fetch_404",
-            "couldn't find any versions for",
-            "couldn't find package",
-            "unable to locate package",
-            "has no installation candidate",
-            "no matching package named",
-            "failed to select a version for the requirement",
-            "no required module provides package",
-            "could not find gem",
-            "could not find artifact",
-            "your requirements could not be resolved to an installable set",
-            "because there are no versions of",
-            "no solution found when resolving dependencies",
-        ],
-        "a dependency was not found",
-        "check the dependency's name and version in the manifest, then call again",
-    ),
-    (
-        &[
-            "gcc: command not found",
-            "command 'gcc' failed",
-            "unable to execute 'gcc'",
-            "pg_config executable not found",
-            "gyp err!",
-            "linker `cc` not found",
-            "failed building wheel for",
-            "mysql_config: not found",
-            "failed to run custom build command",
-        ],
-        "a dependency is compiled here, and a compiler or system library is missing",
-        "install the build tools in the build stage, or choose a dependency that comes ready-made",
-    ),
-    (
-        &["javascript heap out of memory", "exit code: 137", "out of memory", "cannot allocate memory"],
-        "the build ran out of memory",
-        "give the cluster more memory, or build with fewer workers",
-    ),
-    (
-        &[
-            "failed to compile",
-            "compilation failed",
-            "error ts",
-            ": error ts",
-            "error[e0",
-            "could not compile",
-            "syntaxerror",
-            "module not found: can't resolve",
-            "type error:",
-            "build failed because of webpack errors",
-            "error cs",
-            "compilation error",
-            "build failure",
-            "undefined: ",
-            "rollup failed to resolve import",
-        ],
-        "the application does not compile",
-        "mend the code where the lines below point, then call again",
-    ),
-    (
-        &[
-            "missing required environment variable",
-            "environment variable not found",
-            "environment variables are missing",
-            "invalid environment variables",
-            "keyerror:",
-        ],
-        "the build needs an environment variable that it was not given",
-        "give it a build-time default in the code, or pass it as a build argument if it is public",
-    ),
-    (&["exit code: 127", "command not found"], "a program is missing in the image", "install it in the Dockerfile before it is used"),
-    (
-        &["eacces", "permission denied", "exit code: 126"],
-        "a file may not be read, written or run by the build's user",
-        "check owners and modes in the Dockerfile (COPY --chown, chmod)",
-    ),
-];
-
-fn cause(step: &str, error: &str, lines: &[String]) -> Cause {
-    let known = |what, help| Cause { code: Code::BuildFailed, what, help };
-    let error = error.to_lowercase();
-    let text = format!("{step}\n{error}\n{}", lines.join("\n")).to_lowercase();
-    if text.contains("no space left on device") {
-        return Cause { code: Code::DiskFull, what: "there is no space left", help: "free space: docker system prune, or give the cluster a larger disk" };
-    }
-    if step.contains("type=secret") && (error.contains("not found") || error.contains("no such")) && error.contains("secret") {
-        return known(
-            "a build secret that the Dockerfile mounts was not given",
-            "name the value source for the secret, or remove the mount from the Dockerfile",
-        );
-    }
-    let is_base = step.contains("load metadata for");
-    if !is_base && (error.contains("dockerfile parse error") || error.contains("failed to create llb definition")) {
-        return known("the Dockerfile has an error", "mend the line that the message names; old engines know neither COPY --link nor heredocs");
-    }
-    if error.contains("failed to solve with frontend") && step.is_empty() {
-        return known("the Dockerfile's frontend cannot be had", "remove the '# syntax=' line, or pull the image that it names");
-    }
-    let instruction = step.split_once(']').map_or(step, |(_, rest)| rest).trim_start();
-    if (instruction.starts_with("COPY")
-        || instruction.starts_with("ADD")
-        || error.contains("failed to compute cache key")
-        || error.contains("failed to calculate checksum"))
-        && error.contains("not found")
-    {
-        return known("a file that COPY or ADD names is not in the build context", "check the path, and that .dockerignore does not leave it out");
-    }
-    for (needles, what, help) in CAUSES {
-        if needles.iter().any(|needle| text.contains(needle)) {
-            return known(what, help);
-        }
-    }
-    known("the command did not end well", "read the lines below; run the same command in the project to see all of its output")
 }
 
 #[cfg(test)]
@@ -635,39 +451,6 @@ mod tests {
         assert_eq!(failure.causes.len(), 1 + SHOWN);
         assert_eq!(failure.causes.last().unwrap(), "ERROR: No matching distribution found for nope==1");
         assert!(!failure.to_string().contains("hunter2") && failure.to_string().contains("auth ***"), "{failure}");
-    }
-
-    #[test]
-    fn causes_are_told_apart() {
-        let check = |step: &str, error: &str, line: &str, expect: &str| {
-            let seen = cause(step, error, &[line.to_owned()]);
-            assert!(seen.what.contains(expect), "{error} {line}: {}", seen.what);
-        };
-        let exit = "process \"/bin/sh -c x\" did not complete successfully: exit code: 1";
-        check("[2/3] RUN pip install x", exit, "ERROR: No matching distribution found for x", "dependency was not found");
-        check(
-            "[2/3] RUN pip install x",
-            exit,
-            "WARNING: Retrying ... Failed to establish a new connection\nERROR: No matching distribution found for x",
-            "network",
-        );
-        check("[2/3] RUN npm ci", exit, "npm error The `npm ci` command can only install with an existing package-lock.json", "lock file");
-        check("[2/3] RUN npm run build", exit, "Error: connect ECONNREFUSED 127.0.0.1:5432", "does not run during a build");
-        check("[2/3] RUN npm run build", exit, "./app/page.tsx:3:1 Type error: Cannot find name 'x'", "does not compile");
-        check("[2/3] RUN uv sync --frozen", exit, "error: Unable to find lockfile at `uv.lock`", "lock file");
-        check("[2/3] COPY nope.txt .", "failed to compute cache key: \"/nope.txt\" not found: not found", "", "not in the build context");
-        check("[2/3] COPY nope.txt .", "failed to calculate checksum of ref x: \"/nope.txt\": not found", "", "not in the build context");
-        check("[internal] load metadata for docker.io/library/nope:1", "nope:1: failed to resolve source metadata: no such host", "", "base image");
-        check(
-            "",
-            "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error line 2: unknown instruction: RUNN",
-            "",
-            "Dockerfile has an error",
-        );
-        check("", "failed to solve with frontend dockerfile.v0: failed to solve with frontend gateway.v0: failed to do request", "", "frontend");
-        check("[2/3] RUN make", "executor failed running [/bin/sh -c make]: exit code: 127", "/bin/sh: 1: make: not found", "program is missing");
-        check("[2/3] RUN x", "exit code: 1", "write /x: no space left on device", "no space left");
-        check("[2/3] RUN x", exit, "what", "did not end well");
     }
 
     #[test]

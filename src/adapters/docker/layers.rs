@@ -445,6 +445,7 @@ mod tests {
             working_dir: String::new(),
             architecture: String::new(),
             layers: vec![crate::ports::Layer { created_by: created.to_owned(), size_bytes: 0 }],
+            digests: Vec::new(),
         };
         let open = facts(
             &["PATH=/usr/bin", "GPG_KEY=A035C8C19219BA821ECEA86B64E628F8D684696D", "NODE_ENV=production", "DATABASE_URL=postgresql://placeholder"],
@@ -455,6 +456,12 @@ mod tests {
         assert_eq!(in_configuration(&facts(&[], stood_in)), Vec::<String>::new());
         let cloned = facts(&[], "RUN /bin/sh -c git clone https://bot:q8w7e6r5t4@git.example/app SECRET_KEY=placeholder");
         assert_eq!(in_configuration(&cloned), ["history line 0: something of a credential's shape"]);
+        // What stands in for values while static files are collected.
+        let collected = facts(&[], "RUN /bin/sh -c SECRET_KEY=x DATABASE_URL=postgresql://x@localhost/x python manage.py collectstatic --noinput # buildkit");
+        assert_eq!(in_configuration(&collected), Vec::<String>::new());
+        // A secret that is mounted for one step and read into its environment.
+        let mounted = facts(&[], "RUN /bin/sh -c NPM_TOKEN=\"$(cat /run/secrets/NPM_TOKEN)\" && export NPM_TOKEN &&     npm ci # buildkit");
+        assert_eq!(in_configuration(&mounted), Vec::<String>::new());
         let secret = facts(&["API_KEY=q8w7e6r5t4"], "RUN |1 NPM_TOKEN=q8w7e6r5t4 /bin/sh -c npm ci");
         let found = in_configuration(&secret);
         assert_eq!(found, ["environment API_KEY: a value is built into the image", "history line 0: the value of NPM_TOKEN"]);

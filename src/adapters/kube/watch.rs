@@ -29,12 +29,13 @@ const WATCH_SECONDS: u32 = 25;
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The kinds of an observation, in the order of `Observed`.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "Deployment",
     "ReplicaSet",
     "StatefulSet",
     "DaemonSet",
     "Job",
+    "CronJob",
     "Pod",
     "Event",
     "Service",
@@ -54,6 +55,7 @@ struct Live {
     stateful_sets: Kept<apps::StatefulSet>,
     daemon_sets: Kept<apps::DaemonSet>,
     jobs: Kept<batch::Job>,
+    cron_jobs: Kept<batch::CronJob>,
     pods: Kept<v1::Pod>,
     events: Kept<v1::Event>,
     services: Kept<v1::Service>,
@@ -127,6 +129,7 @@ impl Live {
             stateful_sets: self.stateful_sets.all(),
             daemon_sets: self.daemon_sets.all(),
             jobs: self.jobs.all(),
+            cron_jobs: self.cron_jobs.all(),
             pods: self.pods.all(),
             events: self.events.all(),
             services: self.services.all(),
@@ -167,6 +170,7 @@ fn streams(client: &Client, namespace: &Namespace) -> Vec<BoxStream<'static, Res
         whole(client, namespace, |live| &mut live.stateful_sets),
         whole(client, namespace, |live| &mut live.daemon_sets),
         whole(client, namespace, |live| &mut live.jobs),
+        whole(client, namespace, |live| &mut live.cron_jobs),
         whole(client, namespace, |live| &mut live.pods),
         whole(client, namespace, |live| &mut live.events),
         whole(client, namespace, |live| &mut live.services),

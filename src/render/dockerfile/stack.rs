@@ -49,6 +49,7 @@ macro_rules! stacks {
 stacks! {
     "python-pip" Python "3.13" 2 "";
     "python-uv" Python "3.13" 2 "";
+    "python-uv-workspace" Python "3.13" 2 "";
     "python-poetry" Python "3.13" 2 "";
     "python-export" Python "3.13" 2 "";
     "node-next-standalone" Node "22" 1 "dist\nbuild\nout";
@@ -59,9 +60,12 @@ stacks! {
     "static-workspace" Node "22" 1 "**/dist\n**/build\n**/out";
     "static-plain" Static "" 0 "";
     "go" Go "1.25" 2 "";
+    "go-workspace" Go "1.25" 2 "";
     "rust" Rust "1.91" 2 "target";
     "java-maven" Java "21" 1 "target";
     "java-gradle" Java "21" 1 "build\n.gradle";
+    "java-maven-module" Java "21" 1 "**/target";
+    "java-gradle-module" Java "21" 1 "**/build\n**/.gradle";
     "dotnet" DotNet "9.0" 2 "**/bin\n**/obj";
     "ruby" Ruby "3.4" 2 "log\ntmp\nvendor/bundle\n.bundle";
     "php" Php "8.4" 2 "vendor\nstorage/logs";
@@ -80,7 +84,7 @@ impl Stack {
         let member = workspace_root(facts).is_some();
         let name = match (facts.language.as_str(), manager) {
             ("python", "" | "pip") => "python-pip",
-            ("python", "uv") if lockfile_above(facts) => return Err(missing("its uv.lock belongs to a workspace further up".to_owned())),
+            ("python", "uv") if member => "python-uv-workspace",
             ("python", "uv") => "python-uv",
             ("python", "poetry") => "python-poetry",
             ("python", "pipenv" | "pdm") => "python-export",
@@ -96,9 +100,11 @@ impl Stack {
             },
             ("node", other) => return Err(missing(format!("there is no template for Node.js with {other}, only for npm, pnpm, yarn and bun"))),
             ("go", "go") => return Err(missing("it has no go.mod".to_owned())),
+            ("go", _) if member => "go-workspace",
             ("go", _) => "go",
             ("rust", _) => "rust",
-            ("java", _) if facts.build_facts.contains_key("jvm.root") => return Err(missing("it is a module of a build further up".to_owned())),
+            ("java", "" | "maven") if member => "java-maven-module",
+            ("java", "gradle") if member => "java-gradle-module",
             ("java", "" | "maven") => "java-maven",
             ("java", "gradle") => "java-gradle",
             ("csharp", _) => "dotnet",
@@ -111,9 +117,4 @@ impl Stack {
         };
         STACKS.iter().find(|stack| stack.name == name).ok_or_else(|| Failure::internal(format!("there is no row for the template {name}")))
     }
-}
-
-/// True where the lockfile lies outside the service's own folder, which is the build context.
-fn lockfile_above(facts: &Service) -> bool {
-    facts.dir != "." && facts.build_facts.get("lockfile").is_some_and(|path| !path.starts_with(&format!("{}/", facts.dir)))
 }

@@ -69,7 +69,18 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
-{{/* The pod of a Deployment, a Job or a CronJob. */}}
+{{- define "chart.mounts" -}}
+{{- range $index, $folder := .Values.writable }}
+- name: writable-{{ $index }}
+  mountPath: {{ $folder.path | quote }}
+{{- end }}
+{{- if .Values.persistence.enabled }}
+- name: data
+  mountPath: {{ .Values.persistence.mountPath | quote }}
+{{- end }}
+{{- end }}
+
+{{/* The pod of a Deployment, a StatefulSet, a Job or a CronJob. */}}
 {{- define "chart.pod" -}}
 metadata:
   labels:
@@ -101,7 +112,7 @@ spec:
     - name: {{ . | quote }}
     {{- end }}
   {{- end }}
-  {{- if ne .Values.kind "Deployment" }}
+  {{- if has .Values.kind (list "Job" "CronJob") }}
   restartPolicy: Never
   {{- end }}
   securityContext:
@@ -114,7 +125,7 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- if eq .Values.kind "Deployment" }}
+  {{- if has .Values.kind (list "Deployment" "StatefulSet") }}
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
@@ -131,6 +142,30 @@ spec:
             labelSelector:
               matchLabels:
                 {{- include "chart.selector" . | nindent 16 }}
+  {{- end }}
+  {{- if and .Values.migration.command .Values.persistence.enabled }}
+  initContainers:
+    # What it changes lies on the claim, which has one owner: this pod.
+    - name: migration
+      image: {{ include "chart.image" . | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      command:
+        {{- toYaml .Values.migration.command | nindent 8 }}
+      {{- if .Values.env }}
+      envFrom:
+        - configMapRef:
+            name: {{ .Release.Name }}
+      {{- end }}
+      {{- if .Values.secretEnv }}
+      env:
+        {{- include "chart.secretEnv" . | trim | nindent 8 }}
+      {{- end }}
+      resources:
+        {{- toYaml .Values.resources | nindent 8 }}
+      securityContext:
+        {{- include "chart.containerSecurity" . | nindent 8 }}
+      volumeMounts:
+        {{- include "chart.mounts" . | trim | nindent 8 }}
   {{- end }}
   containers:
     - name: {{ .Chart.Name }}
@@ -177,23 +212,17 @@ spec:
         {{- include "chart.containerSecurity" . | nindent 8 }}
       {{- if or .Values.writable .Values.persistence.enabled }}
       volumeMounts:
-        {{- range $index, $folder := .Values.writable }}
-        - name: writable-{{ $index }}
-          mountPath: {{ $folder.path | quote }}
-        {{- end }}
-        {{- if .Values.persistence.enabled }}
-        - name: data
-          mountPath: {{ .Values.persistence.mountPath | quote }}
-        {{- end }}
+        {{- include "chart.mounts" . | trim | nindent 8 }}
       {{- end }}
-  {{- if or .Values.writable .Values.persistence.enabled }}
+  {{- $claimed := and .Values.persistence.enabled (or (ne .Values.kind "StatefulSet") .Values.persistence.existingClaim) }}
+  {{- if or .Values.writable $claimed }}
   volumes:
     {{- range $index, $folder := .Values.writable }}
     - name: writable-{{ $index }}
       emptyDir:
         sizeLimit: {{ $folder.size | quote }}
     {{- end }}
-    {{- if .Values.persistence.enabled }}
+    {{- if $claimed }}
     - name: data
       persistentVolumeClaim:
         claimName: {{ .Values.persistence.existingClaim | default .Release.Name | quote }}

@@ -1,0 +1,38 @@
+FROM python:{{VERSION}}-slim AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+
+# One lockfile serves several packages. What an installation reads of them: a change of anything else installs nothing again.
+FROM base AS manifests
+COPY . .
+RUN find . -type f ! -name pyproject.toml ! -name uv.lock ! -iname 'readme*' -delete && \
+    find . -mindepth 1 -type d -empty -delete
+
+FROM base AS build
+ENV UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_PROJECT_ENVIRONMENT=/opt/venv \
+    UV_PYTHON_DOWNLOADS=0
+{{SYSTEM_BUILD}}
+RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    python -m venv /opt/uv && /opt/uv/bin/pip install uv=={{UV}}
+COPY --from=manifests /app ./
+RUN --mount=type=cache,target=/root/.cache/uv,sharing=locked \
+    {{SECRETS}}/opt/uv/bin/uv sync --locked --no-dev --package {{PACKAGE}} --no-install-workspace
+COPY . .
+RUN --mount=type=cache,target=/root/.cache/uv,sharing=locked \
+    {{SECRETS}}/opt/uv/bin/uv sync --locked --no-dev --package {{PACKAGE}} --no-editable
+
+FROM base AS runtime
+{{LABELS}}
+{{SYSTEM_RUN}}
+ENV HOME=/tmp
+COPY --from=build /opt/venv /opt/venv
+COPY {{MEMBER}} ./
+{{ASSETS}}
+USER 10001:10001
+{{EXPOSE}}
+{{HEALTHCHECK}}
+CMD {{COMMAND}}
