@@ -208,7 +208,7 @@ fn no_string_of_a_workspace_leaves_its_place() {
 #[test]
 fn what_escapes_would_be_seen() {
     assert_eq!(escaped("FROM a:1\nRUN x\nUSER 10001:10001\nCMD [\"a\"]\n", false), None);
-    for wrong in ["FROM a:1\nUSER root\n", "FROM a:1\nCMD a b\n", "FROM $(x)\n", "RUN touch /landfall-was-here\n", "ENV A=landfall-was-here\n", "evil\n"] {
+    for wrong in ["FROM a:1\nUSER root\n", "FROM a:1\nCMD a b\n", "FROM $(x)\n", "RUN touch /landfall-was-here\n", "ENV A=/landfall-was-here\n", "evil\n"] {
         assert!(escaped(wrong, false).is_some(), "{wrong}");
     }
 }
