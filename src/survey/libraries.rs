@@ -116,8 +116,12 @@ impl<'all> Members<'all> {
 
     /// Sources below a folder, without those of members below it.
     fn files(&self, notation: Notation, dir: &str) -> Vec<String> {
-        let nested: Vec<&str> =
-            self.manifests.iter().filter(|(other, path)| *other == notation && dir_of(path) != dir && within(path, dir)).map(|(_, path)| dir_of(path)).collect();
+        let nested: Vec<&str> = self
+            .manifests
+            .iter()
+            .filter(|(other, path)| *other == notation && dir_of(path) != dir && within(path, dir))
+            .map(|(_, path)| dir_of(path))
+            .collect();
         let own = |path: &str| {
             notation.sources().iter().any(|tail| path.ends_with(tail))
                 && self.workspace.sources.contains_key(path)
@@ -214,8 +218,13 @@ impl<'all> Members<'all> {
         let (poetry, sources) = (tool("poetry", "dependencies"), tool("uv", "sources"));
         names.extend(poetry.into_iter().flatten().map(|(name, _)| super::pip::normal(name)));
         let folder = |about: &toml::Value| about.get("path").and_then(|path| path.as_str()).map(|path| join(dir, path));
-        let mut homes: Vec<String> =
-            [poetry, sources].into_iter().flatten().flatten().filter_map(|(_, about)| folder(about)).filter(|dir| self.workspace.tree.has_folder(dir)).collect();
+        let mut homes: Vec<String> = [poetry, sources]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|(_, about)| folder(about))
+            .filter(|dir| self.workspace.tree.has_folder(dir))
+            .collect();
         if self.in_uv_workspace(dir) {
             homes.extend(names.iter().filter_map(|name| self.by_name(Notation::Python, name)));
         }

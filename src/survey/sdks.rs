@@ -24,14 +24,24 @@ const SDKS: &[Sdk] = &[
         language: Language::Go,
         marks: &["mark3labs/mcp-go/"],
         servers: &["server.NewMCPServer("],
-        runs: &[("server.NewStreamableHTTPServer(", "http"), ("server.NewSSEServer(", "sse"), ("server.ServeStdio(", "stdio"), ("server.NewStdioServer(", "stdio")],
+        runs: &[
+            ("server.NewStreamableHTTPServer(", "http"),
+            ("server.NewSSEServer(", "sse"),
+            ("server.ServeStdio(", "stdio"),
+            ("server.NewStdioServer(", "stdio"),
+        ],
     },
     Sdk {
         name: "mcp-go-sdk",
         language: Language::Go,
         marks: &["modelcontextprotocol/go-sdk/"],
         servers: &["mcp.NewServer("],
-        runs: &[("mcp.NewStreamableHTTPHandler(", "http"), ("mcp.NewSSEHandler(", "sse"), ("mcp.StdioTransport{", "stdio"), ("mcp.NewStdioTransport(", "stdio")],
+        runs: &[
+            ("mcp.NewStreamableHTTPHandler(", "http"),
+            ("mcp.NewSSEHandler(", "sse"),
+            ("mcp.StdioTransport{", "stdio"),
+            ("mcp.NewStdioTransport(", "stdio"),
+        ],
     },
     Sdk {
         name: "mcp-golang",
@@ -65,12 +75,7 @@ const SDKS: &[Sdk] = &[
         language: Language::Jvm,
         marks: &["io.modelcontextprotocol."],
         servers: &["McpServer.sync(", "McpServer.async(", "Server(Implementation(", "Server(\n"],
-        runs: &[
-            ("StreamableServerTransportProvider", "http"),
-            ("mcpStreamableHttp", "http"),
-            ("SseServerTransport", "sse"),
-            ("StdioServerTransport", "stdio"),
-        ],
+        runs: &[("StreamableServerTransportProvider", "http"), ("mcpStreamableHttp", "http"), ("SseServerTransport", "sse"), ("StdioServerTransport", "stdio")],
     },
     Sdk { name: "quarkus-mcp-server", language: Language::Jvm, marks: &["io.quarkiverse.mcp.server."], servers: &["@Tool("], runs: &[] },
     Sdk {
@@ -108,7 +113,13 @@ const SDKS: &[Sdk] = &[
         servers: &["Server::builder("],
         runs: &[("new StreamableHttpTransport(", "http"), ("new StdioTransport(", "stdio")],
     },
-    Sdk { name: "laravel/mcp", language: Language::Php, marks: &["Laravel\\Mcp\\"], servers: &["Mcp::web(", "Mcp::local("], runs: &[("Mcp::web(", "http"), ("Mcp::local(", "stdio")] },
+    Sdk {
+        name: "laravel/mcp",
+        language: Language::Php,
+        marks: &["Laravel\\Mcp\\"],
+        servers: &["Mcp::web(", "Mcp::local("],
+        runs: &[("Mcp::web(", "http"), ("Mcp::local(", "stdio")],
+    },
     Sdk {
         name: "hermes_mcp",
         language: Language::Elixir,
@@ -219,7 +230,11 @@ mod tests {
             Some(("mcp-java-sdk", Some("sse"), None)),
         );
         check(Language::Ruby, "server = MCP::Server.new(\nMCP::Server::Transports::StdioTransport.new(server).open\n", Some(("mcp", Some("stdio"), None)));
-        check(Language::Php, "use Laravel\\Mcp\\Facades\\Mcp;\nMcp::web('/mcp/notes', NotesServer::class);\n", Some(("laravel/mcp", Some("http"), Some("/mcp/notes"))));
+        check(
+            Language::Php,
+            "use Laravel\\Mcp\\Facades\\Mcp;\nMcp::web('/mcp/notes', NotesServer::class);\n",
+            Some(("laravel/mcp", Some("http"), Some("/mcp/notes"))),
+        );
         check(Language::Elixir, "  use Hermes.Server,\n{Notes.Server, transport: :streamable_http}\n", Some(("hermes_mcp", Some("http"), None)));
     }
 
@@ -233,14 +248,10 @@ mod tests {
 
     #[test]
     fn tools_have_names() {
-        let names = |language: Language, text: &str| {
-            super::super::other::extract(language, text).tools.into_iter().map(|(name, _, _)| name).collect::<Vec<_>>()
-        };
+        let names =
+            |language: Language, text: &str| super::super::other::extract(language, text).tools.into_iter().map(|(name, _, _)| name).collect::<Vec<_>>();
         assert_eq!(names(Language::Go, "import \"github.com/mark3labs/mcp-go/mcp\"\nt := mcp.NewTool(\"add_note\",\n"), ["add_note"]);
-        assert_eq!(
-            names(Language::Rust, "use rmcp::tool;\n#[tool(description = \"adds\")]\nasync fn add_note(&self) {}\nfn other() {}\n"),
-            ["add_note"]
-        );
+        assert_eq!(names(Language::Rust, "use rmcp::tool;\n#[tool(description = \"adds\")]\nasync fn add_note(&self) {}\nfn other() {}\n"), ["add_note"]);
         assert_eq!(names(Language::Go, "t := mcp.NewTool(\"add_note\",\n"), Vec::<String>::new());
     }
 }

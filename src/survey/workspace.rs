@@ -94,8 +94,7 @@ impl Workspace {
     fn adopt(&mut self, options: &Options) {
         let rules = self.texts.iter().filter(|(path, _)| base_of(path) == ".gitignore").flat_map(|(_, text)| text.lines());
         let plain = rules.map(|line| line.trim().trim_end_matches('/')).filter(|line| !line.contains(['*', '?', '#', '!', '[']));
-        let names: BTreeSet<String> =
-            plain.map(|line| base_of(line).to_owned()).filter(|name| name.len() > 1 && !MADE.contains(&name.as_str())).collect();
+        let names: BTreeSet<String> = plain.map(|line| base_of(line).to_owned()).filter(|name| name.len() > 1 && !MADE.contains(&name.as_str())).collect();
         if names.is_empty() {
             return;
         }
