@@ -9,6 +9,7 @@ mod yaml;
 mod python;
 mod script;
 mod other;
+mod sdks;
 mod leaks;
 mod commands;
 mod docker;
@@ -21,6 +22,7 @@ mod more;
 mod jvm;
 mod tail;
 mod assemble;
+mod libraries;
 mod finish;
 mod settings;
 mod calls;
@@ -87,8 +89,8 @@ pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
     Ok(of_tree(walk::Tree::list(&root, options), options)?.0)
 }
 
-/// The survey of a listed folder, and the paths outside of the list that it asked for.
-fn of_tree(tree: walk::Tree, options: &Options) -> Result<(Survey, std::collections::BTreeMap<String, bool>), Failure> {
+/// The survey of a listed folder, and what it learnt beyond the list.
+fn of_tree(tree: walk::Tree, options: &Options) -> Result<(Survey, walk::Beyond), Failure> {
     let root = tree.root.display().to_string();
     let workspace = workspace::Workspace::load(tree, options);
     let (mut drafts, older) = assemble::drafts(&workspace);
@@ -96,9 +98,10 @@ fn of_tree(tree: walk::Tree, options: &Options) -> Result<(Survey, std::collecti
     for draft in &drafts {
         *homes.entry(draft.service.dir.clone()).or_insert(0) += 1;
     }
+    let members = libraries::Members::of(&workspace);
     for draft in &mut drafts {
         let shared = homes.get(&draft.service.dir).is_some_and(|count| *count > 1);
-        finish::finish(&workspace, draft, shared);
+        finish::finish(&workspace, &members, draft, shared);
     }
     calls::link(&workspace, &mut drafts);
     let mcp = calls::shape(&workspace, &drafts);
@@ -129,7 +132,7 @@ fn of_tree(tree: walk::Tree, options: &Options) -> Result<(Survey, std::collecti
     let facts = serde_json::to_vec(&survey).map_err(|error| Failure::internal("write the survey as JSON").cause(error))?;
     survey.digest = Digest::of(facts).as_str().to_owned();
     survey.root = root;
-    Ok((survey, workspace.tree.asked()))
+    Ok((survey, workspace.tree.beyond()))
 }
 
 /// The folder as an absolute path, once it is known that it can be read.

@@ -119,6 +119,30 @@ projects! {
     routes_under_a_prefix_from_settings: "fastapi-prefixes";
     a_port_that_compose_tells: "compose-told-port";
     a_first_try_left_at_the_top: "left-over-root";
+    a_library_of_settings: "uv-shared-settings";
+    a_database_package_of_the_workspace: "turbo-database";
+    a_crate_beside_its_service: "cargo-shared";
+    a_project_that_another_refers_to: "dotnet-shared";
+    a_module_replaced_by_its_neighbour: "go-two-modules";
+    a_project_of_the_same_gradle_build: "gradle-shared";
+    a_server_that_is_told_its_port: "gunicorn-told-port";
+    a_port_that_the_image_sets: "gunicorn-image-port";
+    a_port_that_compose_sets_by_another_name: "compose-override";
+    an_mcp_server_in_go: "mcp-go-http";
+    an_mcp_client_in_go: "mcp-go-client";
+    an_mcp_subprocess_in_rust: "mcp-rust-stdio";
+    an_mcp_server_in_dotnet: "mcp-dotnet";
+    an_mcp_server_in_spring: "mcp-spring";
+    a_chainlit_chat: "chainlit-chat";
+    a_sanic_service: "sanic-feed";
+    an_aiohttp_hook: "aiohttp-hook";
+    a_fastify_service_that_checks_its_environment: "fastify-typed";
+    koa_on_bun: "koa-bun";
+    elysia_on_bun: "elysia-links";
+    a_gin_service_beside_its_tool: "gin-catalog";
+    an_actix_service: "actix-pages";
+    a_gatsby_journal: "gatsby-journal";
+    a_slim_service: "slim-api";
 }
 
 #[test]
@@ -170,6 +194,56 @@ fn what_git_ignores_is_not_read() {
         .path(),
     );
     assert_eq!(survey.services.iter().map(|service| service.language.as_str()).collect::<Vec<_>>(), ["static"]);
+}
+
+/// `lib/` of a Python template keeps git from `src/lib` of a frontend, which then was added by force.
+#[test]
+fn what_git_ignores_is_read_where_code_imports_it() {
+    let survey = look(
+        made(&[
+            (".gitignore", "lib/\ndist/\n*.local\n"),
+            ("web/package.json", r#"{"name": "web", "scripts": {"start": "node src/server.js"}, "dependencies": {"express": "5"}}"#),
+            ("web/src/server.js", "import { url } from '../lib/auth';\nimport '../dist/made.js';\napp.listen(3000);\nfetch(url, process.env.TIMEOUT);\n"),
+            ("web/lib/auth.js", "import { address } from './address';\nexport const url = process.env.AUTH_URL;\n"),
+            ("web/lib/address.js", "export const address = process.env.AUTH_HOST;\n"),
+            ("web/lib/nobody.js", "export const other = process.env.NOT_IMPORTED;\n"),
+            ("web/dist/made.js", "process.env.MADE_BY_A_BUILD;\n"),
+        ])
+        .path(),
+    );
+    let names: Vec<&str> = survey.services.iter().flat_map(|service| service.env.iter()).map(|read| read.name.as_str()).collect();
+    assert_eq!(names, ["AUTH_HOST", "AUTH_URL", "TIMEOUT"]);
+}
+
+/// The value of a `.env` file is searched for in all memory of this process, which itself keeps it only letter by letter.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_value_of_an_env_file_stays_in_memory() {
+    use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+    let letter = |at: usize| b'A' + u8::try_from((at * at * 7 + at * 3) % 26).unwrap();
+    let folder = made(&[("requirements.txt", ""), ("main.py", "import os\nos.environ['SESSION_KEY']\n")]);
+    let mut file = fs::File::create(folder.path().join(".env")).unwrap();
+    file.write_all(b"SESSION_KEY=").unwrap();
+    for at in 0..48 {
+        file.write_all(&[letter(at)]).unwrap();
+    }
+    drop(file);
+    let survey = look(folder.path());
+    assert_eq!(survey.services.first().map(|service| service.env.len()), Some(1));
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mut memory = fs::File::open("/proc/self/mem").unwrap();
+    let mut seen = Vec::new();
+    for line in maps.lines().filter(|line| line.contains(" rw") && !line.contains("[v")) {
+        let range = line.split(' ').next().unwrap();
+        let (from, to) = range.split_once('-').map(|(from, to)| (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap())).unwrap();
+        let mut part = Vec::new();
+        memory.seek(SeekFrom::Start(from)).unwrap();
+        // A range may be given back meanwhile.
+        let _ = std::io::Read::take(&mut memory, to - from).read_to_end(&mut part);
+        let holds = part.windows(32).any(|window| window.iter().enumerate().all(|(at, byte)| *byte == letter(at + 8)));
+        seen.extend(holds.then(|| range.to_owned()));
+    }
+    assert_eq!(seen, Vec::<String>::new());
 }
 
 #[test]

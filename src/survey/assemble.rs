@@ -1,7 +1,7 @@
 //! Projects, Dockerfiles and compose files come together as services; what is a decoy stays out.
 
 use super::draft::Draft;
-use super::facts::{Facts, Value};
+use super::facts::{Facts, Import, Value};
 use super::more::{self, Ecosystem};
 use super::walk::{base_of, dir_of, join, within};
 use super::workspace::Workspace;
@@ -407,13 +407,15 @@ fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Docker
             draft.port(port, "http", place);
         }
     }
+    let told = draft.service.start_command.as_deref().and_then(|command| start::parse(command).port_variable);
+    let variable = told.as_deref().unwrap_or("PORT");
     let set = file.all("ENV").find_map(|instruction| {
         let (name, value) = instruction.rest.split_once(['=', ' '])?;
-        (name == "PORT").then(|| value.split_whitespace().next().and_then(|value| value.parse::<u16>().ok()).map(|port| (port, instruction))).flatten()
+        (name == variable).then(|| value.split_whitespace().next().and_then(|value| value.parse::<u16>().ok()).map(|port| (port, instruction))).flatten()
     });
     let reads_port = draft.sources.iter().filter_map(|path| workspace.sources.get(path)).any(|facts| facts.reads.iter().any(|read| read.name == "PORT"));
     if let Some((port, instruction)) = set
-        && (reads_port || draft.service.framework.as_deref() == Some("nextjs"))
+        && (reads_port || told.is_some() || draft.service.framework.as_deref() == Some("nextjs"))
     {
         draft.service.ports.retain(|known| known.port == port);
         draft.port(port, "http", Place::new(path, instruction.line, &instruction.rest));
@@ -588,8 +590,12 @@ fn by_image(image: &str, drafts: &[Draft]) -> Option<usize> {
 
 /// A port in a variable that the program listens by.
 fn told_port(workspace: &Workspace, draft: &Draft, service: &super::docker::ComposeService) -> Option<u16> {
-    if draft.service.start_command.as_deref().is_some_and(|command| start::parse(command).port.is_some()) {
+    let start = draft.service.start_command.as_deref().map(start::parse).unwrap_or_default();
+    if start.port.is_some() {
         return None;
+    }
+    if let Some(port) = start.port_variable.and_then(|name| service.environment.get(&name)?.as_deref()?.trim().parse().ok()) {
+        return Some(port);
     }
     let listening = service.environment.iter().find_map(|(name, value)| listening_variable(&format!("{name}={}", value.as_deref()?)));
     if draft.assumed_port && listening.is_some() {
@@ -693,48 +699,50 @@ pub(crate) fn reachable(workspace: &Workspace, draft: &Draft) -> Vec<String> {
 
 /// The files that the imports of a file may mean.
 pub(crate) fn imported(facts: &Facts, path: &str, dir: &str) -> Vec<String> {
+    facts.imports.iter().flat_map(|import| meant(import, path, dir)).collect()
+}
+
+/// The files that one import may mean, in a file of the project `dir`.
+pub(crate) fn meant(import: &Import, path: &str, dir: &str) -> Vec<String> {
     let mut out = Vec::new();
-    let python = path.ends_with(".py");
-    for import in &facts.imports {
-        if python {
-            let dots = import.module.chars().take_while(|letter| *letter == '.').count();
-            let rest = import.module.trim_start_matches('.').replace('.', "/");
-            let homes = if dots > 0 {
-                let mut home = dir_of(path).to_owned();
-                for _ in 1..dots {
-                    home = dir_of(&home).to_owned();
-                }
-                vec![home]
-            } else {
-                vec![dir.to_owned(), join(dir, "src"), dir_of(dir).to_owned(), dir_of(path).to_owned()]
-            };
-            for home in homes {
-                let module = join(&home, &rest);
-                out.push(format!("{module}.py"));
-                out.push(format!("{module}/__init__.py"));
-                // The packages on the way run as well.
-                out.extend(rest.match_indices('/').filter_map(|(at, _)| rest.get(..at)).map(|package| format!("{}/__init__.py", join(&home, package))));
-                out.extend(
-                    import
-                        .names
-                        .iter()
-                        .filter(|(name, _)| !name.is_empty())
-                        .flat_map(|(name, _)| [format!("{module}/{name}.py"), format!("{module}/{name}/__init__.py")]),
-                );
+    if path.ends_with(".py") {
+        let dots = import.module.chars().take_while(|letter| *letter == '.').count();
+        let rest = import.module.trim_start_matches('.').replace('.', "/");
+        let homes = if dots > 0 {
+            let mut home = dir_of(path).to_owned();
+            for _ in 1..dots {
+                home = dir_of(&home).to_owned();
             }
+            vec![home]
         } else {
-            let homes = match import.module.strip_prefix("@/").or_else(|| import.module.strip_prefix("~/")) {
-                Some(rest) => vec![join(dir, rest), join(dir, &format!("src/{rest}"))],
-                None if import.module.starts_with('.') => vec![join(dir_of(path), &import.module)],
-                None => continue,
-            };
-            for home in homes {
-                let stem = [".js", ".mjs", ".cjs"].iter().find_map(|tail| home.strip_suffix(tail)).unwrap_or(&home).to_owned();
-                out.push(home.clone());
-                for tail in ["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts"] {
-                    out.push(format!("{stem}.{tail}"));
-                    out.push(format!("{stem}/index.{tail}"));
-                }
+            vec![dir.to_owned(), join(dir, "src"), dir_of(dir).to_owned(), dir_of(path).to_owned()]
+        };
+        for home in homes {
+            let module = join(&home, &rest);
+            out.push(format!("{module}.py"));
+            out.push(format!("{module}/__init__.py"));
+            // The packages on the way run as well.
+            out.extend(rest.match_indices('/').filter_map(|(at, _)| rest.get(..at)).map(|package| format!("{}/__init__.py", join(&home, package))));
+            out.extend(
+                import
+                    .names
+                    .iter()
+                    .filter(|(name, _)| !name.is_empty())
+                    .flat_map(|(name, _)| [format!("{module}/{name}.py"), format!("{module}/{name}/__init__.py")]),
+            );
+        }
+    } else {
+        let homes = match import.module.strip_prefix("@/").or_else(|| import.module.strip_prefix("~/")) {
+            Some(rest) => vec![join(dir, rest), join(dir, &format!("src/{rest}"))],
+            None if import.module.starts_with('.') => vec![join(dir_of(path), &import.module)],
+            None => return out,
+        };
+        for home in homes {
+            let stem = [".js", ".mjs", ".cjs"].iter().find_map(|tail| home.strip_suffix(tail)).unwrap_or(&home).to_owned();
+            out.push(home.clone());
+            for tail in ["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts"] {
+                out.push(format!("{stem}.{tail}"));
+                out.push(format!("{stem}/index.{tail}"));
             }
         }
     }

@@ -1,10 +1,9 @@
 //! Surveys that still hold: a workspace of which the file system says the same is not read again; it never guesses.
 
-use super::walk::Tree;
+use super::walk::{Beyond, Tree};
 use super::{Options, Survey};
 use crate::failure::Failure;
 use crate::names::Digest;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,7 +28,7 @@ struct Known {
     root: PathBuf,
     options: Options,
     mark: Digest,
-    asked: BTreeMap<String, bool>,
+    beyond: Beyond,
     survey: Arc<Survey>,
 }
 
@@ -43,10 +42,10 @@ impl Cache {
         if let Some(survey) = self.still(&root, options, &mark) {
             return Ok(survey);
         }
-        let (survey, asked) = super::of_tree(tree, options)?;
+        let (survey, beyond) = super::of_tree(tree, options)?;
         let survey = Arc::new(survey);
-        if newest.saturating_add(STEP) < began {
-            self.keep(Known { root, options: options.clone(), mark, asked, survey: Arc::clone(&survey) });
+        if newest.max(beyond.newest()).saturating_add(STEP) < began {
+            self.keep(Known { root, options: options.clone(), mark, beyond, survey: Arc::clone(&survey) });
         }
         Ok(survey)
     }
@@ -54,8 +53,7 @@ impl Cache {
     fn still(&self, root: &Path, options: &Options, mark: &Digest) -> Option<Arc<Survey>> {
         let known = self.known.lock().ok()?;
         let found = known.iter().find(|known| known.root == root && known.options == *options && known.mark == *mark)?;
-        let same = found.asked.iter().all(|(path, there)| super::walk::on_disk(root, path) == *there);
-        same.then(|| Arc::clone(&found.survey))
+        found.beyond.holds(root).then(|| Arc::clone(&found.survey))
     }
 
     fn keep(&self, new: Known) {

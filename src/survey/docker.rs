@@ -97,7 +97,8 @@ impl Dockerfile {
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return None,
         };
-        Some((text.split_whitespace().collect::<Vec<_>>().join(" "), line))
+        // `ENTRYPOINT [""]` leaves the command to whoever starts the container.
+        Some((text.split_whitespace().collect::<Vec<_>>().join(" "), line)).filter(|(text, _)| !text.is_empty())
     }
 
     /// Ports of EXPOSE in the shipped stage, with their lines.

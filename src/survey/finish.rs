@@ -3,6 +3,7 @@
 use super::assemble::{beside, reachable};
 use super::draft::Draft;
 use super::facts::{Class, Facts, Need, Read, Route, Value};
+use super::libraries::{Library, Members};
 use super::walk::{base_of, dir_of, join};
 use super::workspace::Workspace;
 use super::{BackingNeed, EnvRead, Health, Kind, Mcp, McpTransport, Phase, Place, Required};
@@ -32,20 +33,22 @@ const NOISE: &[&str] = &[
 ];
 
 /// Fills what follows from code; `shared`: the folder holds several services, so only what the entry reaches counts.
-pub(crate) fn finish(workspace: &Workspace, draft: &mut Draft, shared: bool) {
+pub(crate) fn finish(workspace: &Workspace, members: &Members<'_>, draft: &mut Draft, shared: bool) {
     if shared {
         draft.sources = reachable(workspace, draft);
     }
     let scope = draft.sources.clone();
     let files: Vec<(&str, &Facts)> = scope.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
-    environment(workspace, draft, &files);
-    mcp(workspace, draft, &files);
+    let libraries = members.libraries(draft);
+    let built: Vec<(&str, &Facts)> = files.iter().copied().chain(libraries.iter().flat_map(|library| library.facts(workspace))).collect();
+    environment(workspace, draft, &built, &libraries);
+    mcp(workspace, draft, &files, &built);
     if draft.service.health.is_none() {
         health(draft, &files);
     }
     grpc_health(draft, &files);
     compose_health(workspace, draft);
-    backing(workspace, draft);
+    backing(workspace, draft, &built, &libraries);
     writes(draft, &files);
 }
 
@@ -128,12 +131,12 @@ pub(crate) fn reads(files: &[(&str, &Facts)]) -> Vec<(String, Read)> {
     all
 }
 
-fn environment(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)]) {
+fn environment(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], libraries: &[Library]) {
     let mut by_name: BTreeMap<String, Vec<(String, Read)>> = BTreeMap::new();
     for (path, read) in reads(files) {
         by_name.entry(read.name.clone()).or_default().push((path, read));
     }
-    for (path, line, name) in prisma_reads(workspace, &draft.service.dir) {
+    for (path, line, name) in homes(draft, libraries).into_iter().flat_map(|home| prisma_reads(workspace, home)) {
         let read = Read {
             name: name.clone(),
             need: Need::Demanded,
@@ -254,6 +257,11 @@ fn module_name(path: &str, dir: &str) -> String {
     let below = super::walk::below(path, dir);
     let stem = below.rsplit_once('.').map_or(below, |(stem, _)| stem);
     if path.ends_with(".py") { stem.trim_end_matches("/__init__").replace('/', ".") } else { stem.to_owned() }
+}
+
+/// The folders that a service is built from.
+fn homes<'own>(draft: &'own Draft, libraries: &'own [Library]) -> Vec<&'own str> {
+    std::iter::once(draft.service.dir.as_str()).chain(libraries.iter().map(|library| library.dir.as_str())).collect()
 }
 
 fn prisma_reads(workspace: &Workspace, dir: &str) -> Vec<(String, u32, String)> {
@@ -386,8 +394,11 @@ fn live_rank(path: &str) -> Option<u8> {
     })
 }
 
-fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)]) {
-    let Some((server_file, server)) = files.iter().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (*path, server))) else { return };
+/// `built`: with the libraries of the workspace, where a server may be made that is started here.
+fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], built: &[(&str, &Facts)]) {
+    let starts = files.iter().any(|(_, facts)| !facts.mcp_runs.is_empty());
+    let made = if starts { built } else { files };
+    let Some((server_file, server)) = made.iter().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (*path, server))) else { return };
     let runs: Vec<_> = files.iter().flat_map(|(path, facts)| facts.mcp_runs.iter().map(move |run| (*path, run))).collect();
     let rank = |transport: Option<&str>| match transport {
         Some("http") => 0,
@@ -404,7 +415,7 @@ fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)]) {
             draft.unknown.push(("mcp.transport".to_owned(), run.map(|(file, run)| Place::new(*file, run.line, &run.text)).into_iter().collect()));
             McpTransport::Http
         }
-        None => McpTransport::Stdio,
+        None => transport_of_package(draft),
     };
     let written = run.and_then(|(_, run)| run.path.clone()).or_else(|| server.path.clone()).and_then(|path| path.literal);
     let path = match transport {
@@ -424,7 +435,7 @@ fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)]) {
         (path, _) => path,
     };
     let mut tools = Vec::new();
-    for (_, facts) in files {
+    for (_, facts) in made {
         for (name, _, _) in &facts.tools {
             if !tools.contains(name) {
                 tools.push(name.clone());
@@ -433,7 +444,9 @@ fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)]) {
     }
     let mut evidence = vec![Place::new(server_file, server.line, &server.text)];
     evidence.extend(run.map(|(file, run)| Place::new(*file, run.line, &run.text)));
-    if transport != McpTransport::Stdio && draft.service.kind == Kind::Api && draft.service.language == "node" {
+    let serves = transport != McpTransport::Stdio;
+    let silent = matches!(draft.service.kind, Kind::Api | Kind::Worker) && draft.service.ports.is_empty() && draft.service.language != "node";
+    if draft.service.language != "python" && (serves && draft.service.kind == Kind::Api || !serves && silent) {
         draft.service.kind = Kind::McpServer;
     }
     draft.service.mcp = Some(Mcp { transport, path, sdk: server.sdk.to_owned(), tools, evidence });
@@ -442,6 +455,18 @@ fn mcp(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)]) {
         if draft.service.ports.is_empty() && draft.service.language == "python" {
             draft.port(8000, "http", Place::new(server_file, server.line, &server.text));
         }
+    }
+}
+
+/// How a server speaks whose SDK decides it by the package that is built in.
+fn transport_of_package(draft: &Draft) -> McpTransport {
+    let asks = |packages: [&str; 2]| packages.iter().any(|package| draft.service.depends_on(package));
+    if asks(["quarkus-mcp-server-http", "quarkus-mcp-server-sse"]) {
+        McpTransport::Http
+    } else if asks(["spring-ai-starter-mcp-server-webmvc", "spring-ai-starter-mcp-server-webflux"]) {
+        McpTransport::Sse
+    } else {
+        McpTransport::Stdio
     }
 }
 
@@ -565,16 +590,15 @@ const BACKING: &[(&str, &[&str], &[&str])] = &[
     ),
 ];
 
-fn backing(workspace: &Workspace, draft: &mut Draft) {
+fn backing(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], libraries: &[Library]) {
     let mut found: Vec<BackingNeed> = Vec::new();
     let sql_word = |name: &str| ["DATABASE", "DB_", "SQL"].iter().any(|word| name.contains(word));
     for (kind, packages, words) in BACKING {
-        let Some(package) = packages.iter().find(|package| draft.service.depends_on(package)) else { continue };
-        let imported = draft
-            .sources
+        let asked = |package: &&&str| draft.service.depends_on(package) || libraries.iter().any(|library| library.depends_on(package));
+        let Some(package) = packages.iter().find(asked) else { continue };
+        let imported = files
             .iter()
-            .filter_map(|path| workspace.sources.get(path))
-            .any(|facts| facts.imports.iter().any(|import| import.module.starts_with(&package.replace('-', "_")) || import.module.starts_with(*package)));
+            .any(|(_, facts)| facts.imports.iter().any(|import| import.module.starts_with(&package.replace('-', "_")) || import.module.starts_with(*package)));
         let variable =
             words.iter().find_map(|word| draft.service.env.iter().find(|read| read.name.as_str().contains(word) && address_like(read.name.as_str(), kind)));
         // A driver that nothing imports and no variable points to came with another package.
@@ -593,7 +617,7 @@ fn backing(workspace: &Workspace, draft: &mut Draft) {
         };
         found.push(BackingNeed { kind: (*kind).to_owned(), via, evidence: evidence.into_iter().take(2).collect() });
     }
-    by_scheme(workspace, draft, &mut found);
+    by_scheme(workspace, draft, files, libraries, &mut found);
     let sqlite = draft.service.env.iter().find(|read| sql_word(read.name.as_str()) && read.default.as_deref().is_some_and(|text| text.starts_with("sqlite")));
     if let Some(read) = sqlite.filter(|_| !found.iter().any(|need| matches!(need.kind.as_str(), "postgres" | "mysql"))) {
         found.push(BackingNeed { kind: "sqlite".to_owned(), via: read.name.to_string(), evidence: read.evidence.clone() });
@@ -619,14 +643,14 @@ fn address_like(name: &str, kind: &str) -> bool {
 }
 
 /// What addresses say: `postgresql://` in a default, Prisma's provider.
-fn by_scheme(workspace: &Workspace, draft: &Draft, found: &mut Vec<BackingNeed>) {
+fn by_scheme(workspace: &Workspace, draft: &Draft, files: &[(&str, &Facts)], libraries: &[Library], found: &mut Vec<BackingNeed>) {
     let schemes = [("postgres", "postgres"), ("mysql", "mysql"), ("mariadb", "mysql"), ("redis", "redis"), ("mongodb", "mongodb"), ("amqp", "rabbitmq")];
     let mut add = |kind: &str, via: String, place: Place| {
         if !found.iter().any(|need| need.kind == kind) {
             found.push(BackingNeed { kind: kind.to_owned(), via, evidence: vec![place] });
         }
     };
-    for path in workspace.tree.under(&draft.service.dir).filter(|path| path.ends_with("schema.prisma")) {
+    for path in homes(draft, libraries).into_iter().flat_map(|home| workspace.tree.under(home)).filter(|path| path.ends_with("schema.prisma")) {
         let text = workspace.text(path).unwrap_or_default();
         let provider =
             text.split("datasource").nth(1).and_then(|rest| rest.split("provider").nth(1)).and_then(|rest| rest.split('"').nth(1)).unwrap_or_default();
@@ -636,12 +660,11 @@ fn by_scheme(workspace: &Workspace, draft: &Draft, found: &mut Vec<BackingNeed>)
             add(kind, via.to_owned(), Place::new(path, line, shown));
         }
     }
-    for path in &draft.sources {
-        let Some(facts) = workspace.sources.get(path) else { continue };
+    for (path, facts) in files {
         for read in &facts.reads {
             let default = read.default.as_deref().unwrap_or_default();
             if let Some((_, kind)) = schemes.iter().find(|(scheme, _)| default.starts_with(scheme) && default.contains("://")) {
-                add(kind, read.name.clone(), Place::new(path.clone(), read.line, &read.text));
+                add(kind, read.name.clone(), Place::new(*path, read.line, &read.text));
             }
         }
     }

@@ -41,6 +41,10 @@ const PACKAGES: &[&str] = &[
     "spring-boot-starter-amqp",
     "spring-kafka",
     "spring-boot-starter-actuator",
+    "quarkus-mcp-server-http",
+    "quarkus-mcp-server-sse",
+    "spring-ai-starter-mcp-server-webmvc",
+    "spring-ai-starter-mcp-server-webflux",
 ];
 
 impl Project<'_> {
@@ -255,7 +259,7 @@ fn default_port(value: &str) -> Option<u16> {
 }
 
 /// The project's own artifactId, its parent's apart.
-fn artifact(text: &str) -> Option<String> {
+pub(crate) fn artifact(text: &str) -> Option<String> {
     let own = text.split_once("</parent>").map_or(text, |(_, rest)| rest);
     own.split_once("<artifactId>").and_then(|(_, rest)| rest.split_once('<')).map(|(name, _)| name.trim().to_owned())
 }

@@ -126,6 +126,14 @@ static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
         .ok()
 });
 
+/// True for files in which values stand beside their names.
+pub(crate) fn settings(path: &str) -> bool {
+    let name = base_of(path).to_ascii_lowercase();
+    name.starts_with(".env")
+        || ["yaml", "yml", "env", "properties", "ini", "conf", "toml"].iter().any(|tail| name.ends_with(tail))
+        || name.contains("dockerfile")
+}
+
 /// Finds secrets in a text.
 pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
     let name = base_of(path).to_ascii_lowercase();
@@ -137,9 +145,7 @@ pub(crate) fn scan(path: &str, text: &str) -> Vec<Leak> {
     if !tells(text) {
         return Vec::new();
     }
-    let settings = name.starts_with(".env")
-        || ["yaml", "yml", "env", "properties", "ini", "conf", "toml"].iter().any(|tail| name.ends_with(tail))
-        || name.contains("dockerfile");
+    let settings = settings(path);
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {
         if line.len() > 4000 || !tells(line) {

@@ -116,6 +116,11 @@ impl<'all> Project<'all> {
         for (process, command, place) in super::pip::procfile(&procfile, text) {
             match process.as_str() {
                 "web" => {
+                    // Whoever sets the variable decides, not the server's own default.
+                    if draft.assumed_port && super::start::parse(&command).port_variable.is_some() {
+                        draft.service.ports.clear();
+                        draft.assumed_port = false;
+                    }
                     draft.start(command, place);
                     draft.certain = true;
                 }

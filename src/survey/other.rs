@@ -368,6 +368,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
         }
     }
     facts.program = table.program.as_ref().is_some_and(|program| program.find(text).is_some_and(|mut hits| hits.next().is_some()));
+    super::sdks::read(language, text, &mut facts);
     // `package main` alone is also in tools that are run by hand; what listens tells them apart later.
     facts
 }

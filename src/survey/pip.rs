@@ -438,6 +438,10 @@ impl Project<'_> {
         if let Some(port) = parsed.port {
             return draft.port(port, "http", place);
         }
+        // Whoever sets the variable decides, not the server's own default.
+        if parsed.port_variable.is_some() {
+            return;
+        }
         super::assemble::code_ports(self.workspace, draft);
         if !draft.service.ports.is_empty() || draft.service.kind == Kind::Worker {
             return;
@@ -797,7 +801,7 @@ pub(crate) fn requirement(line: &str) -> Option<(String, String)> {
 }
 
 /// The name as package indexes compare it.
-fn normal(name: &str) -> String {
+pub(crate) fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '.'], "-")
 }
 

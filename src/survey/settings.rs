@@ -44,9 +44,15 @@ fn spring(workspace: &Workspace, draft: &Draft, out: &mut Vec<(String, Read)>) {
     }
 }
 
-/// The shell form of CMD and ENTRYPOINT, and the scripts that they name.
+/// The shell form of CMD and ENTRYPOINT, and the scripts that they name; without a Dockerfile, the line that starts the program.
 fn command(workspace: &Workspace, draft: &Draft, out: &mut Vec<(String, Read)>) {
-    let Some((path, file)) = draft.service.dockerfile.as_ref().and_then(|path| workspace.dockerfiles.get_key_value(path)) else { return };
+    let Some((path, file)) = draft.service.dockerfile.as_ref().and_then(|path| workspace.dockerfiles.get_key_value(path)) else {
+        let written = draft.service.evidence.get("start_command").and_then(|places| places.first());
+        if let (Some(command), Some(place)) = (&draft.service.start_command, written.filter(|place| place.line > 0)) {
+            references(&place.file, place.line, command, false, out);
+        }
+        return;
+    };
     let Some((command, line)) = file.command() else { return };
     let before = out.len();
     references(path, line, &command, false, out);

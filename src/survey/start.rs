@@ -14,6 +14,8 @@ pub(crate) struct Start {
     /// `server.py`, `dist/index.js`.
     pub(crate) script: Option<String>,
     pub(crate) port: Option<u16>,
+    /// The variable that alone says the port: `PORT` of `--bind 0.0.0.0:$PORT`.
+    pub(crate) port_variable: Option<String>,
     pub(crate) host: Option<String>,
     /// `--app-dir`, `--chdir`.
     pub(crate) folder: Option<String>,
@@ -59,6 +61,15 @@ pub(crate) fn parse(command: &str) -> Start {
     start
 }
 
+impl Start {
+    /// A number, a variable's default, or the variable.
+    fn listens_on(&mut self, port: &str) {
+        self.port = default_of(port).parse().ok();
+        let name = port.trim_start_matches('$').trim_matches(['{', '}']);
+        self.port_variable = (self.port.is_none() && port.starts_with('$') && super::facts::env_like(name)).then(|| name.to_owned());
+    }
+}
+
 fn skip_options<'words, 'text>(mut words: &'words [&'text str]) -> &'words [&'text str] {
     while let [first, tail @ ..] = words {
         if !first.starts_with('-') {
@@ -82,7 +93,7 @@ fn options(start: &mut Start, words: &[&str]) {
             })
         };
         match name {
-            "--port" | "-p" | "--server.port" => start.port = value().and_then(|text| default_of(text).parse().ok()),
+            "--port" | "-p" | "--server.port" => start.listens_on(value().unwrap_or_default()),
             "--host" | "-H" | "--hostname" | "--server.address" => start.host = value().map(str::to_owned),
             "--bind" | "-b" => {
                 let address = value().unwrap_or_default();
@@ -92,7 +103,7 @@ fn options(start: &mut Start, words: &[&str]) {
                     Some(from) => address.get(from..).map(default_of),
                     None => port,
                 };
-                start.port = port.and_then(|port| port.parse().ok());
+                start.listens_on(port.unwrap_or_default());
                 start.host = host.map(|host| host.split(":$").next().unwrap_or(host).to_owned());
             }
             "--app-dir" | "--chdir" => start.folder = value().map(str::to_owned),
@@ -129,6 +140,19 @@ mod tests {
     fn check(command: &str, expect: (&str, Option<&str>, Option<&str>, Option<u16>)) {
         let start = parse(command);
         assert_eq!((start.program.as_str(), start.module.as_deref(), start.script.as_deref(), start.port), expect, "{command}");
+    }
+
+    #[test]
+    fn a_port_may_be_left_to_a_variable() {
+        let check = |command: &str, expect: Option<&str>| assert_eq!(parse(command).port_variable.as_deref(), expect, "{command}");
+        check("gunicorn --bind 0.0.0.0:$PORT app:app", Some("PORT"));
+        check("gunicorn -b :${APP_PORT} app:app", Some("APP_PORT"));
+        check("uvicorn app:app --port $PORT", Some("PORT"));
+        check("next start -p ${PORT}", Some("PORT"));
+        check("gunicorn --bind 0.0.0.0:${PORT:-8000} app:app", None);
+        check("gunicorn --bind 0.0.0.0:8000 app:app", None);
+        check("gunicorn --bind unix:/run/app.sock app:app", None);
+        check("gunicorn app:app", None);
     }
 
     #[test]

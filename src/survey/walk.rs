@@ -7,6 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
+use zeroize::Zeroize as _;
 
 /// Folders that hold what others wrote or what a build left behind.
 const FOREIGN: &[(&str, &str)] = &[
@@ -51,9 +52,32 @@ pub(crate) struct Tree {
     pub(crate) passed_over: Vec<PassedOver>,
     /// What the file system says of all of it, and when the last of it changed (since 1970); only where it was asked for.
     pub(crate) mark: Option<(Digest, Duration)>,
+    /// Files that git ignores and code of the workspace imports all the same, as they were when they were taken in.
+    adopted: BTreeMap<String, [u128; 4]>,
     /// Paths outside of the list that were asked for, and whether they were there.
     asked: Mutex<BTreeMap<String, bool>>,
     skipped: Mutex<Skipped>,
+}
+
+/// What a survey knows beyond the list of its files: by this a later look tells whether it still holds.
+#[derive(Debug, Default)]
+pub(crate) struct Beyond {
+    asked: BTreeMap<String, bool>,
+    adopted: BTreeMap<String, [u128; 4]>,
+}
+
+impl Beyond {
+    /// True where all of it is as it was.
+    pub(crate) fn holds(&self, root: &Path) -> bool {
+        let unchanged = |path: &String| std::fs::metadata(root.join(path)).map(|about| state(&about)).unwrap_or_default();
+        self.asked.iter().all(|(path, there)| on_disk(root, path) == *there) && self.adopted.iter().all(|(path, state)| unchanged(path) == *state)
+    }
+
+    /// When the last of it changed, since 1970.
+    pub(crate) fn newest(&self) -> Duration {
+        let newest = self.adopted.values().map(|[.., changed]| *changed).max().unwrap_or(0);
+        Duration::from_nanos(u64::try_from(newest).unwrap_or(u64::MAX))
+    }
 }
 
 /// Whether a fresh clone has a path.
@@ -127,7 +151,7 @@ impl Tree {
             bytes.extend(format!("{rest:?}").into_bytes());
             (Digest::of(bytes), newest)
         });
-        Self { root: root.to_path_buf(), files, passed_over, mark, asked: Mutex::default(), skipped: Mutex::new(skipped) }
+        Self { root: root.to_path_buf(), files, passed_over, mark, adopted: BTreeMap::new(), asked: Mutex::default(), skipped: Mutex::new(skipped) }
     }
 
     /// The text of a listed file; `None`, and counted, where it is too large, unreadable or not text. Invalid UTF-8 is replaced.
@@ -152,14 +176,18 @@ impl Tree {
         if bytes.get(..bytes.len().min(2048)).is_some_and(|head| head.contains(&0)) {
             return self.skip("binary", size);
         }
-        let text = match String::from_utf8(bytes) {
+        let mut text = match String::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            Err(error) => {
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                error.into_bytes().zeroize();
+                text
+            }
         };
-        Some(match text.strip_prefix('\u{feff}') {
-            Some(rest) => rest.to_owned(),
-            None => text,
-        })
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        Some(text)
     }
 
     /// Counts a file that was not read.
@@ -175,9 +203,17 @@ impl Tree {
         self.skipped.lock().map(|skipped| skipped.clone()).unwrap_or_default()
     }
 
-    /// Paths outside of the list that were asked for, and whether they were there.
-    pub(crate) fn asked(&self) -> BTreeMap<String, bool> {
-        self.asked.lock().map(|asked| asked.clone()).unwrap_or_default()
+    /// Takes in a regular file that git ignores.
+    pub(crate) fn adopt(&mut self, path: &str) {
+        if let Ok(about) = std::fs::metadata(self.root.join(path)) {
+            self.adopted.insert(path.to_owned(), state(&about));
+            self.files.insert(path.to_owned());
+        }
+    }
+
+    /// What the survey learnt beyond the list.
+    pub(crate) fn beyond(&self) -> Beyond {
+        Beyond { asked: self.asked.lock().map(|asked| asked.clone()).unwrap_or_default(), adopted: self.adopted.clone() }
     }
 
     /// True where this file is part of the workspace.
@@ -199,6 +235,9 @@ impl Tree {
     /// Whether a fresh clone has this file or folder.
     pub(crate) fn presence(&self, path: &str) -> Presence {
         let path = path.trim_end_matches('/');
+        if self.adopted.contains_key(path) {
+            return Presence::Ignored;
+        }
         if path == "." || path.is_empty() || self.has(path) || self.has_folder(path) {
             return Presence::Tracked;
         }

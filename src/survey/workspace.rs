@@ -8,7 +8,8 @@ use super::leaks::{self, Leak};
 use super::walk::{Tree, base_of, dir_of};
 use super::{other, python, script};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use zeroize::Zeroize;
 
 /// What is done with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,9 @@ pub(crate) struct Workspace {
     /// The name of the root folder.
     pub(crate) folder: String,
 }
+
+/// Folders that builds make: code imports them, and nobody wrote them.
+const MADE: &[&str] = &["dist", "build", "out", "generated", "__generated__", "target", "bin", "obj", "coverage", "node_modules"];
 
 /// Sources larger than this are generated.
 const SOURCE_LIMIT: usize = 400 * 1024;
@@ -81,7 +85,53 @@ impl Workspace {
             .filter(|(_, file)| !file.stages.is_empty());
         let dockerfiles = dockerfiles.collect();
         let compose = texts.iter().filter(|(path, _)| is_compose(path)).flat_map(|(path, text)| docker::compose(path, text)).collect();
-        Self { tree, texts, sources, leaks, commands, dockerfiles, compose, folder }
+        let mut workspace = Self { tree, texts, sources, leaks, commands, dockerfiles, compose, folder };
+        workspace.adopt(options);
+        workspace
+    }
+
+    /// Reads what git ignores and code imports all the same: the `lib/` of a Python template hides `src/lib` of a frontend, which then was added by force.
+    fn adopt(&mut self, options: &Options) {
+        let rules = self.texts.iter().filter(|(path, _)| base_of(path) == ".gitignore").flat_map(|(_, text)| text.lines());
+        let plain = rules.map(|line| line.trim().trim_end_matches('/')).filter(|line| !line.contains(['*', '?', '#', '!', '[']));
+        let names: BTreeSet<String> = plain.map(|line| base_of(line).to_owned()).filter(|name| name.len() > 1 && !MADE.contains(&name.as_str())).collect();
+        if names.is_empty() {
+            return;
+        }
+        // From what is listed an import leads there by an ignored name; what was taken in may import its neighbours.
+        let named = |path: &String| self.hidden_imports(path, |module| module.split(['/', '.']).any(|part| names.contains(part)));
+        let mut found: BTreeSet<String> = self.sources.par_iter().flat_map_iter(|(path, _)| named(path)).collect();
+        while !found.is_empty() {
+            let mut fresh: Vec<String> = Vec::new();
+            for path in found {
+                let Some(Reading { content: Content::Facts(facts) | Content::Both(_, facts), .. }) = read_one(&self.tree, &path, role(&path), options) else {
+                    continue;
+                };
+                self.tree.adopt(&path);
+                self.sources.insert(path.clone(), *facts);
+                fresh.push(path);
+            }
+            found = fresh.iter().flat_map(|path| self.hidden_imports(path, |_| true)).collect();
+        }
+    }
+
+    /// Files of the disk that only git's rules keep from the list, and that a file imports.
+    fn hidden_imports(&self, path: &str, leads: impl Fn(&str) -> bool) -> Vec<String> {
+        let Some(facts) = self.sources.get(path) else { return Vec::new() };
+        let named = facts.imports.iter().filter(|import| leads(&import.module));
+        let targets = named.map(|import| super::assemble::meant(import, path, self.project_of(path)));
+        let missing = targets.filter(|targets| !targets.iter().any(|target| self.tree.has(target)));
+        let hidden = |target: &String| self.tree.presence(target) == super::walk::Presence::Ignored && self.tree.root.join(target).is_file();
+        missing.flat_map(|targets| targets.into_iter().filter(hidden)).collect()
+    }
+
+    /// The nearest folder around a file that has a manifest.
+    fn project_of<'own>(&self, path: &'own str) -> &'own str {
+        let mut dir = dir_of(path);
+        while dir != "." && !self.tree.under(dir).any(|file| dir_of(file) == dir && super::more::ecosystem_of(file).is_some()) {
+            dir = dir_of(dir);
+        }
+        dir
     }
 
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
@@ -103,6 +153,15 @@ impl Workspace {
     }
 }
 
+impl Drop for Workspace {
+    /// What settings hold may be secret: memory that is given back holds none of it.
+    fn drop(&mut self) {
+        self.texts.iter_mut().filter(|(path, _)| leaks::settings(path)).for_each(|(_, text)| text.zeroize());
+        let values = self.compose.iter_mut().flat_map(|service| service.environment.values_mut().chain(service.arguments.values_mut()));
+        values.flatten().for_each(Zeroize::zeroize);
+    }
+}
+
 #[derive(Debug)]
 enum Content {
     Text(String),
@@ -120,12 +179,17 @@ struct Reading {
 }
 
 fn read_one(tree: &Tree, path: &str, role: Role, options: &Options) -> Option<Reading> {
-    let text = tree.read(path, options)?;
+    let mut text = tree.read(path, options)?;
     let found = leaks::scan(path, &text);
     let commands = if matches!(role, Role::Text | Role::Searched) { commands::read(&text) } else { Commands::default() };
     let generated = text.len() > SOURCE_LIMIT || minified(&text);
     let content = match role {
-        Role::Unread | Role::Searched => Content::Nothing,
+        Role::Unread | Role::Searched => {
+            if leaks::settings(path) {
+                text.zeroize();
+            }
+            Content::Nothing
+        }
         Role::Text => Content::Text(text),
         Role::Python | Role::Script | Role::Other(_) if generated => {
             let _: Option<()> = tree.skip("generated or minified", text.len() as u64);

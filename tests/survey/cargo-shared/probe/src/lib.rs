@@ -1,0 +1,3 @@
+pub fn token() -> Option<String> {
+    std::env::var("PROBE_TOKEN").ok()
+}

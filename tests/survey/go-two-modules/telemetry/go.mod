@@ -1,0 +1,3 @@
+module example.org/fleet/telemetry
+
+go 1.24

@@ -1,0 +1,7 @@
+package telemetry
+
+import "os"
+
+func Start() { collector = os.Getenv("FLEET_COLLECTOR_ADDR") }
+
+var collector string

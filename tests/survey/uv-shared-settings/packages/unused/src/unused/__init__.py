@@ -1,0 +1,3 @@
+import os
+
+TOKEN = os.environ["NOBODY_ASKS_FOR_THIS"]
