@@ -198,6 +198,7 @@ impl Images for Fake {
             command: vec!["serve".into()],
             working_dir: "/app".into(),
             architecture: "amd64".into(),
+            digests: vec![],
             layers: vec![],
         }))
     }

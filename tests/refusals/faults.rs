@@ -124,7 +124,7 @@ impl Watched {
 
     async fn follow(&self, window: Duration, deadline: Duration) -> Result<RolloutEnd, Failure> {
         let release = ServiceName::parse("stock").unwrap();
-        let expected = Expectation { release, kind: WorkloadKind::Deployment, image_id: None, needs_endpoints: true };
+        let expected = Expectation { release, kind: Some(WorkloadKind::Deployment), image_id: None, needs_endpoints: true };
         let rollout = Rollout {
             cluster: &self.kube,
             clock: &SystemClock,
@@ -140,7 +140,7 @@ impl Watched {
 }
 
 /// Kinds of objects that are watched.
-const WATCHES: usize = 14;
+const WATCHES: usize = 15;
 const WINDOW: Duration = Duration::from_secs(2);
 
 /// The release `stock` with one pod.

@@ -199,8 +199,11 @@ impl DockerImages {
         let read = self.in_node(at, node, &["sh", "-c", FIRST_ENVIRONMENT, "sh", id]).await?;
         match read.code {
             0 => Ok(Secret::new(read.stdout)),
-            code => Err(Failure::new(Code::NotSupported, format!("read the environment of a container's first process in the node {}: exit code {code}", node.name))
-                .cause(plain(&read.stderr, 200))),
+            code => Err(Failure::new(
+                Code::NotSupported,
+                format!("read the environment of a container's first process in the node {}: exit code {code}", node.name),
+            )
+            .cause(plain(&read.stderr, 200))),
         }
     }
 

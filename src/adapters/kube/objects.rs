@@ -283,11 +283,19 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
     let (here, everywhere) = (Some(namespace), None);
     let configs: Api<v1::ConfigMap> = Api::namespaced(client.clone(), namespace);
     let secrets: Api<v1::Secret> = Api::namespaced(client.clone(), namespace);
-    let workloads = async { tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here)) };
+    let workloads = async {
+        tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here))
+    };
     let beside = async { tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here)) };
     let named = async { tokio::try_join!(configs.list_metadata(&all), secrets.list_metadata(&all)) };
-    let ((deployments, replica_sets, stateful_sets, daemon_sets, jobs, cron_jobs), (services, endpoint_slices, claims, autoscalers), (configs, secrets), pods, events, nodes) =
-        tokio::try_join!(workloads, beside, named, list(&client, here), list(&client, here), list(&client, everywhere))?;
+    let (
+        (deployments, replica_sets, stateful_sets, daemon_sets, jobs, cron_jobs),
+        (services, endpoint_slices, claims, autoscalers),
+        (configs, secrets),
+        pods,
+        events,
+        nodes,
+    ) = tokio::try_join!(workloads, beside, named, list(&client, here), list(&client, here), list(&client, everywhere))?;
     Ok(Observed {
         at: Some(jiff::Timestamp::now()),
         deployments,

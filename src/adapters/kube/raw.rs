@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn an_object_is_read_once_and_becomes_its_type() {
-        let object: Raw = serde_json::from_value(json!({"metadata": {"name": "api", "resourceVersion": "7"}, "spec": {"containers": [{"name": "api"}]}})).unwrap();
+        let object: Raw =
+            serde_json::from_value(json!({"metadata": {"name": "api", "resourceVersion": "7"}, "spec": {"containers": [{"name": "api"}]}})).unwrap();
         assert_eq!((object.name_any().as_str(), object.resource_version().as_deref()), ("api", Some("7")));
         let pod: Pod = object.clone().typed().unwrap();
         assert_eq!(pod.spec.unwrap().containers.len(), 1);
