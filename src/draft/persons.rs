@@ -282,8 +282,8 @@ fn dangling(container: &Value, objects: &[&Value], blueprint: &Blueprint) -> Vec
     let kinds = [("ConfigMap", "configMapKeyRef", "configMapRef"), ("Secret", "secretKeyRef", "secretRef")];
     let mut missing = Vec::new();
     for (kind, by_key, whole) in kinds {
-        let keyed = container["env"].as_array().into_iter().flatten().map(|setting| &setting["valueFrom"][by_key]);
-        let taken = container["envFrom"].as_array().into_iter().flatten().map(|from| &from[whole]);
+        let keyed = container["env"].as_array().into_iter().flatten().filter_map(|setting| setting["valueFrom"].get(by_key));
+        let taken = container["envFrom"].as_array().into_iter().flatten().filter_map(|from| from.get(whole));
         for reference in keyed.chain(taken).filter(|reference| reference.is_object() && reference["optional"] != true) {
             let name = reference["name"].as_str().unwrap_or_default();
             let key = reference["key"].as_str();
@@ -376,7 +376,8 @@ data: {LOG_LEVEL: info}
 
     #[test]
     fn the_image_is_said_where_the_values_name_one() {
-        let check = |values: &str, expect: Result<(&[&str], &[(&str, &str)]), &str>| {
+        type Named<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+        let check = |values: &str, expect: Result<Named<'_>, &str>| {
             let folder = tempfile::tempdir().unwrap();
             std::fs::create_dir(folder.path().join("chart")).unwrap();
             std::fs::write(folder.path().join("chart/values.yaml"), values).unwrap();

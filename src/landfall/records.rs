@@ -333,9 +333,10 @@ fn settled_from(folders: &Folders, request: &Request, journal: &mut journal::Rea
 
 /// The call that generates anew what was at fault.
 fn regenerate(reply: &mut Reply, state: &State, mut place: Value) {
-    place["on_conflict"] = json!("replace");
+    let mut wish = |name: &str, what: &str| place.as_object_mut().map(|place| place.insert(name.to_owned(), json!(what)));
+    wish("on_conflict", "replace");
     if state.stage == Some(StageName::Containerize) {
-        place["until"] = json!("files");
+        wish("until", "files");
         reply.then("containerize", place, "write the Dockerfiles anew; a person's changes are replaced, after approval");
     } else {
         reply.then("generate_chart", place, "write the charts anew; a person's changes are replaced, after approval");

@@ -48,6 +48,8 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("validation.http", "every health route answers 2xx or 3xx through a forwarded port"),
     ("validation.ready", "a workload without HTTP answers its own readiness question"),
     ("validation.inside", "the route answers from inside the pods that call it, by the Service's name"),
+    ("validation.completed", "a program that ends has ended well"),
+    ("validation.scheduled", "a program of a schedule has the schedule that was asked for, and is not suspended"),
     ("validation.latency", "95 of 100 requests are answered within the budget"),
     ("validation.environment", "the running process has every variable, with the right value"),
     ("validation.smoke", "a request of landfall.toml answers as expected"),

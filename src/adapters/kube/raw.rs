@@ -1,5 +1,4 @@
-//! Objects as JSON until they are kept: one reader, one list and one watcher serve every kind. A typed `Api` of each kind would bring all
-//! three into the program once more per kind, some two megabytes.
+//! Objects of every kind as JSON, until they are kept as what they are.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// An object of any kind.
+/// An object of any kind. One reader, one list and one watcher serve all: a typed `Api` brings its own into the program for each kind.
 #[derive(Clone, Debug)]
 pub(super) struct Raw {
     metadata: ObjectMeta,
