@@ -116,7 +116,11 @@ pub const ROWS: &[Row] = &[
     row("T1", "ready to packaged: images exist and can be reached", Shown::Checks(&["docker.on_node"])),
     row("T2", "packaged to deploying: syntax and values of charts are valid", Shown::Checks(&["helm.lint", "helm.schema"])),
     row("T3", "deploying to active: all pods run", Shown::Checks(&["kubernetes.pods_ready"])),
-    row("T4", "active to stable: all functional tests pass", Shown::Checks(&["validation.http", "validation.smoke", "validation.mcp"])),
+    row(
+        "T4",
+        "active to stable: all functional tests pass",
+        Shown::Checks(&["validation.http", "validation.smoke", "validation.mcp", "validation.completed", "validation.scheduled"]),
+    ),
     row("T5", "stable to degraded: failures are watched for", Shown::Report("health")),
     row("T6", "degraded to rolling back: the way back is proven to work", Shown::Checks(&["rollback.rehearsed"])),
     row("T7", "rolling back to previous stable: restoration is confirmed", Shown::Made("gates judged again after the way back")),

@@ -50,8 +50,8 @@ fn health_says_what_is_wrong_with_the_api_server() {
     sick("unavailable", after_proof(Fault::Status(503, None)), unreachable, &["overloaded (503"]);
     sick("at fault", after_proof(Fault::Status(500, None)), unreachable, &["at fault (500", "as the test wants it"]);
     sick("refusing", after_proof(Fault::Status(403, None)), "CLUSTER_REFUSED", &["the API server refused"]);
-    sick("breaking off", after_proof(Fault::Reset), unreachable, &["the connection failed", "look at namespace shop"]);
-    sick("half an answer", after_proof(Fault::Truncated), unreachable, &["look at namespace shop"]);
+    sick("breaking off", after_proof(Fault::Reset), unreachable, &["the connection failed", "namespace shop"]);
+    sick("half an answer", after_proof(Fault::Truncated), unreachable, &["namespace shop"]);
     sick("silent after the proof", after_proof(Fault::Silent), unreachable, &["did not answer within", "it proved to be mine just before"]);
     sick("silent", always(Fault::Silent), unreachable, &["no answer within"]);
     sick("starting", always(Fault::Status(503, None)), unreachable, &["no answer now", "HTTP 503"]);
