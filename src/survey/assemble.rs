@@ -795,5 +795,7 @@ pub(crate) fn resolve(workspace: &Workspace, paths: &[String], port: &Value) -> 
     if let Some(number) = setting.and_then(|field| field.default.as_ref()).and_then(Value::number) {
         return Some(number);
     }
-    all().find_map(|facts| facts.constants.get(field)).and_then(Value::number)
+    let constant = all().find_map(|facts| facts.constants.get(field)).and_then(Value::number);
+    // `env.PORT` of a checked environment: the default that the check gives it.
+    constant.or_else(|| all().flat_map(|facts| &facts.reads).find(|read| read.name == *field)?.default.as_deref()?.parse().ok())
 }

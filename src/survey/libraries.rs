@@ -2,10 +2,13 @@
 
 use super::draft::Draft;
 use super::facts::Facts;
-use super::walk::{base_of, dir_of, join, within};
+use super::walk::{base_of, below_one, dir_of, join, within};
 use super::workspace::Workspace;
+use rayon::prelude::*;
 use serde_json::Value as Json;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// One member that lies in a service's program.
 pub(crate) struct Library {
@@ -68,10 +71,22 @@ impl Notation {
 /// Which folder of the workspace asks for which others.
 pub(crate) struct Members<'all> {
     workspace: &'all Workspace,
-    /// Folders by notation, each with its manifest.
     manifests: Vec<(Notation, &'all str)>,
+    by_dir: BTreeMap<&'all str, Vec<(Notation, &'all str)>>,
+    /// Folders whose package.json, or a file beside it, lists members.
+    node_roots: Vec<&'all str>,
     /// Members of Node, Python, Go and Maven by the name that others ask for.
     named: BTreeMap<(u8, String), String>,
+    /// What manifests ask for, once one was looked into.
+    known: RefCell<BTreeMap<&'all str, Rc<Asked>>>,
+}
+
+/// What one manifest asks for.
+struct Asked {
+    /// Folders of the workspace.
+    homes: Vec<String>,
+    /// The names of everything.
+    dependencies: Vec<String>,
 }
 
 impl<'all> Members<'all> {
@@ -79,15 +94,22 @@ impl<'all> Members<'all> {
     pub(crate) fn of(workspace: &'all Workspace) -> Self {
         let manifests: Vec<(Notation, &str)> =
             workspace.tree.files.iter().filter_map(|path| Notation::of(path).map(|notation| (notation, path.as_str()))).collect();
-        let mut members = Self { workspace, manifests, named: BTreeMap::new() };
-        if members.manifests.len() > 1 {
-            let named = members.manifests.iter().filter_map(|(notation, path)| {
-                let name = members.name(*notation, path)?;
-                Some(((*notation as u8, name), dir_of(path).to_owned()))
-            });
-            members.named = named.collect();
+        let mut by_dir: BTreeMap<&str, Vec<(Notation, &str)>> = BTreeMap::new();
+        for (notation, path) in &manifests {
+            by_dir.entry(dir_of(path)).or_default().push((*notation, *path));
         }
-        members
+        let many = manifests.len() > 1;
+        let named = manifests.par_iter().filter(|_| many).filter_map(|(notation, path)| {
+            let name = name(workspace, *notation, path)?;
+            Some(((*notation as u8, name), dir_of(path).to_owned()))
+        });
+        let named = named.collect();
+        let lists = |(notation, path): &(Notation, &str)| {
+            let root = *notation == Notation::Node && workspace.text(path).is_some_and(|text| text.contains("\"workspaces\""));
+            root || workspace.first_in(dir_of(path), &["pnpm-workspace.yaml", "lerna.json"]).is_some()
+        };
+        let node_roots = manifests.iter().filter(|manifest| many && lists(manifest)).map(|(_, path)| dir_of(path)).collect();
+        Self { workspace, manifests, by_dir, node_roots, named, known: RefCell::default() }
     }
 
     /// The libraries of a service, its own folder apart; sorted by folder.
@@ -96,16 +118,16 @@ impl<'all> Members<'all> {
         for notation in Notation::of_language(&draft.service.language) {
             let mut next = vec![draft.service.dir.clone()];
             while let Some(dir) = next.pop() {
-                for path in self.manifests.iter().filter(|(other, path)| other == notation && dir_of(path) == dir).map(|(_, path)| *path) {
-                    let (homes, dependencies) = self.asks(*notation, path);
+                for (_, path) in self.by_dir.get(dir.as_str()).into_iter().flatten().filter(|(other, _)| other == notation) {
+                    let asked = self.asks(*notation, path);
                     if let Some(library) = found.get_mut(&dir) {
-                        library.dependencies.extend(dependencies);
+                        library.dependencies.extend(asked.dependencies.iter().cloned());
                     }
-                    for home in homes {
-                        if home != draft.service.dir && !found.contains_key(&home) {
-                            let library = Library { files: self.files(*notation, &home), dir: home.clone(), dependencies: BTreeSet::new() };
+                    for home in &asked.homes {
+                        if *home != draft.service.dir && !found.contains_key(home) {
+                            let library = Library { files: self.files(*notation, home), dir: home.clone(), dependencies: BTreeSet::new() };
                             found.insert(home.clone(), library);
-                            next.push(home);
+                            next.push(home.clone());
                         }
                     }
                 }
@@ -116,7 +138,7 @@ impl<'all> Members<'all> {
 
     /// Sources below a folder, without those of members below it.
     fn files(&self, notation: Notation, dir: &str) -> Vec<String> {
-        let nested: Vec<&str> = self
+        let nested: BTreeSet<&str> = self
             .manifests
             .iter()
             .filter(|(other, path)| *other == notation && dir_of(path) != dir && within(path, dir))
@@ -125,33 +147,28 @@ impl<'all> Members<'all> {
         let own = |path: &str| {
             notation.sources().iter().any(|tail| path.ends_with(tail))
                 && self.workspace.sources.contains_key(path)
-                && !nested.iter().any(|inner| within(path, inner))
+                && !below_one(path, dir, &nested)
                 && !super::assemble::beside(path, dir)
         };
         self.workspace.tree.under(dir).filter(|path| own(path)).map(str::to_owned).collect()
-    }
-
-    /// The name under which others ask for a member.
-    fn name(&self, notation: Notation, path: &str) -> Option<String> {
-        match notation {
-            Notation::Node => self.workspace.json(path)?.get("name")?.as_str().map(str::to_ascii_lowercase),
-            Notation::Python => {
-                let table = self.workspace.toml(path)?;
-                let poetry = || table.get("tool")?.get("poetry")?.get("name")?.as_str();
-                table.get("project").and_then(|project| project.get("name")?.as_str()).or_else(poetry).map(super::pip::normal)
-            }
-            Notation::Go => module_of(self.workspace.text(path)?).map(str::to_owned),
-            Notation::Maven => super::jvm::artifact(self.workspace.text(path)?),
-            Notation::Rust | Notation::DotNet | Notation::Gradle => None,
-        }
     }
 
     fn by_name(&self, notation: Notation, name: &str) -> Option<String> {
         self.named.get(&(notation as u8, name.to_owned())).cloned()
     }
 
+    fn asks(&self, notation: Notation, path: &'all str) -> Rc<Asked> {
+        if let Some(known) = self.known.borrow().get(path) {
+            return Rc::clone(known);
+        }
+        let (homes, dependencies) = self.read(notation, path);
+        let asked = Rc::new(Asked { homes, dependencies });
+        self.known.borrow_mut().insert(path, Rc::clone(&asked));
+        asked
+    }
+
     /// Folders of the workspace that a manifest asks for, and the names of everything that it asks for.
-    fn asks(&self, notation: Notation, path: &str) -> (Vec<String>, Vec<String>) {
+    fn read(&self, notation: Notation, path: &str) -> (Vec<String>, Vec<String>) {
         let dir = dir_of(path);
         match notation {
             Notation::Node => self.node(path),
@@ -196,16 +213,9 @@ impl<'all> Members<'all> {
         (homes, names)
     }
 
-    /// Both lie below a package.json that lists workspaces.
+    /// Both lie below a folder that lists members.
     fn shares_workspace(&self, path: &str, home: &str) -> bool {
-        self.manifests.iter().filter(|(notation, _)| *notation == Notation::Node).any(|(_, root)| {
-            let dir = dir_of(root);
-            within(path, dir)
-                && within(home, dir)
-                && *root != path
-                && (self.workspace.json(root).is_some_and(|root| root.get("workspaces").is_some())
-                    || self.workspace.first_in(dir, &["pnpm-workspace.yaml", "lerna.json"]).is_some())
-        })
+        self.node_roots.iter().any(|root| within(path, root) && within(home, root))
     }
 
     /// Members of the same uv workspace, and folders that poetry and uv name.
@@ -288,6 +298,21 @@ impl Library {
 
     pub(crate) fn facts<'own>(&'own self, workspace: &'own Workspace) -> impl Iterator<Item = (&'own str, &'own Facts)> {
         self.files.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts)))
+    }
+}
+
+/// The name under which others ask for a member.
+fn name(workspace: &Workspace, notation: Notation, path: &str) -> Option<String> {
+    match notation {
+        Notation::Node => workspace.json(path)?.get("name")?.as_str().map(str::to_ascii_lowercase),
+        Notation::Python => {
+            let table = workspace.toml(path)?;
+            let poetry = || table.get("tool")?.get("poetry")?.get("name")?.as_str();
+            table.get("project").and_then(|project| project.get("name")?.as_str()).or_else(poetry).map(super::pip::normal)
+        }
+        Notation::Go => module_of(workspace.text(path)?).map(str::to_owned),
+        Notation::Maven => super::jvm::artifact(workspace.text(path)?),
+        Notation::Rust | Notation::DotNet | Notation::Gradle => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::facts::{Facts, find_line};
-use super::walk::{base_of, dir_of, join, within};
+use super::walk::{base_of, dir_of, join};
 use super::workspace::Workspace;
 use super::{Kind, Place};
 
@@ -89,10 +89,11 @@ impl<'all> Project<'all> {
     }
 
     pub(super) fn sources(&self, tails: &[&str], manifest: fn(&str) -> bool) -> Vec<String> {
-        let nested: Vec<&str> = self.workspace.tree.under(self.dir).filter(|path| manifest(base_of(path)) && dir_of(path) != self.dir).map(dir_of).collect();
+        let nested: std::collections::BTreeSet<&str> =
+            self.workspace.tree.under(self.dir).filter(|path| manifest(base_of(path)) && dir_of(path) != self.dir).map(dir_of).collect();
         let files = self.workspace.tree.under(self.dir);
         let own = |path: &str| {
-            tails.iter().any(|tail| path.ends_with(tail)) && !nested.iter().any(|dir| within(path, dir)) && self.workspace.sources.contains_key(path)
+            tails.iter().any(|tail| path.ends_with(tail)) && !super::walk::below_one(path, self.dir, &nested) && self.workspace.sources.contains_key(path)
         };
         files.filter(|path| own(path) && !super::assemble::beside(path, self.dir)).map(str::to_owned).collect()
     }

@@ -2,11 +2,11 @@
 
 use super::draft::Draft;
 use super::facts::find_line;
-use super::walk::{base_of, dir_of, join, within};
+use super::walk::{base_of, dir_of, join};
 use super::workspace::Workspace;
 use super::{Kind, Place, start};
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A framework: package, name, what it makes, default port, folder of a static build.
 struct Framework {
@@ -158,9 +158,9 @@ impl Package<'_> {
 
     /// Script files of this package, without those of packages below it.
     fn sources(&self) -> Vec<String> {
-        let nested: Vec<&str> =
+        let nested: BTreeSet<&str> =
             self.workspace.tree.under(self.dir).filter(|path| base_of(path) == "package.json" && dir_of(path) != self.dir).map(dir_of).collect();
-        let inside = |path: &str| !nested.iter().any(|dir| within(path, dir));
+        let inside = |path: &str| !super::walk::below_one(path, self.dir, &nested);
         let scripts =
             |path: &str| [".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte", ".astro"].iter().any(|tail| path.ends_with(tail));
         self.workspace

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::facts::{Facts, find_line};
-use super::walk::{base_of, dir_of, join, within};
+use super::walk::{base_of, dir_of, join};
 use super::workspace::Workspace;
 use super::{Kind, Place, start};
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ pub(crate) fn sources(workspace: &Workspace, dir: &str) -> Vec<String> {
         .tree
         .under(dir)
         .filter(|path| path.ends_with(".py") && workspace.sources.contains_key(*path))
-        .filter(|path| !nested.iter().any(|inner| within(path, inner)) && !super::assemble::beside(path, dir))
+        .filter(|path| !super::walk::below_one(path, dir, &nested) && !super::assemble::beside(path, dir))
         .map(str::to_owned)
         .collect()
 }

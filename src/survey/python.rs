@@ -388,7 +388,7 @@ impl<'text> File<'text, '_> {
                 self.facts.mcp_clients.push(McpClient { transport, line: line(node), text });
             }
             "include_router" | "register_blueprint" | "mount" => self.mount(node, &called),
-            "add_url_rule" | "add_api_route" | "add_route" => self.added_route(node, &called),
+            "add_url_rule" | "add_api_route" | "add_route" | "add_get" => self.added_route(node, &called),
             "Route" | "APIRoute" => self.added_route(node, "app."),
             "path" | "re_path" | "url" if self.facts.imports("django.urls") || self.facts.imports("django.conf.urls") => self.django_path(node),
             "makedirs" | "mkdir" | "open" => self.write(node, &called, &short),

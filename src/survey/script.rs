@@ -102,9 +102,10 @@ impl<'text> File<'text, '_> {
 
     fn prepare(&mut self, node: Node<'_>) {
         match node.kind() {
-            "import_statement" => {
+            // `export … from "./address"` runs the other file as well.
+            "import_statement" | "export_statement" => {
                 let Some(module) = node.child_by_field_name("source").and_then(|module| self.string(module)) else { return };
-                let names = preorder(node).filter(|part| part.kind() == "import_specifier").map(|part| {
+                let names = preorder(node).filter(|part| matches!(part.kind(), "import_specifier" | "export_specifier")).map(|part| {
                     let name = self.field(part, "name").to_owned();
                     let alias = part.child_by_field_name("alias").map_or_else(|| name.clone(), |alias| self.src(alias).to_owned());
                     (name, alias)

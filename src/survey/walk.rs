@@ -397,6 +397,18 @@ pub(crate) fn join(dir: &str, name: &str) -> String {
     if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
 }
 
+/// True where one of these folders lies between `top` and a file below it.
+pub(crate) fn below_one(path: &str, top: &str, dirs: &BTreeSet<&str>) -> bool {
+    let mut dir = dir_of(path);
+    while dir != top && dir != "." {
+        if dirs.contains(dir) {
+            return true;
+        }
+        dir = dir_of(dir);
+    }
+    false
+}
+
 /// True where `path` lies in `dir` or below.
 pub(crate) fn within(path: &str, dir: &str) -> bool {
     dir == "." || path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'))

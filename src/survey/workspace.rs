@@ -99,7 +99,8 @@ impl Workspace {
             return;
         }
         // From what is listed an import leads there by an ignored name; what was taken in may import its neighbours.
-        let named = |path: &String| self.hidden_imports(path, |module| module.split(['/', '.']).any(|part| names.contains(part)));
+        let own = |path: &str, module: &str| path.ends_with(".py") || module.starts_with(['.', '@', '~']);
+        let named = |path: &String| self.hidden_imports(path, |module| own(path, module) && module.split(['/', '.']).any(|part| names.contains(part)));
         let mut found: BTreeSet<String> = self.sources.par_iter().flat_map_iter(|(path, _)| named(path)).collect();
         while !found.is_empty() {
             let mut fresh: Vec<String> = Vec::new();
