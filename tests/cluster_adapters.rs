@@ -85,6 +85,28 @@ async fn programs_are_found_with_their_versions() {
     }
 }
 
+#[tokio::test]
+async fn a_container_without_a_shell_shows_its_environment_in_the_node() {
+    let state = tempfile::tempdir().unwrap();
+    let proof = prove(state.path()).await;
+    // CoreDNS is one program in an empty image, on every Minikube.
+    let words = "{.items[0].spec.nodeName} {.items[0].status.containerStatuses[0].containerID}";
+    let told = std::process::Command::new("kubectl")
+        .args(["--kubeconfig", proof.kubeconfig.to_str().unwrap(), "-n", "kube-system", "get", "pod", "-l", "k8s-app=kube-dns"])
+        .args(["-o", &format!("jsonpath={words}")])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let (node, id) = told.split_once(' ').unwrap();
+    let images = DockerImages::new(state.path().to_owned());
+    let environment = images.first_environment(&proof, node, id).await.unwrap();
+    let names: Vec<&str> = environment.reveal().split('\0').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
+    assert!(names.contains(&"PATH") && names.contains(&"KUBERNETES_SERVICE_HOST"), "{names:?}");
+
+    let nobody = images.first_environment(&proof, node, "docker://0123456789abcdef0123456789abcdef").await.unwrap_err();
+    assert_eq!(nobody.code, Code::NotSupported, "{nobody}");
+}
+
 fn request(tag: &str, folder: &Path, files: &[(&str, &str)], dockerfile: &str) -> BuildRequest {
     for (file, content) in files {
         let path = folder.join(file);
