@@ -380,6 +380,11 @@ impl State {
         self.retries.iter().find(|(whose, what, _)| whose == subject && what == code).map_or(0, |(_, _, count)| *count)
     }
 
+    /// How often this was tried again, on the subject where it was tried most.
+    pub fn most_tried(&self, code: &str) -> u32 {
+        self.retries.iter().filter(|(_, what, _)| what == code).map(|(_, _, count)| *count).max().unwrap_or_default()
+    }
+
     fn settle(&mut self, key: &str, state: EffectState) {
         if let Some(effect) = self.effects.iter_mut().rev().find(|effect| effect.key == key) {
             effect.state = state;

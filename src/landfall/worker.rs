@@ -634,6 +634,10 @@ fn who_moves_next(run: &Run, failed: Option<&Failure>) -> Result<Option<&'static
         (None, None) => obstacle().map(|check| (check.id.clone(), Class::AppSelfResolve)),
     };
     let Some((code, class)) = cause else { return Ok(None) };
+    // It would pass by itself, and nothing was tried again: what ended the operation says itself when to call again.
+    if matches!(class, Class::Transient | Class::HelmState) && state.most_tried(&code) < RETRIES {
+        return Ok(None);
+    }
     // What the engine tries by itself was tried in this operation; what a caller changes is changed between operations.
     let before = match class {
         Class::Transient | Class::HelmState => RETRIES,
