@@ -1,4 +1,4 @@
-//! Writing files so that a crash leaves the old or the new one, never half of one; where they lie is decided elsewhere.
+//! Writing files so that a crash leaves the old or the new one, never half of one, and reading them back; where they lie is decided elsewhere.
 
 use crate::failure::Failure;
 use std::io::Write as _;
@@ -46,6 +46,12 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         let _ = std::fs::remove_file(&beside);
         failed(&error)
     })
+}
+
+/// Reads a JSON file back that Landfall wrote. What is no JSON of that shape any more is a fault of ours, not of the machine.
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let text = std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?;
+    serde_json::from_slice(&text).map_err(|error| Failure::internal(format!("read {}", path.display())).cause(error))
 }
 
 #[cfg(test)]

@@ -77,9 +77,7 @@ pub fn request(folders: &Folders, id: &OperationId) -> Result<Request, Failure> 
 
 /// Reads the operation's plan back.
 pub fn plan(folders: &Folders, id: &OperationId) -> Result<Plan, Failure> {
-    let path = folders.operation(id).join("plan.json");
-    let text = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
-    serde_json::from_slice(&text).map_err(|error| Failure::internal(format!("read {}", path.display())).cause(error))
+    crate::files::read_json(&folders.operation(id).join("plan.json"))
 }
 
 /// Starts the worker in a session of its own and waits until it holds the operation's lock (at most 2 s).

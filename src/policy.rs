@@ -271,10 +271,11 @@ fn list(value: &Value) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    /// What keeps every rule, of a release `api`.
+    pub(crate) const GOOD: &str = r#"
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: api}

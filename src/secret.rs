@@ -251,6 +251,12 @@ pub fn secret_name(name: &str) -> bool {
     secret && !harmless
 }
 
+/// A word as a shell reads it back, quoted where it has to be.
+pub fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+#".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('#') { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 /// A text of somebody else's made safe to show: redacted, without control or invisible characters, at most `limit` characters.
 pub fn plain(text: &str, limit: usize) -> String {
     let clean = redact(visible(text).trim_end());
@@ -281,6 +287,14 @@ fn invisible(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_read_back_by_a_shell() {
+        for word in ["crictl", "#x", "a#b", "50%", "key=value", "it's", "a b", "$(id)", "`id`", "", "\"", "a;b"] {
+            let heard = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", shell_word(word))]).output().unwrap();
+            assert_eq!(String::from_utf8(heard.stdout).unwrap(), word, "{}", shell_word(word));
+        }
+    }
 
     #[test]
     fn credentials_are_redacted_and_the_rest_stays() {

@@ -634,13 +634,13 @@ fn who_moves_next(run: &Run, failed: Option<&Failure>) -> Result<Option<&'static
         (None, None) => obstacle().map(|check| (check.id.clone(), Class::AppSelfResolve)),
     };
     let Some((code, class)) = cause else { return Ok(None) };
-    // It would pass by itself, and nothing was tried again: what ended the operation says itself when to call again.
-    if matches!(class, Class::Transient | Class::HelmState) && state.most_tried(&code) < RETRIES {
-        return Ok(None);
-    }
-    // What the engine tries by itself was tried in this operation; what a caller changes is changed between operations.
+    // What the engine tries by itself is tried in this operation; what a caller changes is changed between operations.
     let before = match class {
-        Class::Transient | Class::HelmState => RETRIES,
+        Class::Transient | Class::HelmState => match state.most_tried(&code) {
+            // It would pass by itself, and was not tried out: what ended the operation says itself when to call again.
+            ..RETRIES => return Ok(None),
+            tried => tried,
+        },
         Class::AppSelfResolve | Class::AppNeedsValue | Class::ClusterEscalate | Class::Unknown => in_a_row(&run.folders, &run.id, &state.tool, &code),
     };
     let (course, rule) = course(class, before);
@@ -650,7 +650,7 @@ fn who_moves_next(run: &Run, failed: Option<&Failure>) -> Result<Option<&'static
 
 /// The CA of the cluster that the operation was approved for, where its plan names one.
 fn approved_for(run: &Run) -> Option<String> {
-    let rollback = || serde_json::from_slice::<RollbackPlan>(&std::fs::read(run.folders.operation(&run.id).join("rollback.json")).ok()?).ok();
+    let rollback = || crate::files::read_json::<RollbackPlan>(&run.folders.operation(&run.id).join("rollback.json")).ok();
     match operation::plan(&run.folders, &run.id) {
         Ok(plan) => plan.fingerprint,
         Err(_) => rollback().map(|plan| plan.fingerprint),
@@ -681,9 +681,7 @@ fn planned_files(folders: &Folders, id: &OperationId) -> Result<Vec<RenderedFile
         text: String,
         executable: bool,
     }
-    let path = folders.operation(id).join("files.json");
-    let text = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
-    let kept: Vec<Kept> = serde_json::from_slice(&text).map_err(|error| Failure::internal("read the planned files").cause(error))?;
+    let kept: Vec<Kept> = crate::files::read_json(&folders.operation(id).join("files.json"))?;
     Ok(kept.into_iter().map(|kept| RenderedFile { path: kept.path, text: kept.text, executable: kept.executable }).collect())
 }
 

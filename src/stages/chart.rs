@@ -26,7 +26,8 @@ pub struct Charts {
 
 /// Judges every chart of the plan; their files were written before. `at` is the proven cluster, or why there is none.
 pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: Result<&Proof, &str>) -> Result<Charts, Failure> {
-    let survey = surveyed(run);
+    // What the plan was made from, kept beside it.
+    let survey = crate::files::read_json::<Survey>(&run.folders.operation(&run.id).join("survey.json"));
     let judged = plan.blueprint.workloads.iter().map(|workload| judge(run, plan, workload, files, at, survey.as_ref()));
     let mut charts = Charts::default();
     for judged in futures::future::try_join_all(judged).await? {
@@ -35,13 +36,6 @@ pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: Result<&Pro
         charts.charts.push(judged.1);
     }
     Ok(charts)
-}
-
-/// What the plan was made from, kept beside it.
-fn surveyed(run: &Run) -> Result<Survey, Failure> {
-    let path = run.folders.operation(&run.id).join("survey.json");
-    let text = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
-    serde_json::from_slice(&text).map_err(|error| Failure::internal("read the operation's survey").cause(error))
 }
 
 async fn judge(

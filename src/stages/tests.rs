@@ -10,6 +10,7 @@ use crate::evidence::{Class, Gate, Outcome, Place};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Digest, ImageRef, OperationId, ProfileName};
 use crate::plan::{ImageStep, Plan};
+use crate::policy::tests::GOOD;
 use crate::ports::{ImageFacts, Layer, Observed, Profile, ProfileStatus, Proof, Runtime, Silent, Started};
 use crate::render::RenderedFile;
 use crate::survey::{Principle, Survey};
@@ -18,33 +19,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const ID: &str = "sha256:5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9";
-
-/// What keeps the policy table, of a release `api`.
-const MANIFEST: &str = r#"
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: api}
-spec:
-  selector: {matchLabels: {app: api}}
-  template:
-    metadata: {labels: {app: api}}
-    spec:
-      serviceAccountName: api
-      automountServiceAccountToken: false
-      securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
-      containers:
-        - name: api
-          image: localhost/todo/api:0123456789ab
-          ports: [{containerPort: 8000}]
-          readinessProbe: {httpGet: {path: /ready, port: 8000}}
-          livenessProbe: {httpGet: {path: /health, port: 8000}}
-          resources: {requests: {cpu: 10m, memory: 64Mi}, limits: {cpu: 1, memory: 128Mi}}
-          securityContext: {allowPrivilegeEscalation: false, privileged: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: api}
-"#;
 
 fn survey() -> Survey {
     let mut survey: Survey = serde_json::from_str(include_str!("../../tests/render/survey.json")).unwrap();
@@ -109,7 +83,7 @@ fn good(service: &str) -> Machine {
         scan: Ok(0),
         lints: true,
         accepts: vec![],
-        manifest: Some(MANIFEST.into()),
+        manifest: Some(GOOD.into()),
         packages: true,
         namespace: true,
         refuses: false,
@@ -246,11 +220,11 @@ async fn every_check_of_the_helm_gate_fails_for_its_own_fault_alone() {
     let nothing =
         [("helm.renders", Fail), ("helm.policy", NotRun), ("helm.no_secrets", NotRun), ("helm.constitution.non_root", NotRun), ("helm.dry_run", NotRun)];
     check_helm(|machine| machine.manifest = None, &nothing).await;
-    let without = |text: &'static str| move |machine: &mut Machine| machine.manifest = Some(MANIFEST.replace(text, ""));
+    let without = |text: &'static str| move |machine: &mut Machine| machine.manifest = Some(GOOD.replace(text, ""));
     check_helm(without("limits: {cpu: 1, memory: 128Mi}"), &[("helm.policy", Fail)]).await;
     let leaks = [("helm.policy", Fail), ("helm.no_secrets", Fail)];
     let map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: api}\ndata: {JWT_SECRET: y}\n";
-    check_helm(move |machine| machine.manifest = Some(format!("{MANIFEST}{map}")), &leaks).await;
+    check_helm(move |machine| machine.manifest = Some(format!("{GOOD}{map}")), &leaks).await;
     check_helm(|machine| machine.packages = false, &[("helm.packaged", Fail)]).await;
     check_helm(|machine| machine.namespace = false, &[("helm.dry_run", NotRun)]).await;
     check_helm(|machine| machine.refuses = true, &[("helm.dry_run", Fail)]).await;
@@ -259,7 +233,7 @@ async fn every_check_of_the_helm_gate_fails_for_its_own_fault_alone() {
 #[tokio::test]
 async fn a_principle_that_is_broken_refuses_the_helm_gate() {
     use Outcome::Fail;
-    let root = |machine: &mut Machine| machine.manifest = Some(MANIFEST.replace("runAsNonRoot: true, ", ""));
+    let root = |machine: &mut Machine| machine.manifest = Some(GOOD.replace("runAsNonRoot: true, ", ""));
     check_helm(root, &[("helm.policy", Fail), ("helm.constitution.non_root", Fail)]).await;
 }
 

@@ -6,6 +6,7 @@ use crate::tools::Offer;
 use landfall::evidence::Verdict;
 use landfall::failure::{Code, Failure, Owner};
 use landfall::reply::{NextCall, OperationState, Reply, Status, With};
+use landfall::secret::shell_word;
 use serde_json::Value;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -246,7 +247,7 @@ fn command_for(call: &NextCall) -> String {
         line.push_str(&format!(" {}", text(operation)));
     }
     if let Some(workspace) = call.arguments.get("workspace").and_then(Value::as_str).filter(|workspace| super::absolute(Path::new(".")) != **workspace) {
-        line.push_str(&format!(" {}", quoted(workspace)));
+        line.push_str(&format!(" {}", shell_word(workspace)));
     }
     for (name, value) in &call.arguments {
         let flag = name.replace('_', "-");
@@ -254,17 +255,11 @@ fn command_for(call: &NextCall) -> String {
             _ if name == "workspace" || (name == "operation" && command.starts_with("operations")) => {}
             Value::Null | Value::Bool(false) => {}
             Value::Bool(true) => line.push_str(&format!(" --{flag}")),
-            Value::Array(items) => items.iter().for_each(|item| line.push_str(&format!(" --{flag} {}", quoted(&text(item))))),
-            Value::Number(_) | Value::String(_) | Value::Object(_) => line.push_str(&format!(" --{flag} {}", quoted(&text(value)))),
+            Value::Array(items) => items.iter().for_each(|item| line.push_str(&format!(" --{flag} {}", shell_word(&text(item))))),
+            Value::Number(_) | Value::String(_) | Value::Object(_) => line.push_str(&format!(" --{flag} {}", shell_word(&text(value)))),
         }
     }
     line
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@%+#".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('#') { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// The exit code of a reply, by the contract's table.

@@ -163,7 +163,7 @@ pub(super) async fn watch(client: Client, namespace: &Namespace) -> Result<Obser
 }
 
 fn streams(client: &Client, namespace: &Namespace) -> Vec<BoxStream<'static, Result<Change, String>>> {
-    let namespace = Some(namespace.as_str());
+    let (namespace, name) = (Some(namespace.as_str()), namespace.as_str());
     vec![
         whole(client, namespace, |live| &mut live.deployments),
         whole(client, namespace, |live| &mut live.replica_sets),
@@ -177,8 +177,8 @@ fn streams(client: &Client, namespace: &Namespace) -> Vec<BoxStream<'static, Res
         whole(client, namespace, |live| &mut live.endpoint_slices),
         whole(client, namespace, |live| &mut live.claims),
         whole(client, namespace, |live| &mut live.autoscalers),
-        named(client, namespace, |live| &mut live.config_maps),
-        named(client, namespace, |live| &mut live.secrets),
+        named(client, name, |live| &mut live.config_maps),
+        named(client, name, |live| &mut live.secrets),
         whole(client, None, |live| &mut live.nodes),
     ]
 }
@@ -193,11 +193,11 @@ where
 }
 
 /// Their metadata alone.
-fn named<K>(client: &Client, namespace: Option<&str>, slot: fn(&mut Live) -> &mut Kept<PartialObjectMeta<K>>) -> BoxStream<'static, Result<Change, String>>
+fn named<K>(client: &Client, namespace: &str, slot: fn(&mut Live) -> &mut Kept<PartialObjectMeta<K>>) -> BoxStream<'static, Result<Change, String>>
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Send + 'static,
 {
-    let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), namespace.unwrap_or_default());
+    let api: Api<PartialObjectMeta<K>> = Api::namespaced(client.clone(), namespace);
     let seen = watcher(api, Config::default().timeout(WATCH_SECONDS)).default_backoff();
     changes(seen.map_err(|error| error.to_string()).boxed(), slot)
 }
