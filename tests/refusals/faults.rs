@@ -146,7 +146,7 @@ const WINDOW: Duration = Duration::from_secs(2);
 /// The release `stock` with one pod.
 fn release(api: &Api, ready: bool) {
     let word = if ready { "True" } else { "False" };
-    let labels = json!({ "app.kubernetes.io/instance": "stock", "app.kubernetes.io/name": "stock" });
+    let labels = json!({ "app.kubernetes.io/instance": "stock", "app.kubernetes.io/name": "stock", "app": "stock" });
     let owner = |kind: &str, name: &str, uid: &str| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true }]);
     let revision = json!({ "deployment.kubernetes.io/revision": "1" });
     let put = |group: &str, kind: &str, name: &str, object: Value| api.put(&format!("/{group}/namespaces/shop/{kind}/{name}"), object);
