@@ -35,7 +35,7 @@ async fn the_cluster_is_proven_and_its_kubeconfig_is_private() {
     let state = tempfile::tempdir().unwrap();
     let started = Instant::now();
     let proof = prove(state.path()).await;
-    assert!(started.elapsed() < Duration::from_millis(2_500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert!(proof.checks.len() >= 10 && proof.checks.iter().all(|check| check.ok), "{:#?}", proof.checks);
     assert!(proof.checks.iter().any(|check| check.check == "server certificate"));
     let facts = std::fs::metadata(&proof.kubeconfig).unwrap();
@@ -51,7 +51,7 @@ async fn the_profile_is_listed_as_running() {
     let state = tempfile::tempdir().unwrap();
     let started = Instant::now();
     let profiles = Minikube::new(state.path().to_owned()).profiles().await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     let ours = profiles.iter().find(|one| one.name == profile()).unwrap();
     assert_eq!(ours.status, ProfileStatus::Running);
 }

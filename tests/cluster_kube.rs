@@ -343,5 +343,5 @@ async fn a_silent_server_is_reported_within_its_deadline() {
     let failure = room.kube.version(&silent).await.unwrap_err();
     assert_eq!(failure.code, Code::ClusterUnreachable);
     assert!(failure.message.contains("last answered"), "{failure}");
-    assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
 }

@@ -311,7 +311,7 @@ async fn a_cancel_while_charts_are_judged_is_a_cancel() {
     let (_, took, id) = tokio::join!(begin, cancel, house.work(Vec::new()));
     let ended = house.ended(&id).await;
     assert_eq!(ended.state(), OperationState::Cancelled, "{}", ended.reply.summary);
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(!house.app().join("deploy/charts").exists(), "what was written is taken back");
 }
 

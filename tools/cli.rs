@@ -30,6 +30,33 @@ pub(crate) struct CommandLine {
     command: Option<Command>,
 }
 
+/// The line of a client that starts a server: only `serve` is described, so it is read in a tenth of the time.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", disable_help_subcommand = true)]
+struct ServerLine {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: ServerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ServerCommand {
+    Serve(serve::Serve),
+}
+
+impl CommandLine {
+    /// The line of this process. Help, and what is wrong, are told by the whole program's description; both end the process.
+    pub(crate) fn read() -> Self {
+        if std::env::args_os().nth(1).is_some_and(|first| first == "serve")
+            && let Ok(ServerLine { common, command: ServerCommand::Serve(serve) }) = ServerLine::try_parse()
+        {
+            return Self { common, command: Some(Command::Serve(serve)) };
+        }
+        Self::parse()
+    }
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
     /// Print the structured reply on stdout and nothing else

@@ -31,12 +31,11 @@ mod watch;
 mod world;
 
 use anyhow::Context as _;
-use clap::Parser as _;
 use landfall::landfall::{Landfall, Setup};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let line = cli::CommandLine::parse();
+    let line = cli::CommandLine::read();
     logs(&line.common);
     // Whoever installed a provider first has installed the only one there is.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -63,13 +62,16 @@ fn landfall(roots: Vec<std::path::PathBuf>, approval: landfall::config::Approval
 
 /// Logs go to stderr; `LANDFALL_LOG` or `-v` says how much.
 fn logs(common: &cli::Common) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::{Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
     let level = match (common.quiet, common.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "landfall=info,warn",
         (false, _) => "landfall=debug,info",
     };
-    let filter = std::env::var("LANDFALL_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    let of = |text: &str| text.parse::<Targets>().ok();
+    let filter = std::env::var("LANDFALL_LOG").ok().and_then(|text| of(&text)).or_else(|| of(level)).unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_filter(filter);
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }

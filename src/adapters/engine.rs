@@ -272,6 +272,6 @@ mod tests {
         assert_eq!(failure.code, Code::EngineUnreachable);
         let text = failure.to_string();
         assert!(text.contains("silent.sock") && text.contains("no socket at") && text.contains("10.0.0.9"), "{text}");
-        assert!(started.elapsed() < Duration::from_secs(2));
+        assert!(started.elapsed() < Duration::from_secs(8));
     }
 }

