@@ -29,14 +29,7 @@ const SAMPLE: &[&str] =
 /// Fixtures that have nothing to deploy, each with the reason that is given for it.
 const REFUSED: &[(&str, Code)] = &[
     ("image-only", Code::NothingToDeploy),
-    ("cmake-program", Code::NotDeployable),
-    ("cobol-program", Code::NotDeployable),
-    ("gleam-wisp", Code::NotDeployable),
-    ("haskell-stack", Code::NotDeployable),
     ("package-without-program", Code::NotDeployable),
-    ("scala-sbt", Code::NotDeployable),
-    ("shell-script", Code::NotDeployable),
-    ("swift-vapor", Code::NotDeployable),
 ];
 
 /// Stands where a registry's answer would: the production values name the image by its digest.

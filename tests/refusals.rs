@@ -426,6 +426,35 @@ fn decisions_that_cannot_be_read() {
 }
 
 #[test]
+fn a_target_that_cannot_be_written() {
+    let machine = Machine::new();
+    let app = machine.app();
+    // What root may write anywhere is kept from everybody by a file where a folder has to be.
+    machine.write("deploy", "a person's file\n");
+    let (ended, failed) = machine.run(&["chart", &app]);
+    assert_ne!(ended, 0, "{failed}");
+    let told = failed.to_string();
+    assert!(told.contains("deploy") && !failed["help"].as_str().unwrap_or_default().is_empty(), "the place is named, and what to do: {failed}");
+    assert_eq!(std::fs::read_to_string(machine.path("app/deploy")).unwrap(), "a person's file\n");
+}
+
+#[test]
+fn a_persons_dockerfile_stays_and_gets_advice_as_a_difference() {
+    let machine = Machine::new();
+    let theirs = "FROM python:3.13\nCOPY . /app\nRUN pip install -r /app/requirements.txt\nCMD python /app/main.py\n";
+    machine.write("stock/Dockerfile", theirs);
+    let (ended, said) = machine.run(&["analyze", &machine.app()]);
+    assert_eq!(ended, 0, "{said}");
+    let (_, said) = machine.run(&["containerize", &machine.app(), "--until", "files"]);
+    let finding = said["findings"].as_array().into_iter().flatten().find(|finding| finding["code"] == "DOCKERFILE_ADVICE");
+    let finding = finding.unwrap_or_else(|| panic!("{said:#}"));
+    assert_eq!(finding["severity"], "warning", "it runs as root: {finding}");
+    let fix = finding["fix"].as_str().unwrap_or_default();
+    assert!(fix.contains("-CMD python /app/main.py") && fix.contains("+USER 10001:10001"), "{fix}");
+    assert_eq!(std::fs::read_to_string(machine.path("app/stock/Dockerfile")).unwrap(), theirs);
+}
+
+#[test]
 fn values_and_plans_that_are_not_there() {
     let machine = Machine::new();
     let app = machine.app();

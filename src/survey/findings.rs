@@ -365,7 +365,10 @@ fn cluster_name(host: &str) -> bool {
 
 /// Whether a service can be containerized, and why (not).
 pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
-    const KNOWN: &[&str] = &["node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno"];
+    const KNOWN: &[&str] = &[
+        "node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno", "swift", "dart", "crystal", "cpp", "cobol", "gleam", "scala",
+        "shell",
+    ];
     let service = &draft.service;
     let name = service.name.as_str();
     let blocking = findings.iter().find(|finding| {
@@ -391,7 +394,8 @@ pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
     if service.dockerfile.is_some() {
         return (true, "it has a Dockerfile".to_owned());
     }
-    if !KNOWN.contains(&service.language.as_str()) {
+    let stack = service.language == "haskell" && service.package_manager.as_deref() == Some("stack");
+    if !KNOWN.contains(&service.language.as_str()) && !stack {
         return (false, format!("there is no Dockerfile, and none can be made for {}", service.language));
     }
     if service.kind == Kind::Static {
