@@ -388,6 +388,8 @@ pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
             own || (within(&place.file, &service.dir) && service.dir != ".") || finding.message.contains(&format!("of {name} "))
         })
     });
+    // Exported pages are served by a web server of ours: the start command is not used.
+    let blocking = blocking.filter(|finding| finding.code != "export_with_server_start" || service.kind != Kind::Static || service.dockerfile.is_some());
     if let Some(finding) = blocking {
         return (false, format!("{}: {}", finding.code, finding.message));
     }
