@@ -14,7 +14,7 @@ const QUARKUS: &str = r#"mkdir -p /out/dependencies /out/application && \
     fi"#;
 
 /// A program that Gradle installed: its libraries, its own archives, and its script under a name that is always the same.
-const INSTALL: &str = r#"mkdir -p /out/dependencies/lib /out/application && \
+const INSTALL: &str = r#"mkdir -p /out/dependencies /out/application && \
     cp -R {at}install/*/. /out/application/ && \
     find /out/application/bin -type f ! -name '*.bat' ! -name app -exec mv {} /out/application/bin/app \; && \
     mv /out/application/lib /out/dependencies/ && mkdir /out/application/lib && \

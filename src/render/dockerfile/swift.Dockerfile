@@ -1,7 +1,8 @@
 FROM swift:{{VERSION}} AS build
 WORKDIR /src
 COPY Package.* ./
-RUN swift package resolve
+RUN --mount=type=cache,target=/src/.build,sharing=locked \
+    swift package resolve
 COPY . .
 RUN --mount=type=cache,target=/src/.build,sharing=locked \
     swift build -c release --product {{NAME}} && \
