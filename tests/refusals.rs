@@ -441,17 +441,21 @@ fn a_target_that_cannot_be_written() {
 #[test]
 fn a_persons_dockerfile_stays_and_gets_advice_as_a_difference() {
     let machine = Machine::new();
-    let theirs = "FROM python:3.13\nCOPY . /app\nRUN pip install -r /app/requirements.txt\nCMD python /app/main.py\n";
-    machine.write("stock/Dockerfile", theirs);
-    let (ended, said) = machine.run(&["analyze", &machine.app()]);
-    assert_eq!(ended, 0, "{said}");
-    let (_, said) = machine.run(&["containerize", &machine.app(), "--until", "files"]);
-    let finding = said["findings"].as_array().into_iter().flatten().find(|finding| finding["code"] == "DOCKERFILE_ADVICE");
-    let finding = finding.unwrap_or_else(|| panic!("{said:#}"));
-    assert_eq!(finding["severity"], "warning", "it runs as root: {finding}");
-    let fix = finding["fix"].as_str().unwrap_or_default();
+    let app = machine.app();
+    let advice = |theirs: &str| {
+        machine.write("stock/Dockerfile", theirs);
+        let (_, planned) = machine.run(&["plan", &app, "--secrets", "SIGNING_SECRET=generate"]);
+        assert_eq!(std::fs::read_to_string(machine.path("app/stock/Dockerfile")).unwrap(), theirs, "it is used as it is");
+        let findings = planned["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().find(|finding| finding["code"] == "DOCKERFILE_ADVICE")
+    };
+    let root = advice("FROM python:3.13-slim\nCOPY . /app\nRUN pip install --no-cache-dir -r /app/requirements.txt\nCMD python /app/main.py\n").unwrap();
+    assert_eq!(root["severity"], "warning", "it runs as root: {root}");
+    let fix = root["fix"].as_str().unwrap_or_default();
     assert!(fix.contains("-CMD python /app/main.py") && fix.contains("+USER 10001:10001"), "{fix}");
-    assert_eq!(std::fs::read_to_string(machine.path("app/stock/Dockerfile")).unwrap(), theirs);
+    let shell = advice("FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\nUSER 10001\nCMD python main.py\n").unwrap();
+    assert_eq!(shell["severity"], "note", "{shell}");
+    assert!(shell["fix"].as_str().unwrap_or_default().contains("-CMD python main.py"), "{shell}");
 }
 
 #[test]

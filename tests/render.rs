@@ -178,6 +178,7 @@ fn the_other_stacks_have_their_templates() {
         ("gleam", "gleam", "gleam export erlang-shipment", "./build/erlang-shipment/entrypoint.sh run"),
         ("scala", "sbt", "sbt stage", "./target/universal/stage/bin/api"),
         ("shell", "", "", "bash start.sh"),
+        ("scheme", "", "", "guile main.scm"),
     ] {
         stack(language, &|api| {
             api.language = language.to_owned();

@@ -367,7 +367,7 @@ fn cluster_name(host: &str) -> bool {
 pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
     const KNOWN: &[&str] = &[
         "node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno", "swift", "dart", "crystal", "cpp", "cobol", "gleam", "scala",
-        "shell",
+        "shell", "scheme", "lua",
     ];
     let service = &draft.service;
     let name = service.name.as_str();

@@ -22,10 +22,13 @@ const INSTALL: &str = r#"mkdir -p /out/dependencies /out/application && \
         find /out/dependencies/lib -name "${jar##*/}" -exec mv {} /out/application/lib/ \;; \
     done"#;
 
-/// Of several archives, the largest carries the libraries; some parents lay them into a folder beside it.
+/// Of several archives, the largest carries the libraries.
 const ARCHIVE: &str = r#"mkdir -p /out/dependencies /out/application && \
     find {at} -maxdepth 1 \( -name '*.jar' -o -name '*.war' \) ! -name '*-plain.jar' ! -name '*-sources.jar' ! -name '*-javadoc.jar' ! -name 'original-*.jar' -exec ls -S {} + > /tmp/archives && \
-    cp "$(head -n 1 /tmp/archives)" /out/application/app.jar && \
+    cp "$(head -n 1 /tmp/archives)" /out/application/app.jar"#;
+
+/// Beside an archive of Maven whose manifest names them there.
+const LIBRARIES: &str = r#" && \
     if [ -d {at}libs ]; then cp -R {at}libs /out/dependencies/; fi"#;
 
 /// The archive of the project alone; Maven brings its libraries.
@@ -66,7 +69,7 @@ pub(super) fn values(facts: &Service, member: &str) -> Result<Vec<(&'static str,
         ("TASK", task.to_owned()),
         ("GOALS", goals.to_owned()),
         ("FILES", files?.join("\n")),
-        ("PACK", shape.replace("{at}", &at)),
+        ("PACK", format!("{shape}{}", if shape == ARCHIVE && !gradle { LIBRARIES } else { "" }).replace("{at}", &at)),
         ("LAYERS", if facts.framework.as_deref() == Some("spring-boot") { LAYERS.to_owned() } else { String::new() }),
         ("SETTINGS", if pack == "install" { "ENV JAVA_OPTS=-XX:MaxRAMPercentage=75".to_owned() } else { String::new() }),
     ])

@@ -15,6 +15,8 @@ const PACKAGES: &[Row] = &[
     ("cpp", "*", &["build-essential", "ca-certificates", "cmake", "git", "meson"], &[]),
     ("cobol", "*", &["gnucobol3"], &["libcob4"]),
     ("haskell", "*", &[], &["libgmp10"]),
+    ("scheme", "*", &[], &["guile-3.0"]),
+    ("lua", "*", &[], &["lua5.4"]),
     ("shell", "zsh", &[], &["zsh"]),
     ("elixir", "*", &["build-essential", "git"], &[]),
     ("php", "pdo_pgsql", &["libpq-dev"], &["libpq5"]),

@@ -130,7 +130,7 @@ impl Stack {
             ("haskell", "stack") => "haskell-stack",
             ("gleam", _) => "gleam",
             ("scala", _) => "scala-sbt",
-            ("shell", _) => "shell",
+            ("shell" | "scheme" | "lua", _) => "shell",
             ("html" | "static" | "", _) if facts.kind == Kind::Static => "static-plain",
             (other, _) => return Err(missing(format!("there is no template for {other}"))),
         };
