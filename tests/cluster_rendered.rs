@@ -29,6 +29,7 @@ const SAMPLE: &[&str] =
 /// Fixtures that have nothing to deploy, each with the reason that is given for it.
 const REFUSED: &[(&str, Code)] = &[
     ("image-only", Code::NothingToDeploy),
+    ("mcp-rust-stdio", Code::NothingToDeploy),
     ("package-without-program", Code::NotDeployable),
 ];
 
