@@ -60,6 +60,8 @@ pub struct ServiceConfig {
     pub migrate: Option<String>,
     /// Cron's five fields: the service runs to its end again and again.
     pub schedule: Option<String>,
+    /// The service runs to its end, once for each revision.
+    pub once: Option<bool>,
     /// Public values only.
     #[serde(default)]
     pub env: BTreeMap<EnvName, String>,

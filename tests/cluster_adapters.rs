@@ -199,6 +199,121 @@ async fn a_failing_build_says_which_step_and_why() {
     assert!(failure.message.contains("the Dockerfile has an error"), "{failure}");
 }
 
+/// name, base, files of the context, the instruction that fails, and the cause.
+type Broken = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+
+const BROKEN: &[Broken] = &[
+    ("npm-no-lockfile", "node:22-slim", &[("package.json", "{\"name\":\"a\",\"version\":\"1.0.0\"}")], "RUN npm ci", "the lock file is missing or does not match the manifest"),
+    (
+        "npm-stale-lockfile",
+        "node:22-slim",
+        &[
+            ("package.json", "{\"name\":\"a\",\"version\":\"1.0.0\",\"dependencies\":{\"is-odd\":\"3.0.1\"}}"),
+            ("package-lock.json", "{\"name\":\"a\",\"version\":\"1.0.0\",\"lockfileVersion\":3,\"requires\":true,\"packages\":{\"\":{\"name\":\"a\",\"version\":\"1.0.0\"}}}"),
+        ],
+        "RUN npm ci",
+        "the lock file is missing or does not match the manifest",
+    ),
+    ("npm-no-package", "node:22-slim", &[], "RUN npm install @landfall-nobody-has-this/package", "a dependency was not found"),
+    ("pip-no-package", "python:3.13-slim", &[], "RUN pip install landfall-nobody-has-this==9.9.9", "a dependency was not found"),
+    (
+        "pip-hash",
+        "python:3.13-slim",
+        &[("requirements.txt", "six==1.17.0 --hash=sha256:0000000000000000000000000000000000000000000000000000000000000000\n")],
+        "RUN pip install --require-hashes -r requirements.txt",
+        "a package is not the one that the lock file names",
+    ),
+    (
+        "python-version",
+        "python:3.13-slim",
+        &[("pyproject.toml", "[project]\nname = \"a\"\nversion = \"1.0.0\"\nrequires-python = \">=3.99\"\n")],
+        "RUN pip install .",
+        "the project or a dependency asks for another version of the language",
+    ),
+    ("pip-compiler", "python:3.13-slim", &[], "RUN pip install --no-binary :all: psycopg2==2.9.11", "a dependency is compiled here, and a compiler or system library is missing"),
+    ("no-network", "node:22-slim", &[], "RUN npm install --registry http://registry.invalid --fetch-retries 0 is-odd", "the network or a package registry could not be reached from the build"),
+    ("node-memory", "node:22-slim", &[], "RUN node --max-old-space-size=20 -e \"const a = []; for (;;) a.push(new Array(1e5).fill({}))\"", "the build ran out of memory"),
+    ("disk", BASE, &[], "RUN dd if=/dev/zero of=/dev/full count=1", "there is no space left"),
+    ("python-syntax", "python:3.13-slim", &[("main.py", "def broken(:\n")], "RUN python -m py_compile main.py", "the application does not compile"),
+    ("go-compile", "golang:1.24-bookworm", &[("go.mod", "module a\n"), ("main.go", "package main\n\nfunc main() { missing() }\n")], "RUN go build .", "the application does not compile"),
+    ("variable", "python:3.13-slim", &[], "RUN python -c \"import os; os.environ['NEEDED']\"", "the build needs an environment variable that it was not given"),
+    ("no-module", "python:3.13-slim", &[], "RUN python -c \"import nobody_has_this\"", "the application's own code stops while it is built"),
+    ("database", "node:22-slim", &[], "RUN node -e \"require('net').connect(5432, '127.0.0.1')\"", "the build connects to a service that does not run during a build"),
+    ("no-program", BASE, &[], "RUN make-it-so", "a program is missing in the image"),
+    ("no-permission", BASE, &[], "USER 10001\nRUN touch /etc/mine", "a file may not be read, written or run by the build's user"),
+    ("no-file", BASE, &[], "COPY nowhere.txt /x", "a file that COPY or ADD names is not in the build context"),
+    ("instruction", BASE, &[], "RUNN x", "the Dockerfile has an error"),
+    ("no-cause", BASE, &[], "RUN exit 3", "the command did not end well"),
+];
+
+/// What was said of these builds is kept in tests/failures/builds.json, which the table of causes is tested with; LANDFALL_BLESS=1 writes it anew.
+#[tokio::test]
+async fn builds_that_really_fail_have_their_causes() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let images = DockerImages::new(state.path().to_owned());
+    let full = std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full");
+    let address = regex::Regex::new(r"(https?://)[^/\s]+").unwrap();
+    let (mut kept, mut wrong) = (Vec::new(), Vec::new());
+    for (name, base, files, instruction, cause) in BROKEN.iter().filter(|(_, base, ..)| full || *base == BASE) {
+        let context = folder.path().join(name);
+        std::fs::create_dir_all(&context).unwrap();
+        let copy = if files.is_empty() { String::new() } else { "COPY . .\n".to_owned() };
+        let failure = images.build(&proof, &request(name, &context, files, &format!("FROM {base}\nWORKDIR /src\n{copy}{instruction}\n")), &Silent).await.unwrap_err();
+        if !failure.message.ends_with(&format!(": {cause}")) {
+            wrong.push(format!("{name} is told as {failure:?}"));
+        }
+        let told = failure.message.split('"').nth(1).unwrap_or_default();
+        let step = told.strip_prefix("step ").and_then(|told| told.split_once(' ')).map_or(told.to_owned(), |(place, rest)| format!("[{place}] {rest}"));
+        let mut said = failure.causes.iter().map(|line| address.replace_all(line, "${1}registry.example").into_owned());
+        let error = said.next().unwrap_or_default();
+        kept.push(serde_json::json!({"name": name, "step": step, "error": error, "lines": said.collect::<Vec<_>>(), "cause": cause}));
+    }
+    if full && std::env::var("LANDFALL_BLESS").is_ok() {
+        let text = serde_json::to_string_pretty(&kept).unwrap();
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/failures/builds.json"), text + "\n").unwrap();
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_changed_line_rebuilds_only_the_last_layers() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let proof = prove(state.path()).await;
+    let images = DockerImages::new(state.path().to_owned());
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated/express");
+    let survey = landfall::survey::survey(&project, &landfall::survey::Options::default()).unwrap();
+    let config = landfall::config::Config::parse("schema = 1\n").unwrap();
+    let app = landfall::names::AppName::parse("again").unwrap();
+    let blueprint = landfall::blueprint::draw(&survey, &config, &app, &landfall::blueprint::Wishes::default()).unwrap();
+    let files = landfall::render::dockerfiles(&blueprint, &survey).unwrap();
+    let dockerfile = files.iter().find(|file| file.path == "Dockerfile").unwrap();
+    let sources = ["package.json", "package-lock.json", "server.js"].map(|name| (name, std::fs::read_to_string(project.join(name)).unwrap()));
+    let steps = async |server: &str| {
+        let files: Vec<(&str, &str)> = sources.iter().map(|(name, text)| (*name, if *name == "server.js" { server } else { text.as_str() })).collect();
+        let notes = Notes::default();
+        let built = images.build(&proof, &request("layers", folder.path(), &files, &dockerfile.text), &notes).await.unwrap();
+        let notes = notes.0.into_inner().unwrap();
+        let ran: Vec<String> = notes.iter().filter(|note| note.contains(": step ") && !notes.contains(&format!("{note} (cached)")) && !note.ends_with("(cached)")).cloned().collect();
+        (built.id, ran)
+    };
+    let server = &sources[2].1;
+    let (first, _) = steps(server).await;
+    let installs = |ran: &[String]| ran.iter().any(|step| step.contains("npm ci"));
+    // See above: while other builds begin from the same base, this engine does not see at once which steps it has.
+    let began = Instant::now();
+    let mut again = steps(server).await;
+    while installs(&again.1) && began.elapsed() < Duration::from_secs(60) {
+        again = steps(server).await;
+    }
+    assert_eq!((again.0, installs(&again.1)), (first.clone(), false), "the same sources are the same image: {:?}", again.1);
+    let (changed, ran) = steps(&format!("{server}\n// one line more\n")).await;
+    assert_ne!(changed, first);
+    assert!(!installs(&ran), "what is installed does not depend on the sources: {ran:?}");
+    assert!(ran.iter().any(|step| step.contains("COPY")), "the changed line is built: {ran:?}");
+    images.untag(&proof, &image("layers")).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_frontend_that_cannot_be_had_does_not_stop_a_build() {
     let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

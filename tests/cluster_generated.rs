@@ -14,7 +14,7 @@ mod folder;
 
 use serde_json::Value;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -38,26 +38,12 @@ const fn stack(folder: &'static str, asked: &'static [(&'static str, u16, &'stat
 impl Stack {
     /// A copy in a folder of its own, deployed and asked; everything is removed at the end.
     fn runs(&self) {
-        let profile = std::env::var("LANDFALL_TEST_PROFILE").expect("LANDFALL_TEST_PROFILE names the test profile: eval \"$(tests/testbed/testbed.sh env)\"");
-        let app = App {
-            name: format!("gen-{}-{}", self.folder, std::process::id()),
-            profile,
-            folder: tempfile::tempdir().unwrap(),
-            state: tempfile::tempdir().unwrap(),
-        };
-        // A service without a name of its own is called after its folder.
-        let workspace = app.folder.path().join(self.folder);
-        std::fs::create_dir_all(&workspace).unwrap();
-        folder::copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated").join(self.folder), &workspace);
-        let toml = workspace.join("landfall.toml");
-        let settings = std::fs::read_to_string(&toml).unwrap_or_else(|_| "schema = 1\n".to_owned());
-        std::fs::write(&toml, format!("{settings}\n[app]\nname = \"{}\"\n\n[gates]\nwindow_s = 2\nimage_budget_mb = {}\n", app.name, self.megabytes)).unwrap();
+        let app = App::new(self.folder);
+        let workspace = app.workspace(self.folder, self.megabytes);
 
         let began = Instant::now();
         let done = app.deploy(&workspace, self.words);
-        let id = done["operation"]["id"].as_str().unwrap_or_else(|| panic!("{}: no operation: {done:#}", self.folder)).to_owned();
-        let journal = std::fs::read_to_string(workspace.join(format!(".landfall/operations/{id}/journal.jsonl"))).unwrap();
-        let events: Vec<Value> = journal.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let events = journal(&workspace, &done);
         let gates: Vec<&Value> = events.iter().filter(|event| event["event"] == "gate_judged").map(|event| &event["data"]["gate"]).collect();
         let refused: Vec<_> = gates.iter().filter(|gate| gate["verdict"] != "pass").collect();
         assert_eq!(done["verdict"], "pass", "{}: {}\n{refused:#?}\n{:#}", self.folder, done["summary"], done["diagnoses"]);
@@ -66,8 +52,9 @@ impl Stack {
                 let passed = gates.iter().any(|gate| gate["gate"] == wanted && gate["subject"] == *service && gate["verdict"] == "pass");
                 assert!(passed, "{}: {service} has no passed {wanted} gate", self.folder);
             }
-            let answer = output("kubectl", &["get", "--raw", &format!("/api/v1/namespaces/{}/services/{service}:{port}/proxy{path}", app.name)]);
+            let answer = app.answer(service, *port, path);
             assert!(answer.contains(expect), "{}: {service} answers {answer:?}", self.folder);
+            output("helm", &["test", service, "--namespace", &app.name, "--timeout", "120s"]);
         }
         let sizes = gates.iter().filter(|gate| gate["gate"] == "docker").map(|gate| {
             let check = gate["checks"].as_array().into_iter().flatten().find(|check| check["id"] == "docker.size");
@@ -88,6 +75,24 @@ struct App {
 }
 
 impl App {
+    fn new(tag: &str) -> Self {
+        let profile = std::env::var("LANDFALL_TEST_PROFILE").expect("LANDFALL_TEST_PROFILE names the test profile: eval \"$(tests/testbed/testbed.sh env)\"");
+        Self { name: format!("gen-{tag}-{}", std::process::id()), profile, folder: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() }
+    }
+
+    /// A copy of a project of tests/generated or tests/survey; a service without a name of its own is called after its folder.
+    fn workspace(&self, folder: &str, megabytes: u64) -> PathBuf {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let source = ["generated", "survey"].iter().map(|place| tests.join(place).join(folder)).find(|source| source.is_dir()).expect("a project of this name");
+        let workspace = self.folder.path().join(folder);
+        std::fs::create_dir_all(&workspace).unwrap();
+        folder::copy(&source, &workspace);
+        let toml = workspace.join("landfall.toml");
+        let settings = std::fs::read_to_string(&toml).unwrap_or_else(|_| "schema = 1\n".to_owned());
+        std::fs::write(&toml, format!("{settings}\n[app]\nname = \"{}\"\n\n[gates]\nwindow_s = 2\nimage_budget_mb = {megabytes}\n", self.name)).unwrap();
+        workspace
+    }
+
     /// Asks, approves, follows to the end.
     fn deploy(&self, workspace: &Path, words: &[&str]) -> Value {
         let here = workspace.to_str().unwrap();
@@ -95,6 +100,36 @@ impl App {
         let asked = self.run(&base);
         let token = asked["approval"]["token"].as_str().unwrap_or_else(|| panic!("{here}: no approval is asked for: {asked:#}"));
         self.run(&[&base[..], &["--approval", token]].concat())
+    }
+
+    /// The same, where it must pass.
+    fn deployed(&self, workspace: &Path, words: &[&str]) -> Value {
+        let done = self.deploy(workspace, words);
+        let gates: Vec<Value> =
+            journal(workspace, &done).into_iter().filter(|event| event["event"] == "gate_judged" && event["data"]["gate"]["verdict"] != "pass").collect();
+        assert_eq!(done["verdict"], "pass", "{}\n{gates:#?}\n{:#}", done["summary"], done["diagnoses"]);
+        done
+    }
+
+    /// Images alone, with an approval where one is asked for.
+    fn containerized(&self, workspace: &Path) -> Value {
+        let base = ["containerize", workspace.to_str().unwrap(), "--json", "--profile", &self.profile];
+        let asked = self.run(&base);
+        let done = match asked["approval"]["token"].as_str() {
+            Some(token) => self.run(&[&base[..], &["--approval", token]].concat()),
+            None => asked,
+        };
+        assert_eq!(done["verdict"], "pass", "{done:#}");
+        done
+    }
+
+    /// What a service of it answers.
+    fn answer(&self, service: &str, port: u16, path: &str) -> String {
+        output("kubectl", &["get", "--raw", &format!("/api/v1/namespaces/{}/services/{service}:{port}/proxy{path}", self.name)])
+    }
+
+    fn kubectl(&self, words: &[&str]) -> String {
+        output("kubectl", &[&["--namespace", &self.name], words].concat())
     }
 
     fn run(&self, words: &[&str]) -> Value {
@@ -113,6 +148,17 @@ impl Drop for App {
         let ours = listed.lines().filter(|line| line.contains(&format!("/{}/", self.name)));
         let _ = Command::new("minikube").args(["image", "rm", "-p", &self.profile]).args(ours).output();
     }
+}
+
+/// The events of the operation that a reply tells of.
+fn journal(workspace: &Path, reply: &Value) -> Vec<Value> {
+    let id = reply["operation"]["id"].as_str().unwrap_or_else(|| panic!("no operation: {reply:#}"));
+    let journal = std::fs::read_to_string(workspace.join(format!(".landfall/operations/{id}/journal.jsonl"))).unwrap();
+    journal.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn full() -> bool {
+    std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full")
 }
 
 fn output(program: &str, words: &[&str]) -> String {
@@ -140,6 +186,10 @@ fn stacks() -> (Vec<Stack>, usize) {
         stack("go", &[("hello", 8080, "/", "hello world")], 40),
         stack("rust", &[("hello", 8080, "/", "hello world")], 200),
         stack("spring-maven", &[("hello", 8080, "/", "hello world")], 500),
+        stack("quarkus", &[("hello", 8080, "/", "hello world")], 500),
+        stack("java-plain", &[("plain", 7070, "/", "hello world")], 500),
+        // A job fills the database before the service that waits for its end is installed.
+        Stack { words: &["--backing", "postgres=in_cluster"], ..stack("compose-seed", &[("api", 8000, "/notes", "first")], 400) },
         stack("pnpm-monorepo", &[("web", 8080, "/", "hello shop"), ("api", 3000, "/", "hello shop")], 350),
     ];
     let mark = short.len();
@@ -152,7 +202,7 @@ fn what_is_generated_for_a_stack_runs() {
     let whole = all.len();
     if let Ok(only) = std::env::var("LANDFALL_STACKS") {
         all.retain(|stack| only.split(',').any(|name| name == stack.folder));
-    } else if std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full") {
+    } else if full() {
         assert!(whole >= 12);
     } else {
         all.truncate(mark);
@@ -162,4 +212,87 @@ fn what_is_generated_for_a_stack_runs() {
         all.iter().filter(|stack| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stack.runs())).is_err()).map(|stack| stack.folder).collect();
     let _ = writeln!(std::io::stderr(), "  {} of {} stacks run; the project knows {whole}", all.len() - failed.len(), all.len());
     assert!(failed.is_empty(), "these do not: {}", failed.join(", "));
+}
+
+#[test]
+fn a_schedule_becomes_a_cronjob_whose_program_runs_to_its_end() {
+    let app = App::new("clock");
+    let workspace = app.workspace("nightly", 400);
+    app.deployed(&workspace, &[]);
+    assert_eq!(app.kubectl(&["get", "cronjob", "nightly-worker", "-o", "jsonpath={.spec.schedule} {.spec.suspend}"]).trim_end_matches(" false"), "0 3 * * *");
+    app.kubectl(&["create", "job", "now", "--from=cronjob/nightly-worker"]);
+    app.kubectl(&["wait", "--for=condition=complete", "--timeout=120s", "job/now"]);
+    assert!(app.kubectl(&["logs", "job/now"]).contains("nightly work done"));
+}
+
+#[test]
+fn data_in_a_file_outlives_a_rollout() {
+    if !full() {
+        return;
+    }
+    let app = App::new("sqlite");
+    let workspace = app.workspace("sqlite", 400);
+    app.deployed(&workspace, &[]);
+    assert_eq!(app.kubectl(&["get", "statefulset", "sqlite", "-o", "jsonpath={.status.readyReplicas}"]), "1");
+    assert!(app.answer("sqlite", 8000, "/add").contains("\"notes\":1"), "the first note");
+    let source = workspace.join("main.py");
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, text.replace("first edition", "second edition")).unwrap();
+    app.deployed(&workspace, &[]);
+    assert!(app.answer("sqlite", 8000, "/").contains("second edition"), "the new program runs");
+    assert!(app.answer("sqlite", 8000, "/add").contains("\"notes\":2"), "the first note is still there");
+}
+
+#[test]
+fn a_persons_chart_is_deployed_as_it_is() {
+    if !full() {
+        return;
+    }
+    let app = App::new("own");
+    let workspace = app.workspace("express", 300);
+    app.run(&["chart", workspace.to_str().unwrap(), "--json", "--profile", &app.profile]);
+    // What we would write, under another folder and without our name, is a person's chart; one label tells it from ours.
+    let (ours, own) = (workspace.join("deploy/charts/express-hello"), workspace.join("charts/express-hello"));
+    std::fs::create_dir_all(&own).unwrap();
+    folder::copy(&ours, &own);
+    for (path, text) in folder::files(&own) {
+        let text = String::from_utf8(text).unwrap();
+        let text: String = text.lines().filter(|line| !line.contains("Written by Landfall")).map(|line| format!("{line}\n")).collect();
+        std::fs::write(&path, text.replace("app.kubernetes.io/managed-by:", "kept-by: a-person\napp.kubernetes.io/managed-by:")).unwrap();
+    }
+    for left in ["deploy", "landfall.lock", ".landfall"] {
+        let _ = std::fs::remove_dir_all(workspace.join(left)).or_else(|_| std::fs::remove_file(workspace.join(left)));
+    }
+    app.deployed(&workspace, &[]);
+    assert_eq!(app.kubectl(&["get", "deployment", "express-hello", "-o", "jsonpath={.metadata.labels.kept-by}"]), "a-person");
+    assert!(app.answer("express-hello", 3000, "/").contains("hello"));
+    assert!(!ours.exists(), "nothing is written beside it");
+}
+
+#[test]
+fn an_unchanged_project_is_not_built_again() {
+    let app = App::new("again");
+    let workspace = app.workspace("express", 300);
+    let built = |done: &Value| {
+        let begun = |event: &&Value| event["event"] == "effect_intended";
+        journal(&workspace, done).iter().filter(begun).filter(|event| event.to_string().contains("image/express-hello")).count()
+    };
+    let first = app.containerized(&workspace);
+    assert!(built(&first) > 0, "{:#?}", journal(&workspace, &first));
+    let began = Instant::now();
+    let second = app.containerized(&workspace);
+    let _ = std::io::stderr().write_all(format!("  the second call took {:.2} s\n", began.elapsed().as_secs_f64()).as_bytes());
+    assert_eq!(built(&second), 0, "nothing is built for the same sources");
+}
+
+/// Programs that end by themselves or offer nothing: their images are built and judged.
+#[test]
+fn languages_of_the_long_tail_have_images() {
+    if !full() {
+        return;
+    }
+    for folder in ["cmake-program", "cobol-program", "shell-script", "scala-sbt"] {
+        let app = App::new(folder);
+        app.containerized(&app.workspace(folder, 500));
+    }
 }

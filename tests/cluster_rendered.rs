@@ -30,14 +30,7 @@ const SAMPLE: &[&str] =
 const REFUSED: &[(&str, Code)] = &[
     ("image-only", Code::NothingToDeploy),
     ("mcp-rust-stdio", Code::NothingToDeploy),
-    ("cmake-program", Code::NotDeployable),
-    ("cobol-program", Code::NotDeployable),
-    ("gleam-wisp", Code::NotDeployable),
-    ("haskell-stack", Code::NotDeployable),
     ("package-without-program", Code::NotDeployable),
-    ("scala-sbt", Code::NotDeployable),
-    ("shell-script", Code::NotDeployable),
-    ("swift-vapor", Code::NotDeployable),
 ];
 
 /// Stands where a registry's answer would: the production values name the image by its digest.

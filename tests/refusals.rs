@@ -426,6 +426,39 @@ fn decisions_that_cannot_be_read() {
 }
 
 #[test]
+fn a_target_that_cannot_be_written() {
+    let machine = Machine::new();
+    let app = machine.app();
+    // What root may write anywhere is kept from everybody by a file where a folder has to be.
+    machine.write("deploy", "a person's file\n");
+    let (ended, failed) = machine.run(&["chart", &app]);
+    assert_ne!(ended, 0, "{failed}");
+    let told = failed.to_string();
+    assert!(told.contains("deploy") && !failed["help"].as_str().unwrap_or_default().is_empty(), "the place is named, and what to do: {failed}");
+    assert_eq!(std::fs::read_to_string(machine.path("app/deploy")).unwrap(), "a person's file\n");
+}
+
+#[test]
+fn a_persons_dockerfile_stays_and_gets_advice_as_a_difference() {
+    let machine = Machine::new();
+    let app = machine.app();
+    let advice = |theirs: &str| {
+        machine.write("stock/Dockerfile", theirs);
+        let (_, planned) = machine.run(&["plan", &app, "--secrets", "SIGNING_SECRET=generate"]);
+        assert_eq!(std::fs::read_to_string(machine.path("app/stock/Dockerfile")).unwrap(), theirs, "it is used as it is");
+        let findings = planned["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().find(|finding| finding["code"] == "DOCKERFILE_ADVICE")
+    };
+    let root = advice("FROM python:3.13-slim\nCOPY . /app\nRUN pip install --no-cache-dir -r /app/requirements.txt\nCMD python /app/main.py\n").unwrap();
+    assert_eq!(root["severity"], "warning", "it runs as root: {root}");
+    let fix = root["fix"].as_str().unwrap_or_default();
+    assert!(fix.contains("-CMD python /app/main.py") && fix.contains("+USER 10001:10001"), "{fix}");
+    let shell = advice("FROM python:3.13-slim\nWORKDIR /app\nCOPY . .\nUSER 10001\nCMD python main.py\n").unwrap();
+    assert_eq!(shell["severity"], "note", "{shell}");
+    assert!(shell["fix"].as_str().unwrap_or_default().contains("-CMD python main.py"), "{shell}");
+}
+
+#[test]
 fn values_and_plans_that_are_not_there() {
     let machine = Machine::new();
     let app = machine.app();

@@ -147,6 +147,48 @@ fn the_other_stacks_have_their_templates() {
         api.framework = Some("spring-boot".to_owned());
         api.package_manager = Some("maven".to_owned());
     });
+    for (name, manager, framework, pack) in [
+        ("quarkus", "maven", "quarkus", "quarkus"),
+        ("quarkus with Gradle", "gradle", "quarkus", "quarkus"),
+        ("a program that Gradle installs", "gradle", "ktor", "install"),
+        ("classes beside their libraries", "maven", "javalin", "classes"),
+    ] {
+        stack(name, &|api| {
+            api.language = "java".to_owned();
+            api.language_version = None;
+            api.framework = Some(framework.to_owned());
+            api.package_manager = Some(manager.to_owned());
+            fact(api, "java.pack", pack);
+            fact(api, "java.main", "org.example.Main");
+            fact(api, "gradle.files", "gradle/libs.versions.toml buildSrc");
+        });
+    }
+    stack("go without go.mod", &|api| {
+        api.language = "go".to_owned();
+        api.language_version = None;
+        api.package_manager = Some("go".to_owned());
+    });
+    for (language, manager, build, start) in [
+        ("swift", "swiftpm", "swift build -c release && cp .build/release/api api", "./api serve --port 8000"),
+        ("dart", "pub", "dart compile exe bin/api.dart -o bin/api.exe", "./bin/api.exe"),
+        ("crystal", "shards", "shards build --release", "./bin/api"),
+        ("cpp", "cmake", "cmake -B build -DCMAKE_BUILD_TYPE=Release && cmake --build build", "./build/api"),
+        ("cobol", "", "cobc -x -o api src/api.cbl", "./api"),
+        ("haskell", "stack", "stack install", "~/.local/bin/api"),
+        ("gleam", "gleam", "gleam export erlang-shipment", "./build/erlang-shipment/entrypoint.sh run"),
+        ("scala", "sbt", "sbt stage", "./target/universal/stage/bin/api"),
+        ("shell", "", "", "bash start.sh"),
+        ("scheme", "", "", "guile main.scm"),
+    ] {
+        stack(language, &|api| {
+            api.language = language.to_owned();
+            api.language_version = None;
+            api.framework = None;
+            api.package_manager = Some(manager.to_owned()).filter(|manager| !manager.is_empty());
+            api.build_command = Some(build.to_owned()).filter(|build| !build.is_empty());
+            api.start_command = Some(start.to_owned());
+        });
+    }
     stack("dotnet", &|api| {
         api.language = "csharp".to_owned();
         api.language_version = Some("8.0".to_owned());
@@ -392,10 +434,10 @@ fn a_stack_without_a_template_is_refused() {
         assert_eq!(failure.code, Code::NotSupported);
         assert!(failure.message.contains(says), "{failure}");
     };
-    check("cobol", None, "cobol");
+    check("fortran", None, "fortran");
+    check("haskell", Some("cabal"), "haskell");
     check("python", Some("conda"), "conda");
     check("node", Some("deno"), "deno");
-    check("go", Some("go"), "go.mod");
 }
 
 #[test]

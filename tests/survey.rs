@@ -118,6 +118,7 @@ projects! {
     a_shell_script: "shell-script";
     routes_under_a_prefix_from_settings: "fastapi-prefixes";
     a_port_that_compose_tells: "compose-told-port";
+    a_job_whose_end_another_service_waits_for: "compose-seed";
     a_first_try_left_at_the_top: "left-over-root";
     a_library_of_settings: "uv-shared-settings";
     a_database_package_of_the_workspace: "turbo-database";

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Draws the application as it shall run. `SERVICE_UNKNOWN`, `NOTHING_TO_DEPLOY`, `NOT_DEPLOYABLE` and `NOT_SUPPORTED` say what keeps it from being drawn.
 pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) -> Result<Blueprint, Failure> {
     let mut findings = unknown_settings(survey, config);
+    let survey = &told(survey, config);
     let candidates = candidates(survey, config, wishes, &mut findings)?;
     let ports: BTreeMap<&ServiceName, Option<u16>> = candidates.iter().map(|facts| (&facts.name, port(facts, config))).collect();
     let port_of = |facts: &Service| ports.get(&facts.name).copied().flatten();
@@ -71,7 +72,7 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
             storage,
             user: user(facts),
             expose: if entrance(facts, &candidates) { wishes.expose.unwrap_or_default() } else { Expose::Cluster },
-            needs: needs(facts, &surroundings).into_iter().collect(),
+            needs: needs(facts, &candidates, &surroundings).into_iter().collect(),
             callers: Vec::new(),
             egress: egress.into_iter().collect(),
             mcp: facts.mcp.clone(),
@@ -104,6 +105,19 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         values_needed,
         findings,
     })
+}
+
+/// The survey with what a person says about a service's kind: what runs once is a job, whatever its code looks like.
+fn told(survey: &Survey, config: &Config) -> Survey {
+    let mut survey = survey.clone();
+    for service in &mut survey.services {
+        match config.service.get(&service.name).and_then(|settings| settings.once) {
+            Some(true) => service.kind = Kind::Job,
+            Some(false) if service.kind == Kind::Job => service.kind = Kind::Worker,
+            Some(false) | None => {}
+        }
+    }
+    survey
 }
 
 /// Says where the data of a service lies.
@@ -302,10 +316,13 @@ fn used_instances(candidates: &[&Service], surroundings: &Surroundings<'_>) -> V
     used
 }
 
-fn needs(facts: &Service, surroundings: &Surroundings<'_>) -> BTreeSet<ServiceName> {
+fn needs(facts: &Service, candidates: &[&Service], surroundings: &Surroundings<'_>) -> BTreeSet<ServiceName> {
     let called = facts.calls.iter().map(|call| &call.service).filter(|name| surroundings.targets.contains_key(*name) && **name != facts.name);
     let backing = facts.backing.iter().filter_map(|need| surroundings.instances.get(&need.kind));
-    called.chain(backing).cloned().collect()
+    // Jobs whose end it waits for, by the names of the compose file.
+    let first: BTreeSet<&str> = facts.build_facts.get("after").map(|names| names.split(' ').collect()).unwrap_or_default();
+    let jobs = candidates.iter().filter(|other| other.kind == Kind::Job && other.compose_service.as_deref().is_some_and(|name| first.contains(name)));
+    called.chain(backing).chain(jobs.map(|job| &job.name)).cloned().collect()
 }
 
 fn callers(workloads: &mut [Workload]) {
@@ -402,14 +419,14 @@ fn command(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -
         if plain.first() == Some(&"sh") {
             return Vec::new();
         }
-        let words = words.iter().skip(if plain.starts_with(run) { words.len() } else { 1 });
+        let words = words.iter().skip(if !run.is_empty() && plain.starts_with(run) { words.len() } else { 1 });
         words.cloned().collect()
     };
     let line = start_line(facts, config).map(|line| start::migration_first(line).map_or(line, |(_, rest)| rest));
     match facts.language.as_str() {
         "go" => [vec!["/app/server".to_owned()], line.map(|line| arguments(line, &["go", "run"])).unwrap_or_default()].concat(),
         "rust" => [vec!["/app/server".to_owned()], line.map(|line| arguments(line, &["cargo", "run"])).unwrap_or_default()].concat(),
-        "java" => ["java", "-XX:MaxRAMPercentage=75", "-jar", "/app/app.jar"].map(str::to_owned).to_vec(),
+        "java" => java_command(facts),
         "php" if own.is_none() => vec!["apache2-foreground".to_owned()],
         "elixir" if own.is_none() && facts.build_facts.contains_key("elixir.app") => {
             facts.build_facts.get("elixir.app").map(|app| vec![format!("/app/bin/{app}"), "start".to_owned()]).unwrap_or_default()
@@ -421,9 +438,32 @@ fn command(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -
             }
             words => words.unwrap_or_default(),
         },
+        // One program in the image's own folder, whatever folder its build leaves it in.
+        "swift" | "dart" | "crystal" | "cpp" | "cobol" | "haskell" if own.is_none() => {
+            let words = line.map(|line| arguments(line, &[])).unwrap_or_default();
+            let program = line.and_then(|line| line.split_whitespace().next()).and_then(|program| program.rsplit('/').next());
+            program.map(|program| [vec![format!("/app/{program}")], words].concat()).unwrap_or_default()
+        }
+        "scala" if own.is_none() => {
+            line.and_then(|line| line.rsplit_once("/bin/")).map(|(_, program)| vec![format!("/app/bin/{program}")]).unwrap_or_default()
+        }
         _ if own.is_none() && standalone(facts) => ["node", "server.js"].map(str::to_owned).to_vec(),
         _ => line.map(|line| start::exec_form(line, port)).unwrap_or_default(),
     }
+}
+
+/// What starts the program, by how its build leaves it.
+fn java_command(facts: &Service) -> Vec<String> {
+    let heap = "-XX:MaxRAMPercentage=75";
+    let fact = |key: &str| facts.build_facts.get(key).map(String::as_str);
+    let words: &[&str] = match (fact("java.pack"), fact("java.main")) {
+        // Its own script; the heap is told to it by a variable of the image.
+        (Some("install"), _) => &["/app/bin/app"],
+        (Some("quarkus"), _) => &["java", heap, "-jar", "/app/quarkus-run.jar"],
+        (Some("classes"), Some(main)) => &["java", heap, "-cp", "/app/app.jar:/app/lib/*", main],
+        _ => &["java", heap, "-jar", "/app/app.jar"],
+    };
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// True where Next.js writes a server of its own that the image starts.

@@ -425,3 +425,23 @@ fn a_package_of_a_cargo_workspace_is_built_from_its_root() {
     let ImagePlan::Built { context, dockerfile, .. } = &blueprint.workload("api").unwrap().image else { panic!("it is built") };
     assert_eq!((context.as_str(), dockerfile.as_str()), (".", "api/Dockerfile"));
 }
+
+#[test]
+fn what_runs_once_is_a_job_that_others_wait_for() {
+    let controller = |survey: &Survey, toml: &str| drawn(survey, toml, &in_cluster()).unwrap().workload("docs").unwrap().controller();
+    assert_eq!(controller(&survey(), "[service.docs]\nonce = true\nstart = \"node job.js\"\n"), Controller::Job);
+    assert_eq!(controller(&survey(), ""), Controller::Deployment);
+    let mut seeded = survey();
+    for name in ["docs", "web"] {
+        service(&mut seeded, name).compose_service = Some(name.to_owned());
+    }
+    service(&mut seeded, "web").build_facts.insert("after".to_owned(), "docs elsewhere".to_owned());
+    let needs = |survey: &Survey| drawn(survey, "", &in_cluster()).unwrap().workload("web").unwrap().needs.iter().any(|name| name.as_str() == "docs");
+    assert!(!needs(&seeded), "what serves has no end to wait for");
+    let docs = service(&mut seeded, "docs");
+    docs.kind = Kind::Job;
+    docs.start_command = Some("node job.js".to_owned());
+    assert_eq!(controller(&seeded, ""), Controller::Job);
+    assert_eq!(controller(&seeded, "[service.docs]\nonce = false\n"), Controller::Deployment, "a person has the last word");
+    assert!(needs(&seeded));
+}

@@ -5,7 +5,7 @@ use crate::ask::{self, Detail, OnConflict, OnRefusal, Through};
 use crate::blueprint::Wishes;
 use crate::config::{Config, ValueSource};
 use crate::draft::{Draft, Wanted};
-use crate::evidence::Severity;
+use crate::evidence::{Finding, Severity};
 use crate::failure::{Code, Failure};
 use crate::names::{EnvName, EnvironmentName, ServiceName};
 use crate::plan::Plan;
@@ -85,7 +85,9 @@ impl Landfall {
             bytes: u64::try_from(diff.len()).ok(),
         });
         next_after_plan(&mut reply, &draft, ask, digest.as_str());
-        let findings = draft.findings.iter().filter(|finding| finding.severity != Severity::Note).take(20).cloned().collect();
+        // A note is worth a caller's time where a ready change comes with it.
+        let told = |finding: &&Finding| finding.severity != Severity::Note || finding.fix.is_some();
+        let findings = draft.findings.iter().filter(told).take(20).cloned().collect();
         Ok(With::new(reply, reply::Planned { plan: Some(view), findings }))
     }
 

@@ -3,6 +3,7 @@
 mod stack;
 mod node;
 mod python;
+mod java;
 mod packages;
 
 use super::template::fill;
@@ -107,7 +108,7 @@ impl Recipe<'_> {
             Family::Static => vec![("SITE", self.path("static.dir", ".")?), ("SERVER", self.beside(&self.nginx_name())?)],
             Family::Go => self.go()?,
             Family::Rust => vec![("BINARY", self.path("rust.binary", self.facts.name.as_str())?), ("LOCKED", self.locked("--locked ", ""))],
-            Family::Java => self.java()?,
+            Family::Java => java::values(self.facts, &self.member()?)?,
             Family::DotNet => vec![("RUNTIME", if self.facts.kind == Kind::Worker { "runtime" } else { "aspnet" }.to_owned())],
             Family::Ruby => self.ruby(),
             Family::Php => self.php()?,
@@ -115,6 +116,7 @@ impl Recipe<'_> {
                 vec![("ASSETS", if self.facts.depends_on("esbuild") || self.facts.depends_on("tailwind") { "RUN mix assets.deploy" } else { "" }.to_owned())]
             }
             Family::Deno => self.deno()?,
+            Family::Tail => self.tail()?,
         });
         Ok(format!("{}\n{}", self.header(stack.name), fill(stack.template, &values)?))
     }
@@ -205,18 +207,6 @@ impl Recipe<'_> {
         ])
     }
 
-    /// A Spring Boot archive is taken apart: what changes seldom lies in layers of its own.
-    fn java(&self) -> Result<Vec<(&'static str, String)>, Failure> {
-        let boot = self.facts.framework.as_deref() == Some("spring-boot");
-        let layers = "RUN jar tf /out/app.jar > /tmp/list && \\\n    if grep -q spring-boot-jarmode-tools /tmp/list; then \\\n        java -Djarmode=tools -jar /out/app.jar extract --layers --destination /layers; \\\n    else \\\n        mkdir -p /layers/application && cp /out/app.jar /layers/application/; \\\n    fi && \\\n    mkdir -p /layers/dependencies /layers/snapshot-dependencies";
-        let copies = ["dependencies", "snapshot-dependencies", "application"].map(|layer| format!("COPY --from=build /layers/{layer}/ ./"));
-        Ok(vec![
-            ("MEMBER", self.member()?),
-            ("LAYERS", if boot { layers.to_owned() } else { String::new() }),
-            ("COPY_LAYERS", if boot { copies.join("\n") } else { "COPY --from=build /out/app.jar ./app.jar".to_owned() }),
-        ])
-    }
-
     fn ruby(&self) -> Vec<(&'static str, String)> {
         let pipeline = ["sprockets-rails", "propshaft"].iter().any(|gem| self.facts.depends_on(gem));
         vec![
@@ -246,6 +236,14 @@ impl Recipe<'_> {
         let words = &self.workload.command;
         let entry = words.iter().find(|word| [".ts", ".tsx", ".js", ".mjs"].iter().any(|tail| word.ends_with(tail))).map_or("main.ts", String::as_str);
         Ok(vec![("ENTRY", plain_path(self.facts, "entry", entry)?), ("LOCKED", String::new())])
+    }
+
+    /// The program that the build leaves, and the name that it has in the image.
+    fn tail(&self) -> Result<Vec<(&'static str, String)>, Failure> {
+        let program = self.facts.start_command.as_deref().and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+        let program = plain_path(self.facts, "start command", program.trim_start_matches("./").trim_start_matches("~/"))?;
+        let name = program.rsplit('/').next().unwrap_or(&program).to_owned();
+        Ok(vec![("BUILD", one_line(self.facts.build_command.as_deref().unwrap_or("true"))), ("PROGRAM", program), ("NAME", name)])
     }
 
     fn dockerignore(&self, stack: &Stack) -> Result<String, Failure> {
@@ -352,7 +350,7 @@ impl Recipe<'_> {
             (Family::Ruby, true) => format!("require 'net/http'; exit(Net::HTTP.get_response(URI('{url}')).code.to_i < 400)"),
             (Family::Ruby, false) => format!("require 'socket'; TCPSocket.new('127.0.0.1', {port})"),
             (Family::Php, _) => format!("exit(@file_get_contents('http://127.0.0.1:{port}{}') === false ? 1 : 0);", path.unwrap_or("/")),
-            (Family::Static | Family::Go | Family::Rust | Family::Java | Family::DotNet | Family::Elixir, _) => return none(),
+            (Family::Static | Family::Go | Family::Rust | Family::Java | Family::DotNet | Family::Elixir | Family::Tail, _) => return none(),
         };
         if stack.template.contains("nginx:") {
             return none();
@@ -364,7 +362,7 @@ impl Recipe<'_> {
             Family::Deno => &["deno", "eval"],
             Family::Ruby => &["ruby", "-e"],
             Family::Php => &["php", "-r"],
-            Family::Static | Family::Go | Family::Rust | Family::Java | Family::DotNet | Family::Elixir => return none(),
+            Family::Static | Family::Go | Family::Rust | Family::Java | Family::DotNet | Family::Elixir | Family::Tail => return none(),
         };
         let command: Vec<String> = program.iter().map(|word| (*word).to_owned()).chain([script]).collect();
         Ok(format!("HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \\\n    CMD {}", json_line(&command)?))

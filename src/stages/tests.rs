@@ -6,7 +6,7 @@ use super::validate::{Look, Scope};
 use crate::blueprint::{Blueprint, EnvValue, ImagePlan, Wishes, draw};
 use crate::config::{Config, Folders};
 use crate::engine::Run;
-use crate::evidence::{Class, Gate, Outcome, Place};
+use crate::evidence::{Class, Gate, Outcome, Place, Verdict};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Digest, ImageRef, OperationId, ProfileName};
 use crate::plan::{ImageStep, Plan};
@@ -168,6 +168,24 @@ async fn check_docker(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)])
         assert!(ids.contains(&format!("docker.{id}")), "{id} is not in {ids:?}");
     }
     only(&built.gates, expect);
+}
+
+#[tokio::test]
+async fn a_scan_keeps_the_gate_shut_only_where_it_is_required() {
+    use crate::config::ScanRule::{Optional, Required};
+    for (rule, scan, expect) in [
+        (Optional, Err("no scanner".to_owned()), Verdict::Pass),
+        (Optional, Ok(2), Verdict::Pass),
+        (Required, Ok(0), Verdict::Pass),
+        (Required, Err("no scanner".to_owned()), Verdict::Incomplete),
+        (Required, Ok(2), Verdict::Refused),
+    ] {
+        let mut bench = bench(Machine { scan: scan.clone(), ..good("api") }, &survey());
+        bench.run.config.gates.scan = rule;
+        let built = super::containerize::run(&bench.run, &bench.plan, &bench.files, &proof(), &BTreeMap::new()).await.unwrap();
+        let verdicts: Vec<Verdict> = built.gates.iter().map(|gate| gate.verdict).collect();
+        assert_eq!(verdicts, [expect], "{rule:?} {scan:?}");
+    }
 }
 
 #[tokio::test]

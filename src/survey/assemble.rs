@@ -571,6 +571,13 @@ fn compose(workspace: &Workspace, drafts: &mut [Draft]) {
         let place = Place::new(service.file.clone(), service.line, &service.name);
         draft.service.compose_service = Some(service.name.clone());
         draft.shows("compose_service", place.clone());
+        if let Some(waiting) = workspace.compose.iter().find(|other| other.file == service.file && other.waits_for_end_of.contains(&service.name)) {
+            draft.service.kind = Kind::Job;
+            draft.shows("kind", Place::new(waiting.file.clone(), waiting.line, &waiting.name));
+        }
+        if !service.waits_for_end_of.is_empty() {
+            draft.fact("after", service.waits_for_end_of.join(" "));
+        }
         let told = told_port(workspace, draft, service);
         let published = service.ports.first().copied().filter(|_| draft.service.ports.is_empty() || draft.assumed_port);
         if let Some(port) = told.or(published) {

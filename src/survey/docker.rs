@@ -247,6 +247,8 @@ pub(crate) struct ComposeService {
     pub(crate) ports: Vec<u16>,
     pub(crate) environment: BTreeMap<String, Option<String>>,
     pub(crate) depends_on: Vec<String>,
+    /// Services whose good end it waits for.
+    pub(crate) waits_for_end_of: Vec<String>,
     pub(crate) command: Option<String>,
     /// The path that its health check asks of the service itself.
     pub(crate) healthcheck: Option<String>,
@@ -281,6 +283,9 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
         Some(Json::Array(list)) => list.iter().filter_map(Json::as_str).map(|name| name.split(':').next().unwrap_or(name).to_owned()).collect(),
         _ => Vec::new(),
     };
+    let ended = |about: &Json| about.get("condition").and_then(Json::as_str) == Some("service_completed_successfully");
+    let waited = about.get("depends_on").and_then(Json::as_object).into_iter().flatten().filter(|(_, about)| ended(about));
+    let waits_for_end_of = waited.map(|(name, _)| name.clone()).collect();
     let mut ports: Vec<u16> = Vec::new();
     for port in about.get("ports").and_then(Json::as_array).into_iter().flatten().chain(about.get("expose").and_then(Json::as_array).into_iter().flatten()) {
         let number = match port {
@@ -312,6 +317,7 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
         ports,
         environment,
         depends_on,
+        waits_for_end_of,
         command: command.filter(|command| !command.is_empty()),
         healthcheck: about.get("healthcheck").and_then(|check| check.get("test")).and_then(|test| checked_path(test, name)),
     }

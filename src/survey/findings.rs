@@ -365,7 +365,10 @@ fn cluster_name(host: &str) -> bool {
 
 /// Whether a service can be containerized, and why (not).
 pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
-    const KNOWN: &[&str] = &["node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno"];
+    const KNOWN: &[&str] = &[
+        "node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno", "swift", "dart", "crystal", "cpp", "cobol", "gleam", "scala",
+        "shell", "scheme", "lua",
+    ];
     let service = &draft.service;
     let name = service.name.as_str();
     let blocking = findings.iter().find(|finding| {
@@ -385,13 +388,16 @@ pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
             own || (within(&place.file, &service.dir) && service.dir != ".") || finding.message.contains(&format!("of {name} "))
         })
     });
+    // Exported pages are served by a web server of ours: the start command is not used.
+    let blocking = blocking.filter(|finding| finding.code != "export_with_server_start" || service.kind != Kind::Static || service.dockerfile.is_some());
     if let Some(finding) = blocking {
         return (false, format!("{}: {}", finding.code, finding.message));
     }
     if service.dockerfile.is_some() {
         return (true, "it has a Dockerfile".to_owned());
     }
-    if !KNOWN.contains(&service.language.as_str()) {
+    let stack = service.language == "haskell" && service.package_manager.as_deref() == Some("stack");
+    if !KNOWN.contains(&service.language.as_str()) && !stack {
         return (false, format!("there is no Dockerfile, and none can be made for {}", service.language));
     }
     if service.kind == Kind::Static {

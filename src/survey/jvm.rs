@@ -47,6 +47,24 @@ const PACKAGES: &[&str] = &[
     "spring-ai-starter-mcp-server-webflux",
 ];
 
+/// Words of Gradle's plugins that lay out a program with its libraries and a start script.
+const INSTALLED: &[&str] = &[
+    "id 'application'",
+    "id \"application\"",
+    "id(\"application\")",
+    "id 'org.gradle.application'",
+    "apply plugin: 'application'",
+    "apply(plugin = \"application\")",
+    "io.ktor.plugin",
+    "libs.plugins.ktor",
+    "io.micronaut.application",
+    "libs.plugins.micronaut.application",
+];
+
+/// Words of Maven's plugins and parents that make an archive which runs by itself.
+const SELF_CONTAINED: &[&str] =
+    &["spring-boot", "maven-shade-plugin", "maven-assembly-plugin", "micronaut-parent", "micronaut-maven-plugin", "helidon", "maven-war-plugin", "<packaging>war"];
+
 impl Project<'_> {
     pub(super) fn java(&self) -> Option<Draft> {
         let of = |names: &'static [&'static str]| names.iter().copied().find(|name| self.workspace.tree.has(&join(self.dir, name)));
@@ -85,8 +103,37 @@ impl Project<'_> {
         } else {
             draft.shows("language", Place::file(join(self.dir, manifest)));
         }
+        self.java_packing(&mut draft, manager, text);
         self.java_settings(&mut draft, word.and_then(|(_, _, port)| port), text);
         Some(draft)
+    }
+
+    /// How the build leaves the program, where that is no archive which runs by itself.
+    fn java_packing(&self, draft: &mut Draft, manager: &str, text: &str) {
+        let framework = draft.service.framework.as_deref().unwrap_or_default();
+        let root = draft.service.build_facts.get("jvm.root").cloned();
+        if framework == "quarkus" {
+            draft.fact("java.pack", "quarkus");
+        } else if manager == "gradle" && framework != "spring-boot" && installed(text) {
+            draft.fact("java.pack", "install");
+        } else if manager == "maven" {
+            let above = root.as_deref().and_then(|root| self.workspace.text(&join(root, "pom.xml"))).unwrap_or_default();
+            let contained = SELF_CONTAINED.iter().any(|word| text.contains(word) || above.contains(word));
+            let named = ["<mainClass>", "<exec.mainClass>"].iter().find_map(|tag| text.split_once(tag)?.1.split('<').next()).map(str::trim).filter(|name| class(name));
+            let main = named.map(str::to_owned).or_else(|| draft.entry.as_deref().and_then(class_of));
+            if let (false, Some(main)) = (contained, main) {
+                draft.fact("java.pack", "classes");
+                draft.fact("java.main", main);
+            }
+        }
+        // What a build file refers to before any source is read.
+        let home = root.as_deref().unwrap_or(self.dir);
+        let tree = &self.workspace.tree;
+        let there = |name: &&str| tree.has(&join(home, name)) || tree.has_folder(&join(home, name));
+        let files: Vec<&str> = ["gradle/libs.versions.toml", "buildSrc"].into_iter().filter(there).collect();
+        if manager == "gradle" && !files.is_empty() {
+            draft.fact("gradle.files", files.join(" "));
+        }
     }
 
     fn java_build(&self, draft: &mut Draft, manager: &str, manifest: &str, text: &str) {
@@ -258,6 +305,25 @@ fn default_port(value: &str) -> Option<u16> {
     inner.trim().parse().ok().filter(|port| *port > 0)
 }
 
+/// True where a build file of Gradle applies a plugin that installs a program.
+fn installed(text: &str) -> bool {
+    let block = |line: &str| line == "application" || line.split_once('{').is_some_and(|(name, _)| name.trim() == "application");
+    text.lines().map(|line| line.split("//").next().unwrap_or_default().trim()).any(|line| block(line) || INSTALLED.iter().any(|word| line.contains(word)))
+}
+
+/// A class as Java names it: `org.example.App`.
+fn class(name: &str) -> bool {
+    let part = |part: &str| part.starts_with(|letter: char| letter.is_alphabetic() || letter == '_') && part.chars().all(|letter| letter.is_alphanumeric() || "_$".contains(letter));
+    !name.is_empty() && name.split('.').all(part)
+}
+
+/// The class of a file of Java: below its source folder, folders are packages.
+fn class_of(path: &str) -> Option<String> {
+    let root = package_root(path)?;
+    let name = path.get(root.len()..)?.trim_start_matches('/').strip_suffix(".java")?.replace('/', ".");
+    class(&name).then_some(name)
+}
+
 /// The project's own artifactId, its parent's apart.
 pub(crate) fn artifact(text: &str) -> Option<String> {
     let own = text.split_once("</parent>").map_or(text, |(_, rest)| rest);
@@ -283,6 +349,25 @@ mod tests {
         check("${PORT:9090}", Some(9090));
         check("${SERVER_PORT}", None);
         check("0", None);
+    }
+
+    #[test]
+    fn a_plugin_that_installs_a_program_is_told_from_its_namesakes() {
+        for text in ["plugins {\n    application\n}", "plugins { id 'application' }", "  application {\n", "plugins {\n    id(\"io.ktor.plugin\") version \"3.0.3\"\n}"] {
+            assert!(installed(text), "{text}");
+        }
+        for text in ["plugins { id 'java' }", "// application", "description = 'an application'", "implementation 'org.example:application:1'"] {
+            assert!(!installed(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_class_is_named_by_its_folders() {
+        assert_eq!(class_of("api/src/main/java/org/example/App.java").as_deref(), Some("org.example.App"));
+        assert_eq!(class_of("src/main/java/App.java").as_deref(), Some("App"));
+        assert_eq!(class_of("src/main/java/org/my-example/App.java"), None);
+        assert_eq!(class_of("src/main/kotlin/App.kt"), None);
+        assert_eq!(class_of("App.java"), None);
     }
 
     #[test]

@@ -616,6 +616,9 @@ impl<'all> Project<'all> {
         // The interpreter that its first line asks for.
         let first = self.workspace.text(&script).and_then(|text| text.lines().next()).filter(|line| line.starts_with("#!")).unwrap_or("#!/bin/sh");
         let shell = ["bash", "zsh"].into_iter().find(|shell| first.contains(shell)).unwrap_or("sh");
+        if shell == "zsh" {
+            draft.service.dependencies.insert(shell.to_owned(), String::new());
+        }
         draft.start(format!("{shell} {}", super::walk::below(&script, self.dir)), Place::file(script.clone()));
         draft.shows("language", Place::file(script));
         Some(draft)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures an MCP server on stdio, beside a bare one: bench.py LANDFALL BARE. Prints a table; exits 1 when a figure misses its limit."""
-import json, os, shutil, socket, subprocess, sys, tempfile, threading, time
+import datetime, json, os, shutil, socket, subprocess, sys, tempfile, threading, time
 from plant import plant
 
 ROUNDS, PINGS, FILES = 40, 1000, 15000
@@ -196,6 +196,36 @@ def surveys(landfall):
         ]
 
 
+def second_build(landfall, profile):
+    """Rows about a project whose image is there already: what its operation takes from its first event to its last, and how many images are built for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = os.path.join(folder, "again")
+        shutil.copytree(os.path.join(ROOT, "tests", "generated", "express"), workspace)
+        env = os.environ | {"LANDFALL_STATE": os.path.join(folder, "state")}
+
+        def built():
+            """Milliseconds between the first and the last event of one run, and its builds."""
+            words = [landfall, "containerize", workspace, "--json", "--profile", profile]
+            call = lambda *more: json.loads(subprocess.run([*words, *more], capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL).stdout)
+            said = call()
+            if token := (said.get("approval") or {}).get("token"):
+                said = call("--approval", token)
+            if said.get("verdict") != "pass":
+                raise SystemExit(f"bench: the image is not built: {said.get('summary')}")
+            with open(os.path.join(workspace, ".landfall", "operations", said["operation"]["id"], "journal.jsonl")) as lines:
+                events = [json.loads(line) for line in lines]
+            at = lambda event: datetime.datetime.fromisoformat(event["at"]).timestamp() * 1000
+            begun = [event for event in events if event["event"] == "effect_intended" and "image/" in json.dumps(event)]
+            return at(events[-1]) - at(events[0]), len(begun)
+
+        built()
+        rounds = [built() for _ in range(5)]
+        return [
+            ("second build of an unchanged project", percentile([time for time, _ in rounds], 0.5), None, 1000, "ms"),
+            ("images that are built again for it", max(count for _, count in rounds), None, 0, ""),
+        ]
+
+
 def table(beside, rows):
     """Prints rows of (name, value, other value, limit, unit); answers how many missed their limit."""
     print(f"{'figure':<44}{'landfall':>10}{beside:>15}{'ratio':>8}{'limit':>9}")
@@ -225,6 +255,9 @@ def main(landfall, bare):
     missed = table("bare rmcp", rows)
     print()
     missed += table("nixpacks plan", surveys(landfall))
+    if profile := os.environ.get("LANDFALL_TEST_PROFILE"):
+        print()
+        missed += table("-", second_build(landfall, profile))
     return 1 if missed else 0
 
 

@@ -49,6 +49,10 @@ counts, reasons = collections.defaultdict(collections.Counter), []
 for row in json.loads(pathlib.Path(rows_file).read_text()):
     if sources and row["source"] not in sources:
         continue
+    if not row["services"]:
+        # Images of other people alone: there is nothing to write a Dockerfile for.
+        counts[row["source"]]["nothing to build"] += 1
+        continue
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as state:
         name = pathlib.Path(folder, pathlib.PurePath(row["path"]).name or "project")
         name.mkdir()
@@ -59,8 +63,8 @@ for row in json.loads(pathlib.Path(rows_file).read_text()):
         counts[row["source"]]["with" if count else "without"] += 1
         if not count:
             reasons.append(f'{row["source"]} {row["path"]}: {why}')
-print("| source | projects | with a Dockerfile | share | not at hand |\n|---|---|---|---|---|")
+print("| source | projects | with a Dockerfile | share | nothing to build | not at hand |\n|---|---|---|---|---|---|")
 for source, count in sorted(counts.items()):
     seen = count["with"] + count["without"]
-    print(f'| {source} | {seen} | {count["with"]} | {100 * count["with"] // max(seen, 1)} % | {count["not at hand"]} |')
+    print(f'| {source} | {seen} | {count["with"]} | {100 * count["with"] // max(seen, 1)} % | {count["nothing to build"]} | {count["not at hand"]} |')
 print("\n" + "\n".join(sorted(reasons)))

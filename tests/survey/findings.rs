@@ -57,6 +57,15 @@ fn next_output() {
 }
 
 #[test]
+fn exported_pages_are_served_whatever_starts_them() {
+    let files = [("package.json", NEXT), ("package-lock.json", "{}"), ("next.config.js", "module.exports = { output: 'export' };\n")];
+    let dockerfile = ("Dockerfile", "FROM node:22-slim\nWORKDIR /app\nCOPY . .\nRUN npm ci && npm run build\nUSER 10001\nCMD [\"npx\", \"next\", \"start\"]\n");
+    let ready = |files: &[(&str, &str)]| look(made(files).path()).ready.first().map(|ready| ready.containerizable);
+    assert_eq!(ready(&files), Some(true));
+    assert_eq!(ready(&[&files[..], &[dockerfile]].concat()), Some(false), "a person's Dockerfile starts the server that refuses");
+}
+
+#[test]
 fn what_a_fresh_clone_lacks() {
     let docker = |copy: &str| format!("FROM python:3.13-slim\nCOPY {copy} /app/\nUSER 10001\nCMD [\"uvicorn\", \"main:app\", \"--host\", \"0.0.0.0\"]\n");
     let (missing, ignored, glob, there) = (docker("setup.cfg"), docker("local.txt"), docker("requirements*.txt"), docker("requirements.txt main.py"));

@@ -5,16 +5,17 @@ RUN --mount=type=cache,target=/root/.m2,sharing=locked \
     mvn -B -q dependency:go-offline
 COPY . .
 RUN --mount=type=cache,target=/root/.m2,sharing=locked \
-    mvn -B -q -DskipTests package && \
-    mkdir /out && \
-    find target -maxdepth 1 -name '*.jar' ! -name '*-plain.jar' ! -name '*-sources.jar' ! -name 'original-*.jar' -exec cp {} /out/app.jar \;
+    mvn -B -q -DskipTests {{GOALS}} && \
+    {{PACK}}
 {{LAYERS}}
 
 FROM eclipse-temurin:{{VERSION}}-jre AS runtime
 {{LABELS}}
 ENV HOME=/tmp
+{{SETTINGS}}
 WORKDIR /app
-{{COPY_LAYERS}}
+COPY --from=build /out/dependencies/ ./
+COPY --from=build /out/application/ ./
 USER 10001:10001
 {{EXPOSE}}
 {{HEALTHCHECK}}

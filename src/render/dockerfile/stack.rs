@@ -18,6 +18,8 @@ pub(super) enum Family {
     Php,
     Elixir,
     Deno,
+    /// A language of the long tail: built by its own command to one program or folder.
+    Tail,
 }
 
 /// One template and what belongs to it.
@@ -71,6 +73,15 @@ stacks! {
     "php" Php "8.4" 2 "vendor\nstorage/logs";
     "elixir" Elixir "1.18" 2 "_build\ndeps\npriv/static/assets";
     "deno" Deno "2.5.6" 3 "";
+    "go-bare" Go "1.25" 2 "";
+    "swift" Tail "6.1" 2 ".build";
+    "dart" Tail "3.9" 2 ".dart_tool\nbuild";
+    "crystal" Tail "1.17.1" 3 "lib\nbin";
+    "compiled" Tail "" 0 "build\nbuilddir";
+    "haskell-stack" Tail "9" 1 ".stack-work\ndist-newstyle";
+    "gleam" Tail "1.12.0" 3 "build";
+    "scala-sbt" Tail "21" 1 "**/target\n.bsp";
+    "shell" Tail "" 0 "";
 }
 
 impl Stack {
@@ -99,7 +110,7 @@ impl Stack {
                 (_, false) => "node-plain",
             },
             ("node", other) => return Err(missing(format!("there is no template for Node.js with {other}, only for npm, pnpm, yarn and bun"))),
-            ("go", "go") => return Err(missing("it has no go.mod".to_owned())),
+            ("go", "go") => "go-bare",
             ("go", _) if member => "go-workspace",
             ("go", _) => "go",
             ("rust", _) => "rust",
@@ -112,6 +123,14 @@ impl Stack {
             ("php", _) => "php",
             ("elixir", _) => "elixir",
             ("deno", _) => "deno",
+            ("swift", _) => "swift",
+            ("dart", _) => "dart",
+            ("crystal", _) => "crystal",
+            ("cpp" | "cobol", _) => "compiled",
+            ("haskell", "stack") => "haskell-stack",
+            ("gleam", _) => "gleam",
+            ("scala", _) => "scala-sbt",
+            ("shell" | "scheme" | "lua", _) => "shell",
             ("html" | "static" | "", _) if facts.kind == Kind::Static => "static-plain",
             (other, _) => return Err(missing(format!("there is no template for {other}"))),
         };

@@ -6,6 +6,15 @@ import re
 import subprocess
 import sys
 
+tree, schemas, tools = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
+os.chdir(tree)
+dockerfiles = sorted(str(path.relative_to(tree)) for path in tree.rglob("Dockerfile*") if not path.name.endswith(".dockerignore"))
+manifests = sorted(str(path.relative_to(tree)) for path in tree.glob("*/manifests/*.yaml"))
+if not dockerfiles or not manifests:
+    sys.exit(f"there is nothing to lint in {tree}: {len(dockerfiles)} Dockerfiles, {len(manifests)} manifests")
+# The manifests of workloads that open no port.
+PORTLESS = "|".join(re.escape(path) for path in manifests if "containerPort:" not in pathlib.Path(path).read_text()) or "(?!)"
+
 # checks (one question may have a name in each linter), where it may be found, why. At most six; one that nothing needs any more is a failure too.
 ACCEPTED = [
     # Debian keeps only the newest version of a package in a release: a pinned one makes the build fail after the next fix. The base image's tag pins the release.
@@ -16,18 +25,11 @@ ACCEPTED = [
     (("deployment-strategy", "deployment-replicas"), r"", "a claim, or sessions in memory, have one owner"),
     # The public images of databases have users of their own, below 10000, to whom their files belong.
     (("CKV_K8S_40", "container-security-context-user-group-id"), r"(postgres|mysql|redis|mongodb|rabbitmq)(-instance)?(-test|\.yaml|$)", "the image's files belong to its user"),
-    # A worker that offers nothing can be asked nothing: when its process ends, the kubelet starts it again.
-    (("CKV_K8S_8", "CKV_K8S_9"), r"worker", "there is nothing to ask"),
+    # A worker that offers no port can be asked nothing: when its process ends, the kubelet starts it again.
+    (("CKV_K8S_8", "CKV_K8S_9"), PORTLESS, "there is nothing to ask"),
     # Without a health route an open port is all that can be asked for; it depends on nothing else, so liveness may ask for it too.
     (("pod-probes-identical",), r"", "an open port has no dependency"),
 ]
-
-tree, schemas, tools = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
-os.chdir(tree)
-dockerfiles = sorted(str(path.relative_to(tree)) for path in tree.rglob("Dockerfile*") if not path.name.endswith(".dockerignore"))
-manifests = sorted(str(path.relative_to(tree)) for path in tree.glob("*/manifests/*.yaml"))
-if not dockerfiles or not manifests:
-    sys.exit(f"there is nothing to lint in {tree}: {len(dockerfiles)} Dockerfiles, {len(manifests)} manifests")
 
 
 def run(*command):

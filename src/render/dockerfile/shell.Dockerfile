@@ -1,0 +1,10 @@
+FROM debian:bookworm-slim AS runtime
+{{LABELS}}
+ENV HOME=/tmp
+WORKDIR /app
+{{SYSTEM_RUN}}
+COPY . .
+USER 10001:10001
+{{EXPOSE}}
+{{HEALTHCHECK}}
+CMD {{COMMAND}}
