@@ -47,7 +47,8 @@ fn app() -> String {
     let container = json!({ "name": "api", "image": "python:3.13-slim", "imagePullPolicy": "IfNotPresent", "command": ["python3", "-m", "http.server", "8000"],
         "ports": [{ "containerPort": 8000, "name": "http" }], "securityContext": secure, "readinessProbe": { "httpGet": { "path": "/", "port": "http" }, "periodSeconds": 1 } });
     let pod = json!({ "terminationGracePeriodSeconds": 1, "enableServiceLinks": false, "containers": [container] });
-    let deployment = json!({ "replicas": 1, "selector": { "matchLabels": { "app": "api" } }, "template": { "metadata": { "labels": { "app": "api" } }, "spec": pod } });
+    let deployment =
+        json!({ "replicas": 1, "selector": { "matchLabels": { "app": "api" } }, "template": { "metadata": { "labels": { "app": "api" } }, "spec": pod } });
     let service = json!({ "selector": { "app": "api" }, "ports": [{ "port": 8000, "name": "http" }] });
     json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "Service", "metadata": { "name": "api", "labels": label }, "spec": service },
@@ -61,7 +62,11 @@ async fn healed() {
     let until = Instant::now() + Duration::from_secs(300);
     loop {
         let node = tokio::process::Command::new("kubectl").args(["wait", "--for=condition=Ready", "node", "--all", "--timeout=5s"]).output().await.unwrap();
-        let core = tokio::process::Command::new("kubectl").args(["wait", "-n", "kube-system", "--for=condition=Ready", "pod", "-l", "k8s-app=kube-dns", "--timeout=5s"]).output().await.unwrap();
+        let core = tokio::process::Command::new("kubectl")
+            .args(["wait", "-n", "kube-system", "--for=condition=Ready", "pod", "-l", "k8s-app=kube-dns", "--timeout=5s"])
+            .output()
+            .await
+            .unwrap();
         if node.status.success() && core.status.success() {
             return;
         }

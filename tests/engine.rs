@@ -15,8 +15,8 @@ mod world;
 #[allow(dead_code, unreachable_pub, reason = "shared with tests on the cluster")]
 mod folder;
 
-use landfall::ask;
 use futures::StreamExt as _;
+use landfall::ask;
 use landfall::config::ApprovalMode;
 use landfall::evidence::{Course, Outcome, Verdict};
 use landfall::failure::{Code, Failure};
@@ -559,7 +559,11 @@ async fn a_way_back_that_fails_in_part_says_what_a_person_must_do() {
     let ended = house.deploy_through("validate").await;
     assert_eq!(ended.state(), OperationState::Stuck, "{}", ended.reply.summary);
     assert_eq!(house.fake.newest("till"), Some((3, "deployed".to_owned(), false)), "what can be taken back is taken back");
-    assert!(ended.reply.summary.contains("helm/stock") && ended.reply.summary.contains("helm rollback stock 1 -n shop --kube-context fake"), "{}", ended.reply.summary);
+    assert!(
+        ended.reply.summary.contains("helm/stock") && ended.reply.summary.contains("helm rollback stock 1 -n shop --kube-context fake"),
+        "{}",
+        ended.reply.summary
+    );
     assert!(ended.next().contains(&"cluster_health"), "{:?}", ended.next());
     // A person's call finds the way that the worker did not.
     let (_, state) = house.begin(What::Rollback, None).await;

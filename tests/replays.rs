@@ -101,20 +101,49 @@ impl Namespace {
         let owner = |kind: &str, name: &str, uid: &str| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true }]);
         let mine = json!({ "app.kubernetes.io/instance": "api", "app": "api" });
         let revision = json!({ "deployment.kubernetes.io/revision": "1" });
-        let info = ["architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeProxyVersion", "kubeletVersion", "machineID", "operatingSystem", "osImage", "systemUUID"];
+        let info = [
+            "architecture",
+            "bootID",
+            "containerRuntimeVersion",
+            "kernelVersion",
+            "kubeProxyVersion",
+            "kubeletVersion",
+            "machineID",
+            "operatingSystem",
+            "osImage",
+            "systemUUID",
+        ];
         let info: Map<String, Value> = info.into_iter().map(|name| (name.to_owned(), json!("amd64"))).collect();
         let objects = [
-            ("Deployment/api", json!({ "metadata": { "name": "api", "namespace": "todo", "uid": "d", "generation": 1, "annotations": revision, "labels": mine },
-                "spec": { "replicas": 1, "selector": {}, "template": {} }, "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1 } })),
-            ("ReplicaSet/api-1", json!({ "metadata": { "name": "api-1", "namespace": "todo", "uid": "r", "annotations": revision, "ownerReferences": owner("Deployment", "api", "d") },
-                "spec": { "replicas": 1, "selector": {} }, "status": { "replicas": 1 } })),
-            (POD, json!({ "metadata": { "name": "api-1-x", "namespace": "todo", "uid": "p", "labels": mine, "ownerReferences": owner("ReplicaSet", "api-1", "r") },
+            (
+                "Deployment/api",
+                json!({ "metadata": { "name": "api", "namespace": "todo", "uid": "d", "generation": 1, "annotations": revision, "labels": mine },
+                "spec": { "replicas": 1, "selector": {}, "template": {} }, "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1 } }),
+            ),
+            (
+                "ReplicaSet/api-1",
+                json!({ "metadata": { "name": "api-1", "namespace": "todo", "uid": "r", "annotations": revision, "ownerReferences": owner("Deployment", "api", "d") },
+                "spec": { "replicas": 1, "selector": {} }, "status": { "replicas": 1 } }),
+            ),
+            (
+                POD,
+                json!({ "metadata": { "name": "api-1-x", "namespace": "todo", "uid": "p", "labels": mine, "ownerReferences": owner("ReplicaSet", "api-1", "r") },
                 "spec": { "nodeName": "minikube", "restartPolicy": "Always", "containers": [{ "name": "api", "image": "localhost/todo/api:1" }] },
-                "status": { "phase": "Pending", "containerStatuses": [{ "name": "api", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": { "waiting": { "reason": "ContainerCreating" } } }] } })),
-            ("Service/api", json!({ "metadata": { "name": "api", "namespace": "todo", "labels": mine }, "spec": { "selector": { "app": "api" }, "clusterIP": "10.96.0.7", "ports": [{ "port": 8000 }] } })),
-            ("EndpointSlice/api-s", json!({ "metadata": { "name": "api-s", "labels": { "kubernetes.io/service-name": "api" } }, "addressType": "IPv4", "endpoints": [] })),
-            ("Node/minikube", json!({ "metadata": { "name": "minikube" }, "status": { "conditions": [{ "type": "Ready", "status": "True" }],
-                "allocatable": { "cpu": "2", "memory": "4Gi" }, "images": [{ "names": ["localhost/todo/web:1"] }], "nodeInfo": info } })),
+                "status": { "phase": "Pending", "containerStatuses": [{ "name": "api", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": { "waiting": { "reason": "ContainerCreating" } } }] } }),
+            ),
+            (
+                "Service/api",
+                json!({ "metadata": { "name": "api", "namespace": "todo", "labels": mine }, "spec": { "selector": { "app": "api" }, "clusterIP": "10.96.0.7", "ports": [{ "port": 8000 }] } }),
+            ),
+            (
+                "EndpointSlice/api-s",
+                json!({ "metadata": { "name": "api-s", "labels": { "kubernetes.io/service-name": "api" } }, "addressType": "IPv4", "endpoints": [] }),
+            ),
+            (
+                "Node/minikube",
+                json!({ "metadata": { "name": "minikube" }, "status": { "conditions": [{ "type": "Ready", "status": "True" }],
+                "allocatable": { "cpu": "2", "memory": "4Gi" }, "images": [{ "names": ["localhost/todo/web:1"] }], "nodeInfo": info } }),
+            ),
         ];
         Self { objects: objects.into_iter().map(|(key, object)| (key.to_owned(), object)).collect(), logs: Logs::new() }
     }
@@ -144,7 +173,8 @@ impl Namespace {
         let (kind, name) = object.split_once('/').unwrap();
         // Every event of one object and reason is the same Event, counted on.
         let key = format!("Event/{name}-{reason}");
-        let field = if kind == "Pod" && matches!(reason, "Unhealthy" | "Killing" | "InspectFailed" | "FailedPostStartHook") { "spec.containers{api}" } else { "" };
+        let field =
+            if kind == "Pod" && matches!(reason, "Unhealthy" | "Killing" | "InspectFailed" | "FailedPostStartHook") { "spec.containers{api}" } else { "" };
         let began = self.objects.get(&key).map_or_else(|| json!(time(at).to_string()), |event| event["firstTimestamp"].clone());
         let event = json!({ "metadata": { "name": format!("{name}-{reason}"), "uid": key }, "type": "Warning", "reason": reason, "message": message, "count": count,
             "firstTimestamp": began, "lastTimestamp": time(at).to_string(), "involvedObject": { "kind": kind, "name": name, "uid": uid, "fieldPath": field } });
@@ -174,13 +204,19 @@ impl Namespace {
                     let started = self.objects[POD].pointer("/status/containerStatuses/0/state/running/startedAt").cloned().unwrap_or(json!(since));
                     self.container(json!({ "ready": ready, "started": true, "containerID": "docker://1", "state": { "running": { "startedAt": started } } }));
                     let word = if ready { "True" } else { "False" };
-                    self.patch(POD, &json!({ "status": { "conditions": [{ "type": "Ready", "status": word }, { "type": "PodScheduled", "status": "True" }] } }));
+                    self.patch(
+                        POD,
+                        &json!({ "status": { "conditions": [{ "type": "Ready", "status": word }, { "type": "PodScheduled", "status": "True" }] } }),
+                    );
                     let endpoints = json!([{ "addresses": ["10.0.0.1"], "conditions": { "ready": ready } }]);
                     self.patch("EndpointSlice/api-s", &json!({ "endpoints": endpoints }));
                 }
                 "pending" => {
                     let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": value, "lastTransitionTime": time(at).to_string() });
-                    self.patch(POD, &json!({ "spec": { "nodeName": null }, "status": { "phase": "Pending", "conditions": [condition], "containerStatuses": [] } }));
+                    self.patch(
+                        POD,
+                        &json!({ "spec": { "nodeName": null }, "status": { "phase": "Pending", "conditions": [condition], "containerStatuses": [] } }),
+                    );
                 }
                 "event" => self.event(at, value),
                 "events" => value.as_array().unwrap().iter().for_each(|event| self.event(at, event)),

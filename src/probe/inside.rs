@@ -206,7 +206,8 @@ mod tests {
             panic!()
         };
         assert_eq!(error, "ConnectionRefusedError: x");
-        let named = ["ConnectionRefusedError: x", "ECONNREFUSED: x", "TimeoutError: timed out", "timeout: timed out", "ETIMEDOUT: timed out", "gaierror: [Errno -2]"];
+        let named =
+            ["ConnectionRefusedError: x", "ECONNREFUSED: x", "TimeoutError: timed out", "timeout: timed out", "ETIMEDOUT: timed out", "gaierror: [Errno -2]"];
         use Silence::{Other, Refused, TimedOut};
         assert_eq!(named.map(silence), [Refused, Refused, TimedOut, TimedOut, TimedOut, Other]);
         let Inside::NotRun { reason } = read(&executed(2, ""), "python3").unwrap() else { panic!() };

@@ -115,7 +115,8 @@ enum Way {
 fn blocked(observed: &Observed, request: &Request<'_>, caller: &ServiceName) -> Option<Match> {
     let Request { release, port, .. } = request;
     let (to, from) = (pods(observed, release).next()?, pods(observed, caller).next()?);
-    let (way, policy) = [(Way::In, to, from), (Way::Out, from, to)].into_iter().find_map(|(way, of, peer)| Some((way, barrier(observed, way, of, peer, to, *port)?)))?;
+    let (way, policy) =
+        [(Way::In, to, from), (Way::Out, from, to)].into_iter().find_map(|(way, of, peer)| Some((way, barrier(observed, way, of, peer, to, *port)?)))?;
     let policy_name = name(&policy.metadata);
     let (rule, cause) = match way {
         Way::In => ("ingress", format!("the NetworkPolicy {policy_name} lets nothing of {caller} in at {release}:{port}")),

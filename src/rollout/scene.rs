@@ -487,7 +487,10 @@ pub fn nowhere<'a>(scene: &Scene<'a>) -> impl Iterator<Item = (&'a str, Evidence
     };
     scene.observed.ingresses.iter().filter(move |each| belongs(&each.metadata, release) && !addressed(each)).map(|each| {
         let class = each.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_deref()).unwrap_or("none");
-        (name(&each.metadata), Evidence::new(Source::Object, format!("Ingress/{} .status.loadBalancer", name(&each.metadata)), &format!("no address; class {class}")))
+        (
+            name(&each.metadata),
+            Evidence::new(Source::Object, format!("Ingress/{} .status.loadBalancer", name(&each.metadata)), &format!("no address; class {class}")),
+        )
     })
 }
 

@@ -241,7 +241,8 @@ impl Fake {
             let Some(now) = history.last().filter(|now| now.status == "deployed") else { continue };
             let image = now.labels.get("landfall.dev/image").cloned().unwrap_or_default();
             let id = inner.images.values().find(|id| id.contains(&image)).cloned().unwrap_or_default();
-            let broken = inner.broken.as_ref().is_some_and(|(name, from)| name == release && now.revision.0 >= *from && !now.description.starts_with("Rollback to"));
+            let broken =
+                inner.broken.as_ref().is_some_and(|(name, from)| name == release && now.revision.0 >= *from && !now.description.starts_with("Rollback to"));
             add(&mut observed, release, now.revision.0, &id, broken);
         }
         observed
@@ -598,7 +599,14 @@ impl Cluster for Fake {
         Ok(vec![])
     }
 
-    async fn mark_verified(&self, _: &Proof, _: &Namespace, release: &ReleaseName, revision: Revision, marks: &BTreeMap<String, String>) -> Result<(), Failure> {
+    async fn mark_verified(
+        &self,
+        _: &Proof,
+        _: &Namespace,
+        release: &ReleaseName,
+        revision: Revision,
+        marks: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
         self.does("mark", release)?;
         let mut inner = self.0.lock().unwrap();
         let record = inner.releases.get_mut(release.as_str()).and_then(|history| history.get_mut(revision.0 as usize - 1));

@@ -74,21 +74,44 @@ fn populate(api: &Api, pods: usize, nodes: usize) {
 /// A Deployment with its ReplicaSet, Service, addresses and pods, each as large as they are in a cluster.
 fn put_release(api: &Api, name: &str, pods: usize, ready: bool, nodes: usize) {
     let word = if ready { "True" } else { "False" };
-    let mine = json!({ "app.kubernetes.io/instance": name, "app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "shop", "pod-template-hash": "7d9c6b5f4" });
-    let owner = |kind: &str, name: &str| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": name, "controller": true, "blockOwnerDeletion": true }]);
+    let mine =
+        json!({ "app.kubernetes.io/instance": name, "app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "shop", "pod-template-hash": "7d9c6b5f4" });
+    let owner =
+        |kind: &str, name: &str| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": name, "controller": true, "blockOwnerDeletion": true }]);
     let revision = json!({ "deployment.kubernetes.io/revision": "1" });
     let set = format!("{name}-7d9c6b5f4");
     let fields = json!([{ "manager": "kubelet", "operation": "Update", "apiVersion": "v1", "subresource": "status", "fieldsType": "FieldsV1",
         "fieldsV1": { "f:status": { "f:conditions": { "k:{\"type\":\"Ready\"}": { ".": {}, "f:lastProbeTime": {}, "f:status": {} } }, "f:containerStatuses": {}, "f:hostIP": {}, "f:phase": {}, "f:podIP": {} } } }]);
     let put = |group: &str, kind: &str, name: &str, object: Value| api.put(&format!("/{group}/namespaces/shop/{kind}/{name}"), object);
-    put("apis/apps/v1", "deployments", name, json!({ "metadata": { "name": name, "uid": name, "generation": 1, "annotations": revision, "labels": mine, "managedFields": fields },
+    put(
+        "apis/apps/v1",
+        "deployments",
+        name,
+        json!({ "metadata": { "name": name, "uid": name, "generation": 1, "annotations": revision, "labels": mine, "managedFields": fields },
         "spec": { "replicas": pods, "selector": { "matchLabels": { "app.kubernetes.io/instance": name } }, "template": {} },
-        "status": { "observedGeneration": 1, "replicas": pods, "updatedReplicas": pods, "readyReplicas": pods, "availableReplicas": pods } }));
-    put("apis/apps/v1", "replicasets", &set, json!({ "metadata": { "name": set, "uid": set, "annotations": revision, "ownerReferences": owner("Deployment", name) },
-        "spec": { "replicas": pods, "selector": {} }, "status": { "replicas": pods } }));
-    put("api/v1", "services", name, json!({ "metadata": { "name": name, "labels": mine }, "spec": { "selector": { "app.kubernetes.io/instance": name }, "clusterIP": "10.96.0.7", "ports": [{ "port": 8000 }] } }));
-    let addresses: Vec<Value> = (0..pods).map(|pod| json!({ "addresses": [format!("10.244.{}.{}", pod / 250, pod % 250)], "conditions": { "ready": ready } })).collect();
-    put("apis/discovery.k8s.io/v1", "endpointslices", &format!("{name}-s"), json!({ "metadata": { "name": format!("{name}-s"), "labels": { "kubernetes.io/service-name": name } }, "addressType": "IPv4", "endpoints": addresses }));
+        "status": { "observedGeneration": 1, "replicas": pods, "updatedReplicas": pods, "readyReplicas": pods, "availableReplicas": pods } }),
+    );
+    put(
+        "apis/apps/v1",
+        "replicasets",
+        &set,
+        json!({ "metadata": { "name": set, "uid": set, "annotations": revision, "ownerReferences": owner("Deployment", name) },
+        "spec": { "replicas": pods, "selector": {} }, "status": { "replicas": pods } }),
+    );
+    put(
+        "api/v1",
+        "services",
+        name,
+        json!({ "metadata": { "name": name, "labels": mine }, "spec": { "selector": { "app.kubernetes.io/instance": name }, "clusterIP": "10.96.0.7", "ports": [{ "port": 8000 }] } }),
+    );
+    let addresses: Vec<Value> =
+        (0..pods).map(|pod| json!({ "addresses": [format!("10.244.{}.{}", pod / 250, pod % 250)], "conditions": { "ready": ready } })).collect();
+    put(
+        "apis/discovery.k8s.io/v1",
+        "endpointslices",
+        &format!("{name}-s"),
+        json!({ "metadata": { "name": format!("{name}-s"), "labels": { "kubernetes.io/service-name": name } }, "addressType": "IPv4", "endpoints": addresses }),
+    );
     for pod in 0..pods {
         let pod_name = format!("{set}-{pod}");
         put("api/v1", "pods", &pod_name, pod_object(&pod_name, name, &mine, &owner("ReplicaSet", &set), &fields, pod % nodes, word, running(name, ready)));
@@ -141,7 +164,11 @@ fn append() -> anyhow::Result<f64> {
     let mut times = Vec::new();
     for line in 0..LINES {
         let began = Instant::now();
-        journal.append(None, Some("stock"), Event::UndoDone { key: format!("helm/stock-{line}"), note: "a line of the usual length, as most lines are that say what was done".into() })?;
+        journal.append(
+            None,
+            Some("stock"),
+            Event::UndoDone { key: format!("helm/stock-{line}"), note: "a line of the usual length, as most lines are that say what was done".into() },
+        )?;
         times.push(began.elapsed());
     }
     median(times)
@@ -182,7 +209,9 @@ async fn after_the_last_sign(becomes_ready: bool) -> anyhow::Result<Duration> {
     let told = Arc::clone(&at);
     let mine = json!({ "app.kubernetes.io/instance": "stock" });
     let owner = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "stock-7d9c6b5f4", "uid": "stock-7d9c6b5f4", "controller": true }]);
-    let status = if becomes_ready { running("stock", true) } else {
+    let status = if becomes_ready {
+        running("stock", true)
+    } else {
         json!({ "name": "stock", "image": "Stock:1", "imageID": "", "ready": false, "restartCount": 0, "state": { "waiting": { "reason": "InvalidImageName", "message": "couldn't parse image name" } } })
     };
     let word = if becomes_ready { "True" } else { "False" };
@@ -205,7 +234,16 @@ async fn after_the_last_sign(becomes_ready: bool) -> anyhow::Result<Duration> {
         _ => None,
     });
     let (namespace, cancel) = (Namespace::parse("shop")?, CancellationToken::new());
-    let rollout = Rollout { cluster: &kube, clock: &SystemClock, at: &proof, namespace: &namespace, window: Duration::ZERO, deadline: Duration::from_secs(20), progress: &Silent, cancel: &cancel };
+    let rollout = Rollout {
+        cluster: &kube,
+        clock: &SystemClock,
+        at: &proof,
+        namespace: &namespace,
+        window: Duration::ZERO,
+        deadline: Duration::from_secs(20),
+        progress: &Silent,
+        cancel: &cancel,
+    };
     let expected = Expectation { release: ServiceName::parse("stock")?, kind: Some(WorkloadKind::Deployment), image_id: None, needs_endpoints: true };
     let ended = rollout.follow(&[expected]).await?;
     let took = at.lock().unwrap().elapsed();

@@ -78,7 +78,13 @@ fn page() -> String {
     }
     let codes = |rows: &[Value]| TABLE.iter().filter(|row| !of(rows, row.code).is_empty()).count();
     let near = rows(PROVOKED).iter().filter(|row| row["code"] == "READY").count();
-    let _ = writeln!(text, "\n{} codes are provoked on the cluster, in {} ways, beside {near} near misses; {} are replayed.", codes(&provoked), provoked.len() - near, codes(&replays));
+    let _ = writeln!(
+        text,
+        "\n{} codes are provoked on the cluster, in {} ways, beside {near} near misses; {} are replayed.",
+        codes(&provoked),
+        provoked.len() - near,
+        codes(&replays)
+    );
     text
 }
 

@@ -5,7 +5,9 @@ use crate::names::Namespace;
 use crate::ports::{Observations, Observed};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1, discovery::v1 as discovery, networking::v1 as networking};
+use k8s_openapi::api::{
+    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1, discovery::v1 as discovery, networking::v1 as networking,
+};
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::watcher::{Event, watcher};
