@@ -18,6 +18,7 @@ mod lines;
 mod folder;
 
 #[path = "refusals/api.rs"]
+#[allow(dead_code, reason = "shared with the bench, which uses more of it")]
 mod api;
 
 #[path = "refusals/faults.rs"]
