@@ -88,13 +88,16 @@ impl History {
         numbers.max().unwrap_or(0)
     }
 
-    /// The helm revision of every release as app revision `n` left it: the newest record made at or before it.
+    /// The helm revision of every release as app revision `n` left it: of the newest app revision up to it, the newest record that was verified, else the newest.
+    /// A release that was rolled back has several records of one app revision, and the last of them may not have been validated any more.
     pub fn at(&self, n: u32) -> BTreeMap<String, Revision> {
         let made = |labels: &BTreeMap<String, String>| labels.get(labels::APP_REVISION).and_then(|text| text.parse::<u32>().ok());
-        let newest = |records: &BTreeMap<u32, BTreeMap<String, String>>| {
-            records.iter().rev().find(|(_, labels)| made(labels).is_some_and(|made| made <= n)).map(|(revision, _)| Revision(*revision))
+        let newest = |release: &str, records: &BTreeMap<u32, BTreeMap<String, String>>| {
+            let of = records.values().filter_map(made).filter(|made| *made <= n).max()?;
+            let same: Vec<_> = records.iter().rev().filter(|(_, labels)| made(labels) == Some(of)).map(|(revision, _)| Revision(*revision)).collect();
+            same.iter().find(|revision| self.is_verified(release, **revision)).or(same.first()).copied()
         };
-        self.records.iter().filter_map(|(release, records)| Some((release.clone(), newest(records)?))).collect()
+        self.records.iter().filter_map(|(release, records)| Some((release.clone(), newest(release, records)?))).collect()
     }
 }
 

@@ -270,7 +270,7 @@ impl Run {
         self.journal.append(None, Some(subject), event).map(|_| ())
     }
 
-    /// Walks back every standing effect that `wanted` takes, newest first. Answers the keys that could not be taken back.
+    /// Walks back every standing effect that `wanted` takes, newest first. Answers what could not be taken back: the key, why, and what a person does instead.
     pub async fn unwind(&self, at: Option<&Proof>, wanted: impl Fn(&crate::journal::EffectRecord) -> bool) -> Result<Vec<String>, Failure> {
         let standing: Vec<_> = self.journal.state().standing().filter(|effect| wanted(effect)).cloned().collect();
         let mut failed = Vec::new();
@@ -280,7 +280,9 @@ impl Run {
             match self.undo(at, &effect.undo).await {
                 Ok(note) => self.journal.append(Some(StageName::Rollback), None, Event::UndoDone { key: effect.key, note })?,
                 Err(failure) => {
-                    failed.push(format!("{}: {failure}", effect.key));
+                    let command = at.and_then(|at| effect.undo.by_hand(at.profile.name.as_str()));
+                    let by_hand = command.map(|command| format!("; by hand: {command}")).unwrap_or_default();
+                    failed.push(format!("{}: {failure}{by_hand}", effect.key));
                     self.journal.append(Some(StageName::Rollback), None, Event::UndoFailed { key: effect.key, failure })?
                 }
             };

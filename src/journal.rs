@@ -76,6 +76,19 @@ pub enum Undo {
 }
 
 impl Undo {
+    /// The command with which a person does the same in the cluster of this kubectl context; none where nothing is to be done.
+    pub fn by_hand(&self, context: &str) -> Option<String> {
+        match self {
+            Self::Uninstall { namespace, release } => Some(format!("helm uninstall {release} -n {namespace} --kube-context {context}")),
+            Self::HelmRollback { namespace, release, to } => Some(format!("helm rollback {release} {to} -n {namespace} --kube-context {context}")),
+            Self::Namespace { namespace } => Some(format!("kubectl delete namespace {namespace} --context {context}")),
+            Self::Untag { reference } => Some(format!("minikube -p {context} image rm {reference}")),
+            Self::File { path, backup: None } => Some(format!("rm {path}")),
+            Self::File { path, backup: Some(backup) } => Some(format!("copy {backup} of the operation's folder to {path}")),
+            Self::Unverified { .. } | Self::Keep { .. } => None,
+        }
+    }
+
     /// True where taking it back changes the cluster, not only files and images.
     pub fn in_cluster(&self) -> bool {
         match self {

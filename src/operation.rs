@@ -89,7 +89,6 @@ pub async fn launch(program: &Path, folders: &Folders, id: &OperationId) -> Resu
         use std::os::unix::process::CommandExt as _;
         command.process_group(0);
     }
-    let started = Instant::now();
     let failed = |why: &dyn std::fmt::Display| {
         Failure::new(Code::Internal, format!("start the worker of {id}")).cause(why).help(format!("landfall operations resume {id}"))
     };
@@ -101,12 +100,15 @@ pub async fn launch(program: &Path, folders: &Folders, id: &OperationId) -> Resu
     if !output.status.success() {
         return Err(failed(&output.status));
     }
+    // The worker's time begins when the launcher has ended: on a machine that is busy this moment both take longer.
+    let launched = Instant::now();
     loop {
+        // Looked at before the time is: a worker that is there is there, however late this look comes.
+        let late = launched.elapsed() >= Duration::from_secs(2);
         if journal::held(&folder) || journal.size() != before {
             return Ok(());
         }
-        // However long the launcher took: a worker that is there is there.
-        if started.elapsed() >= Duration::from_secs(2) {
+        if late {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

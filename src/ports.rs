@@ -378,6 +378,8 @@ pub struct Observed {
     pub endpoint_slices: Vec<k8s_openapi::api::discovery::v1::EndpointSlice>,
     pub claims: Vec<k8s_openapi::api::core::v1::PersistentVolumeClaim>,
     pub autoscalers: Vec<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>,
+    pub ingresses: Vec<k8s_openapi::api::networking::v1::Ingress>,
+    pub policies: Vec<k8s_openapi::api::networking::v1::NetworkPolicy>,
     pub config_maps: Vec<String>,
     pub secrets: Vec<String>,
     pub nodes: Vec<k8s_openapi::api::core::v1::Node>,

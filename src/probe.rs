@@ -6,6 +6,6 @@ pub mod environment;
 pub mod logs;
 
 pub use environment::{Environment, Origin, VariableVerdict, Verdict, environment, environment_of, judge_environment};
-pub use http::{HttpAsk, HttpSeen, http_through_forward};
-pub use inside::{Caller, Inside, http_from_inside};
+pub use http::{HttpAsk, HttpSeen, http_through_forward, listens};
+pub use inside::{Caller, Inside, Silence, http_from_inside};
 pub use logs::{LogError, Weight, errors_in};

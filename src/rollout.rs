@@ -8,6 +8,7 @@ pub mod signals;
 pub mod progress;
 pub mod follow;
 pub mod refusal;
+pub mod route;
 pub mod health;
 
 pub use follow::{End, Expectation, ReleaseEnd, Rollout, RolloutEnd};
@@ -95,18 +96,16 @@ fn read(observed: &Observed, release: &ServiceName, logs: &Logs, memory: &mut Me
         if row.rank < SYMPTOMS && kept.iter().any(|other| other.found.subject == found.subject) {
             continue;
         }
-        let failed = fails(row, &found, memory.held_since(release.as_str(), row.code, &found.subject), now);
+        let since = found.since.or(memory.held_since(release.as_str(), row.code, &found.subject)).unwrap_or(now);
+        let failed = fails(row, &found, memory.lasting_since(since, now), now);
         kept.push(Reading { row, found, failed });
     }
     kept
 }
 
-/// True where the rule of failing is fulfilled.
-fn fails(row: &Row, found: &Match, held_since: Option<Time>, now: Time) -> bool {
-    let lasted = |seconds: u32| {
-        let since = found.since.or(held_since).unwrap_or(now);
-        now.duration_since(since).as_secs() >= i64::from(seconds)
-    };
+/// True where the rule of failing is fulfilled by what has lasted since then.
+fn fails(row: &Row, found: &Match, since: Time, now: Time) -> bool {
+    let lasted = |seconds: u32| now.duration_since(since).as_secs() >= i64::from(seconds);
     match found.rule.unwrap_or(row.fails) {
         FailRule::Definitive => true,
         FailRule::Occurrences(count) => found.occurrences >= count,

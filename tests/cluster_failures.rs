@@ -291,13 +291,59 @@ async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
     Seen { row, code, cause, whole, verdict, wrong }
 }
 
+fn rows() -> Vec<Row> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/failures/rows.yaml")).unwrap();
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    serde_saphyr::from_str_with_options(&text, options).unwrap()
+}
+
+/// The node's name and address.
+async fn node() -> (String, String) {
+    let nodes: Value = serde_json::from_str(&run("kubectl", &["get", "nodes", "-o", "json"]).await).unwrap();
+    let address = nodes["items"][0]["status"]["addresses"].as_array().unwrap().iter().find(|address| address["type"] == "InternalIP").unwrap();
+    (nodes["items"][0]["metadata"]["name"].as_str().unwrap().to_owned(), address["address"].as_str().unwrap().to_owned())
+}
+
+/// Where tables of a run are left.
+fn target(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join(name)
+}
+
+/// The same under `helm --wait`, which waits out its time and names no cause; the last row is an app that becomes ready. One failure in the short tier.
+#[tokio::test]
+async fn helm_waits_where_the_cause_is_known() {
+    let full = std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full");
+    let (codes, patience): (&[&str], u64) =
+        if full { (&["IMG_NOT_FOUND_LOCAL", "CFG_MISSING_SECRET", "APP_EXIT_IMPORT", "SCHED_CPU_MEM", "READY"], 60) } else { (&["IMG_NOT_FOUND_LOCAL"], 15) };
+    let node = node().await;
+    let mut table = format!("| code | landfall, s | its words | helm --wait --timeout {patience}s, s | its words |\n|---|---|---|---|---|\n");
+    for (n, code) in codes.iter().enumerate() {
+        let row = || rows().into_iter().find(|row| row.code == *code && row.helm.is_empty()).unwrap();
+        let ours = provoke(200 + n, row(), &node).await;
+        assert!(ours.wrong.is_none(), "{code}: {:?}", ours.wrong);
+        let (room, folder, row) = (room(&format!("lf-wait{n}")).await, tempfile::tempdir().unwrap(), row());
+        let path = folder.path().join("chart");
+        chart(&path, &room, &row.objects(), &row, &node);
+        let began = Instant::now();
+        let words = ["install", "api", path.to_str().unwrap(), "-n", room.namespace.as_str(), "--wait", "--timeout", &format!("{patience}s")];
+        let done = tokio::process::Command::new("helm").args(words).output().await.unwrap();
+        let took = began.elapsed();
+        let said = String::from_utf8_lossy(&done.stderr).lines().last().unwrap_or_default().replace('|', "/");
+        assert_eq!(done.status.success(), *code == "READY", "{code}: {said}");
+        if *code != "READY" {
+            assert!(ours.whole < took, "{code}: {:?} beside {took:?}", ours.whole);
+        }
+        writeln!(table, "| {code} | {:.1} | {} | {:.1} | {said} |", ours.whole.as_secs_f32(), ours.cause, took.as_secs_f32()).unwrap();
+    }
+    eprintln!("{table}");
+    std::fs::write(target("beside-helm.md"), table).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_provoked_failure_is_named() {
     let full = std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full");
     let only = std::env::var("LANDFALL_FAILURES").ok();
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/failures/rows.yaml")).unwrap();
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let rows: Vec<Row> = serde_saphyr::from_str_with_options(&text, options).unwrap();
+    let rows = rows();
     let wanted = |row: &Row| only.as_ref().map_or(full || row.short, |only| only.split(',').any(|code| code == row.code));
     let rows: Vec<Row> = rows.into_iter().filter(wanted).collect();
     assert!(
@@ -312,9 +358,7 @@ async fn every_provoked_failure_is_named() {
         "{} rows are left",
         rows.len()
     );
-    let nodes: Value = serde_json::from_str(&run("kubectl", &["get", "nodes", "-o", "json"]).await).unwrap();
-    let address = nodes["items"][0]["status"]["addresses"].as_array().unwrap().iter().find(|address| address["type"] == "InternalIP").unwrap();
-    let node = (nodes["items"][0]["metadata"]["name"].as_str().unwrap().to_owned(), address["address"].as_str().unwrap().to_owned());
+    let node = node().await;
 
     let registry = if rows.iter().any(|row| row.registry) { Some(room("lf-registry").await) } else { None };
     if let Some(registry) = &registry {
@@ -360,8 +404,7 @@ async fn every_provoked_failure_is_named() {
     let right = seen.iter().filter(|each| each.wrong.is_none()).count();
     let codes: std::collections::BTreeSet<_> = seen.iter().map(|each| each.row.code.as_str()).collect();
     writeln!(table, "\n{right} of {} rows right, {} codes.", seen.len(), codes.len()).unwrap();
-    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned();
-    std::fs::write(target.join("failures.md"), &table).unwrap();
+    std::fs::write(target("failures.md"), &table).unwrap();
     let wrong: Vec<String> = seen
         .iter()
         .filter_map(|each| {

@@ -255,6 +255,8 @@ async fn a_good_release_becomes_ready_is_probed_and_leaves_the_namespace_clean()
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the forward ends with its value");
     let closed = http_through_forward(kube, at, namespace, &pod, 9, &ask("/")).await.unwrap_err();
     assert!(closed.message.contains("nothing listens"), "{closed}");
+    assert!(!landfall::probe::listens(kube, at, namespace, &pod, 9).await.unwrap(), "a closed port shows as a connection that ends");
+    assert!(landfall::probe::listens(kube, at, namespace, &pod, 8000).await.unwrap());
 
     let caller = Caller { pod: &pod, container: "api", language: "python" };
     let Inside::Answered(inside) = http_from_inside(kube, at, namespace, caller, "api:8000", &ask("/health")).await.unwrap() else { panic!() };

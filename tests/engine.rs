@@ -15,6 +15,7 @@ mod world;
 #[allow(dead_code, unreachable_pub, reason = "shared with tests on the cluster")]
 mod folder;
 
+use futures::StreamExt as _;
 use landfall::ask;
 use landfall::config::ApprovalMode;
 use landfall::evidence::{Course, Outcome, Verdict};
@@ -57,6 +58,27 @@ impl House {
         Self { landfall: Landfall::new(fake.world(), setup), fake, folder }
     }
 
+    /// An app that answers, behind gates that do not wait.
+    fn quick() -> Self {
+        let house = Self::new();
+        house.edit("landfall.toml", "window_s = 2", "window_s = 0");
+        house.fake.answers();
+        house
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.app().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Another value of a setting of each service, so that the next deploy changes both.
+    fn change(&self) {
+        self.edit("landfall.toml", "in stock", "on the shelf");
+        self.edit("landfall.toml", "http://stock:8000", "http://stock:8000/");
+    }
+
     fn app(&self) -> PathBuf {
         self.folder.path().join("app")
     }
@@ -79,6 +101,57 @@ impl House {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Runs the next operation that is begun as a worker that dies at this moment, in a task of its own; its state where it came to its end.
+    async fn work_until(&self, before: Vec<OperationId>, moment: Option<usize>) -> (OperationId, Option<OperationState>) {
+        loop {
+            let fresh = self.operations().into_iter().find(|id| !before.contains(id));
+            if let Some(id) = fresh.filter(|id| self.folder.path().join(format!("started-{id}")).exists()) {
+                self.fake.dies_at(moment);
+                return (id.clone(), self.worker(&id).await);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A worker for this operation; none where it died.
+    async fn worker(&self, id: &OperationId) -> Option<OperationState> {
+        let (landfall, app, id) = (self.landfall.clone(), self.app(), id.clone());
+        let ran = tokio::spawn(world::WORKER.scope((), async move { landfall.run_operation(&app, &id).await })).await;
+        ran.ok().map(Result::unwrap)
+    }
+
+    /// Asks for it, approves where that is needed, and runs its worker up to this moment.
+    async fn begin(&self, what: What, moment: Option<usize>) -> (OperationId, Option<OperationState>) {
+        let before = self.operations();
+        let mut ask = json!({ "workspace": self.app(), "profile": "fake" });
+        if what == What::Deploy {
+            ask["secrets"] = json!(["SIGNING_SECRET=generate"]);
+        }
+        if what != What::Containerize {
+            ask["approval"] = json!(self.call(what, &ask).await.unwrap().approval.unwrap().token);
+        }
+        // A worker that dies before its first line has not begun, and the call says so.
+        let (_, worked) = tokio::join!(self.call(what, &ask), self.work_until(before, moment));
+        worked
+    }
+
+    async fn call(&self, what: What, ask: &Value) -> Result<Reply, Failure> {
+        fn typed<T: serde::de::DeserializeOwned>(ask: &Value) -> T {
+            serde_json::from_value(ask.clone()).unwrap()
+        }
+        match what {
+            What::Containerize => self.landfall.containerize(&typed(ask)).await.map(|done| done.reply),
+            What::Deploy => self.landfall.deploy(&typed(ask)).await.map(|done| done.reply),
+            What::Rollback => self.landfall.rollback(&typed(ask)).await.map(|done| done.reply),
+        }
+    }
+
+    /// Files of the workspace, without what Landfall keeps for itself.
+    fn files(&self) -> Vec<PathBuf> {
+        let all = folder::files(&self.app()).into_iter().map(|(path, _)| path.strip_prefix(self.app()).unwrap().to_owned());
+        all.filter(|path| !path.starts_with(".landfall")).collect()
     }
 
     /// A deploy up to the kubernetes gate, approved, to its end.
@@ -105,6 +178,14 @@ impl House {
         let records = journal::read(&self.app().join(".landfall/operations").join(id.as_str())).unwrap();
         Ended { reply, records }
     }
+}
+
+/// What a worker can be killed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Containerize,
+    Deploy,
+    Rollback,
 }
 
 impl Ended {
@@ -311,7 +392,7 @@ async fn a_cancel_while_charts_are_judged_is_a_cancel() {
     let (_, took, id) = tokio::join!(begin, cancel, house.work(Vec::new()));
     let ended = house.ended(&id).await;
     assert_eq!(ended.state(), OperationState::Cancelled, "{}", ended.reply.summary);
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(15), "the charts' twenty seconds are not waited for: {took:?}");
     assert!(!house.app().join("deploy/charts").exists(), "what was written is taken back");
 }
 
@@ -340,4 +421,238 @@ async fn decisions_are_in_the_journal_for_people_too() {
     let mut old: Value = line;
     old["data"] = json!({ "rule": "the user asked to hold the state", "attempt": 1 });
     assert!(serde_json::from_value::<Record>(old).is_ok());
+}
+
+/// A world and a workspace in which this can be begun: a rollback needs two verified revisions.
+async fn prepared(what: What) -> House {
+    let house = House::quick();
+    if what == What::Rollback {
+        for round in 0..2 {
+            if round > 0 {
+                house.change();
+            }
+            let (_, state) = house.begin(What::Deploy, None).await;
+            assert_eq!(state, Some(OperationState::Succeeded));
+        }
+    }
+    house
+}
+
+/// Where every moment ends that is not killed: the world, the files, and how many moments there were.
+type Whole = (Vec<String>, Vec<PathBuf>, usize);
+
+/// A worker dies at this moment, the next one takes over: the row of the table.
+async fn killed_and_resumed(what: What, moment: usize, (world, files, _): &Whole) -> String {
+    let house = prepared(what).await;
+    let (id, state) = house.begin(what, Some(moment)).await;
+    let folder = house.app().join(".landfall/operations").join(id.as_str());
+    let records = journal::read(&folder).unwrap();
+    let last = records.last().map_or_else(|| "nothing yet".to_owned(), Record::sentence);
+    let landed = match (state, records.last().map(|record| &record.event)) {
+        (Some(_), _) => "came to its end",
+        (None, Some(Event::EffectIntended { .. })) if house.fake.died_before_an_effect() => "not landed",
+        (None, Some(Event::EffectIntended { .. })) => "landed",
+        (None, _) => "between effects",
+    };
+    house.fake.dies_at(None);
+    let end = match state {
+        Some(state) => state,
+        None => house.worker(&id).await.expect("the second worker lives"),
+    };
+    assert_eq!(end, OperationState::Succeeded, "{what:?} killed at {moment}, after {last}");
+    assert_eq!(&house.fake.picture(), world, "{what:?} killed at {moment}, after {last}");
+    assert_eq!(&house.files(), files, "{what:?} killed at {moment}, after {last}");
+    let records = journal::read(&folder).unwrap();
+    let ends = records.iter().filter(|record| matches!(record.event, Event::OperationEnded { .. })).count();
+    assert_eq!(ends, 1, "{what:?} killed at {moment}: one end in the journal");
+    format!("| {what:?} | {moment} | {} | {landed} | {end:?}, as without it |\n", last.replace('|', "/"))
+}
+
+/// Every moment of an operation in the full tier, every ninth in the short one: a line of its journal, or an effect just before it lands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_killed_at_any_moment_is_finished_by_the_next_and_nothing_is_done_twice() {
+    let full = std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full");
+    let mut table = String::from("| operation | moment | last line of the journal | effect | end |\n|---|---|---|---|---|\n");
+    for what in [What::Containerize, What::Deploy, What::Rollback] {
+        let house = prepared(what).await;
+        let (_, state) = house.begin(what, None).await;
+        assert_eq!(state, Some(OperationState::Succeeded), "{what:?}");
+        let whole: Whole = (house.fake.picture(), house.files(), house.fake.moments());
+        assert!(whole.2 > 15, "{what:?} has {} moments", whole.2);
+        let chosen = (1..=whole.2).filter(|moment| full || moment % 9 == 1);
+        let rows: Vec<String> = futures::stream::iter(chosen.map(|moment| killed_and_resumed(what, moment, &whole))).buffered(4).collect().await;
+        assert!(rows.iter().filter(|row| !row.contains("came to its end")).count() * 2 > rows.len(), "most of them were killed:\n{}", rows.concat());
+        table.push_str(&rows.concat());
+    }
+    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    std::fs::write(target.join("faults.md"), table).unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_changes_no_verdict() {
+    for when in ["build", "apply", "watch"] {
+        for seconds in [7_200, -7_200] {
+            let house = House::quick();
+            house.fake.sets_the_clock(when, seconds);
+            let ended = house.deploy_through("validate").await;
+            assert_eq!(ended.state(), OperationState::Succeeded, "{when} {seconds}: {}", ended.reply.summary);
+            assert_eq!(house.fake.count("apply"), 2, "{when} {seconds}");
+            assert!(house.fake.newest("stock").unwrap().2, "{when} {seconds}: it is marked as verified");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_lease_of_another_machine_decides() {
+    let house = House::quick();
+    house.fake.held_by("op-20260101-000000-abcd");
+    let ended = house.deploy().await;
+    assert_eq!((ended.state(), ended.reply.diagnoses[0].code.as_str()), (OperationState::Failed, "OPERATION_RUNNING"), "{}", ended.reply.summary);
+    assert!(ended.reply.summary.contains("op-20260101-000000-abcd"), "{}", ended.reply.summary);
+    assert_eq!((house.fake.count("apply"), house.fake.count("uninstall")), (0, 0), "what the other one works on is not touched");
+    assert_eq!(house.fake.lease().as_deref(), Some("op-20260101-000000-abcd"), "and keeps its Lease");
+}
+
+#[tokio::test]
+async fn a_cancel_during_any_effect_takes_back_what_was_done() {
+    for when in ["build", "namespace", "apply", "watch"] {
+        let house = House::quick();
+        let before = house.files();
+        house.fake.stalls(when);
+        let asked = async {
+            while house.fake.count(when) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let ask: ask::CancelOperation = serde_json::from_value(json!({ "workspace": house.app() })).unwrap();
+            house.landfall.cancel(&ask).await.unwrap();
+        };
+        let ended = async { tokio::join!(house.deploy(), asked).0 };
+        let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap_or_else(|_| panic!("{when}: the cancel was not heard"));
+        assert_eq!(ended.state(), OperationState::Cancelled, "{when}: {}", ended.reply.summary);
+        let left: Vec<_> = house.fake.picture().into_iter().filter(|line| !line.starts_with("secret")).collect();
+        assert_eq!(left, ["lease None"], "{when}: releases and images are taken back");
+        assert_eq!(house.files(), before, "{when}: and files");
+    }
+}
+
+#[tokio::test]
+async fn a_release_of_several_services_goes_back_as_a_whole() {
+    let house = House::quick();
+    house.deploy_through("validate").await;
+    house.change();
+    house.fake.breaks("till", 2);
+    let ended = house.deploy_through("validate").await;
+    assert_eq!(ended.state(), OperationState::Refused, "{}", ended.reply.summary);
+    assert!(ended.reply.summary.contains("rolled back to verified r1, which was validated again"), "{}", ended.reply.summary);
+    for release in ["stock", "till"] {
+        assert_eq!(house.fake.newest(release), Some((3, "deployed".to_owned(), true)), "{release}");
+    }
+}
+
+#[tokio::test]
+async fn a_way_back_that_fails_in_part_says_what_a_person_must_do() {
+    let house = House::quick();
+    house.deploy_through("validate").await;
+    house.change();
+    house.fake.breaks("till", 2);
+    house.fake.fails("rollback stock to 1", 1, &Failure::new(Code::HelmFailed, "roll stock back").cause("etcdserver: request timed out"));
+    let ended = house.deploy_through("validate").await;
+    assert_eq!(ended.state(), OperationState::Stuck, "{}", ended.reply.summary);
+    assert_eq!(house.fake.newest("till"), Some((3, "deployed".to_owned(), false)), "what can be taken back is taken back");
+    assert!(
+        ended.reply.summary.contains("helm/stock") && ended.reply.summary.contains("helm rollback stock 1 -n shop --kube-context fake"),
+        "{}",
+        ended.reply.summary
+    );
+    assert!(ended.next().contains(&"cluster_health"), "{:?}", ended.next());
+    // A person's call finds the way that the worker did not.
+    let (_, state) = house.begin(What::Rollback, None).await;
+    assert_eq!(state, Some(OperationState::Succeeded));
+    assert!(house.fake.newest("stock").unwrap().2 && house.fake.newest("till").unwrap().2, "both are verified again");
+}
+
+#[tokio::test]
+async fn a_first_install_that_cannot_be_removed_says_how_a_person_removes_it() {
+    let house = House::new();
+    house.fake.fails("uninstall stock", 1, &Failure::new(Code::HelmFailed, "uninstall stock").cause("etcdserver: leader changed"));
+    let ended = house.deploy_through("validate").await;
+    assert_eq!(ended.state(), OperationState::Stuck, "{}", ended.reply.summary);
+    assert!(ended.reply.summary.contains("helm uninstall stock -n shop --kube-context fake"), "{}", ended.reply.summary);
+    assert_eq!((house.fake.newest("till"), house.fake.newest("stock").map(|(revision, ..)| revision)), (None, Some(1)));
+}
+
+#[tokio::test]
+async fn the_way_back_is_rehearsed_before_anything_is_touched() {
+    let rehearsed = |ended: &Ended| {
+        let gates = ended.records.iter().filter_map(|record| match &record.event {
+            Event::GateJudged { gate } => Some(gate.clone()),
+            _ => None,
+        });
+        gates.flat_map(|gate| gate.checks).filter(|check| check.id == "rollback.rehearsed").map(|check| check.outcome).collect::<Vec<_>>()
+    };
+    let house = House::quick();
+    let first = house.deploy_through("validate").await;
+    assert_eq!(rehearsed(&first), [], "a first install has nothing to rehearse");
+    house.change();
+    house.fake.refuses_to_take_back("stock", 1);
+    let refused = house.deploy_through("validate").await;
+    assert_eq!(refused.state(), OperationState::Refused, "{}", refused.reply.summary);
+    assert!(rehearsed(&refused).contains(&Outcome::Fail), "{:?}", rehearsed(&refused));
+    assert_eq!(house.fake.count("apply"), 2, "nothing was touched");
+    assert_eq!(house.fake.newest("stock"), Some((1, "deployed".to_owned(), true)));
+    house.fake.refuses_nothing();
+    let through = house.deploy_through("validate").await;
+    assert_eq!((through.state(), rehearsed(&through)), (OperationState::Succeeded, vec![Outcome::Pass, Outcome::Pass]), "{}", through.reply.summary);
+}
+
+/// The engine's own process is asked to go on while its disk is full; run by the test below, where a file that cannot grow is an error and no signal.
+#[tokio::test]
+async fn inside_a_process_whose_files_cannot_grow() {
+    if std::env::var_os("LANDFALL_TEST_FULL_DISK").is_none() {
+        return;
+    }
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let whole = House::quick();
+    whole.begin(What::Deploy, None).await;
+    for kilobytes in (2..44).step_by(4) {
+        let house = House::quick();
+        // Dies before its first line, so that the request is there and nothing is done.
+        let (id, _) = house.begin(What::Deploy, Some(1)).await;
+        house.fake.dies_at(None);
+        setrlimit(Resource::Fsize, Rlimit { current: Some(kilobytes << 10), maximum: None }).unwrap();
+        let (landfall, app) = (house.landfall.clone(), house.app());
+        let ran = tokio::spawn({
+            let id = id.clone();
+            async move { landfall.run_operation(&app, &id).await }
+        });
+        let full = ran.await.expect("a full disk is no panic");
+        setrlimit(Resource::Fsize, Rlimit { current: None, maximum: None }).unwrap();
+        let records = journal::read(&house.app().join(".landfall/operations").join(id.as_str())).expect("the journal can be read");
+        let intended = records.iter().filter(|record| matches!(&record.event, Event::EffectIntended { key, .. } if key.starts_with("helm/"))).count();
+        assert!(house.fake.count("apply") <= intended, "{kilobytes} KiB: nothing is done before its way back is on disk");
+        let state = house.worker(&id).await.expect("it goes on when there is room");
+        if full.is_ok() {
+            // The journal had room for its end, and another file had none.
+            assert_eq!(Some(state), full.clone().ok(), "{kilobytes} KiB: what has ended is not begun again");
+            assert!(!house.fake.picture().iter().any(|line| line.contains("deployed")) || state == OperationState::Succeeded, "{kilobytes} KiB");
+        } else {
+            assert_eq!(state, OperationState::Succeeded, "{kilobytes} KiB");
+            assert_eq!(house.fake.picture(), whole.fake.picture(), "{kilobytes} KiB: as where there was room all the time");
+        }
+        println!("{kilobytes} KiB: {:?}, then {state:?}, {} lines", full.as_ref().map_err(|failure| failure.code), records.len());
+    }
+}
+
+#[test]
+fn a_full_disk_loses_no_journal_and_the_operation_goes_on_when_there_is_room() {
+    let program = std::env::current_exe().unwrap();
+    let done = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" --exact inside_a_process_whose_files_cannot_grow --nocapture"])
+        .arg(program)
+        .env("LANDFALL_TEST_FULL_DISK", "1")
+        .output()
+        .unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{said}");
+    assert!(said.contains("KiB: Err"), "at least one limit was met by the journal: {said}");
 }

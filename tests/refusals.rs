@@ -1,4 +1,4 @@
-//! Bad input, one after the other, through the real program: a stable code, a next step, within three seconds, and nothing written.
+//! Bad input, one after the other, through the real program: a stable code, a next step, in time, and nothing written.
 //! A folder without read permission is not among them: tests may run as root, who reads everything; a file in its place stands for it.
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +18,7 @@ mod lines;
 mod folder;
 
 #[path = "refusals/api.rs"]
+#[allow(dead_code, reason = "shared with the bench, which uses more of it")]
 mod api;
 
 #[path = "refusals/faults.rs"]
@@ -37,7 +38,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-const LIMIT: Duration = Duration::from_secs(3);
+/// Three seconds are promised, and held by `make bench`; here the program is unoptimised and the machine may be busy with five things.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// A machine of its own: home, minikube's folder, a kubeconfig, programs, state and a copy of the small app.
 struct Machine {
@@ -153,11 +155,7 @@ impl Machine {
     /// A refused call: its code and exit code, a next step, in time, and a workspace as it was.
     fn refused(&self, words: &[&str], code: &str, exit: i32) -> Value {
         let before = files(&self.path("app"));
-        let (mut ended, mut failure, mut took) = self.timed(words);
-        if took >= LIMIT {
-            // A refusal changes nothing: a machine that was busy this moment is asked once more.
-            (ended, failure, took) = self.timed(words);
-        }
+        let (ended, failure, took) = self.timed(words);
         assert!(took < LIMIT, "{words:?} took {took:?}");
         assert_eq!((failure["code"].as_str(), ended), (Some(code), exit), "{words:?}: {failure}");
         assert!(failure["help"].as_str().is_some_and(|help| help.len() > 10), "{words:?} has no next step: {failure}");

@@ -13,6 +13,9 @@
 #[path = "tidy/checks.rs"]
 mod checks;
 
+#[path = "tidy/failures.rs"]
+mod failures;
+
 use landfall::failure::Code;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

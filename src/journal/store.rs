@@ -24,6 +24,10 @@ pub struct Journal {
 
 struct Inner {
     file: File,
+    /// Length of the whole lines, bytes.
+    length: u64,
+    /// A line could not be written whole, and its beginning may still be there.
+    torn: bool,
     state: super::State,
     last_n: u64,
     last_hash: String,
@@ -32,6 +36,23 @@ struct Inner {
 impl std::fmt::Debug for Journal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Journal({})", self.id)
+    }
+}
+
+impl Inner {
+    /// Writes one line to disk. Of a line that cannot be written whole nothing is left, so that none is ever appended to half a line.
+    fn write(&mut self, line: &[u8]) -> std::io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.length)?;
+        }
+        self.torn = true;
+        if let Err(error) = self.file.write_all(line).and_then(|()| self.file.sync_data()) {
+            self.torn = self.file.set_len(self.length).is_err();
+            return Err(error);
+        }
+        self.torn = false;
+        self.length += u64::try_from(line.len()).unwrap_or(0);
+        Ok(())
     }
 }
 
@@ -47,12 +68,13 @@ impl Journal {
         let mut records = Vec::new();
         let good = parse(&text, &path, &mut records)?;
         let cut = u64::try_from(text.len().saturating_sub(good)).unwrap_or(0);
+        let length = u64::try_from(good).unwrap_or(0);
         if cut > 0 {
-            file.set_len(u64::try_from(good).unwrap_or(0)).map_err(|error| Failure::file("cut the journal", &path, &error))?;
+            file.set_len(length).map_err(|error| Failure::file("cut the journal", &path, &error))?;
         }
         let state = super::State::of(&records).unwrap_or_else(|| super::State::initial(clock.now()));
         let (last_n, last_hash) = records.last().map_or((0, NOTHING.to_owned()), |last| (last.n, last.hash.clone()));
-        let journal = Self { id: id.clone(), clock, _lock: lock, inner: Mutex::new(Inner { file, state, last_n, last_hash }) };
+        let journal = Self { id: id.clone(), clock, _lock: lock, inner: Mutex::new(Inner { file, length, torn: false, state, last_n, last_hash }) };
         if cut > 0 {
             journal.append(None, None, Event::JournalRepaired { bytes_cut: cut })?;
         }
@@ -76,8 +98,7 @@ impl Journal {
         record.hash = hash(&record)?;
         let mut line = serde_json::to_vec(&record).map_err(|error| Failure::internal("write a journal line").cause(error))?;
         line.push(b'\n');
-        let write = inner.file.write_all(&line).and_then(|()| inner.file.sync_data());
-        write.map_err(|error| Failure::file("write the journal of", Path::new(self.id.as_str()), &error))?;
+        inner.write(&line).map_err(|error| Failure::file("write the journal of", Path::new(self.id.as_str()), &error))?;
         inner.last_n = record.n;
         inner.last_hash.clone_from(&record.hash);
         inner.state = inner.state.clone().next(&record);
@@ -317,6 +338,21 @@ mod tests {
         assert_eq!(reader.records().unwrap().len(), 2);
         OpenOptions::new().append(true).open(&path).unwrap().write_all(second).unwrap();
         assert_eq!(reader.records().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_could_not_be_written_whole_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = begin(folder.path());
+        let mut keep = std::mem::replace(&mut journal.inner.lock().unwrap().file, OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let note = || journal.append(None, None, Event::Paused { why: "x".into() });
+        assert_eq!(note().unwrap_err().code, Code::DiskFull);
+        assert_eq!(journal.state().events, 2, "what is not on disk did not happen");
+        // The disk took the beginning of the line; then there is room again.
+        keep.write_all(b"{\"v\":1,\"n\":3,\"at").unwrap();
+        journal.inner.lock().unwrap().file = keep;
+        assert_eq!(note().unwrap().n, 3);
+        assert_eq!(read(folder.path()).unwrap().len(), 3);
     }
 
     #[test]

@@ -119,7 +119,10 @@ impl Landfall {
         if cancelled {
             run.journal.append(None, None, Event::CancelAsked { undo: mode })?;
         }
-        let hold = (cancelled && mode == UndoMode::Leave)
+        // What another operation works on is not this one's to take back: it found the app held and has changed nothing that was not there for both.
+        let others = failure.code == Code::OperationRunning;
+        let hold = others
+            || (cancelled && mode == UndoMode::Leave)
             || (!cancelled && ask_of::<ask::Deploy>(request).is_ok_and(|ask| ask.on_refusal == OnRefusal::Hold) && request.tool == "deploy");
         let mut stuck = Vec::new();
         if !hold {
@@ -279,12 +282,15 @@ impl Landfall {
             for gate in &found.gates {
                 run.judged(StageName::Validate, gate)?;
             }
+            for diagnosis in &found.diagnoses {
+                run.diagnosed(StageName::Validate, diagnosis)?;
+            }
             let verdict = crate::evidence::overall(&found.gates);
             run.end(StageName::Validate, verdict)?;
             if verdict != Verdict::Pass {
                 refused_at = Some("validation");
                 if verdict == Verdict::Refused {
-                    diagnoses.extend(found.gates.iter().filter_map(stages::unproven));
+                    diagnoses.extend(found.causes());
                 }
                 // What could not be asked, or was answered badly, is the cluster's where it does not answer for itself.
                 if let Err(failure) = self.world.cluster.version(at).await {
@@ -528,6 +534,9 @@ impl Landfall {
         };
         let look = self.look(run, &at, &blueprint).await?;
         let mut found = look.validate(&scope, run.heart.as_ref()).await?;
+        for diagnosis in &found.diagnoses {
+            run.diagnosed(StageName::Validate, diagnosis)?;
+        }
         if scope.groups.is_empty() {
             for workload in
                 blueprint.workloads.iter().filter(|workload| scope.services.is_empty() || scope.services.iter().any(|name| name == workload.name.as_str()))

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt as _;
 
 /// What is kept of a body.
 const BODY_BYTES: usize = 256 << 10;
@@ -64,6 +65,24 @@ pub async fn http_through_forward(cluster: &dyn Cluster, at: &Proof, namespace: 
     }
 }
 
+/// How long a connection that nothing has answered yet is taken for an open port.
+const HELD: Duration = Duration::from_secs(2);
+
+/// Whether something listens on a pod's port: behind a forward a closed one shows as a connection that ends at once.
+pub async fn listens(cluster: &dyn Cluster, at: &Proof, namespace: &Namespace, pod: &str, port: u16) -> Result<bool, Failure> {
+    let forward = cluster.forward(at, namespace, pod, port).await?;
+    Ok(held(forward.local).await)
+}
+
+async fn held(address: SocketAddr) -> bool {
+    let Ok(mut stream) = tokio::net::TcpStream::connect(address).await else { return false };
+    let mut first = [0u8; 1];
+    match tokio::time::timeout(HELD, stream.read(&mut first)).await {
+        Ok(read) => read.is_ok_and(|count| count > 0),
+        Err(_) => true,
+    }
+}
+
 /// One request on one connection; the text says what went wrong, in order of what was reached.
 pub async fn request(address: SocketAddr, ask: &HttpAsk) -> Result<HttpSeen, String> {
     let stream = tokio::net::TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
@@ -108,7 +127,7 @@ async fn exchange(sender: &mut hyper::client::conn::http1::SendRequest<Full<Byte
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncWriteExt as _;
 
     /// Serves one connection: reads a request, writes this, and keeps the connection open.
     async fn server(answer: &'static str) -> SocketAddr {
@@ -120,7 +139,7 @@ mod tests {
             let _ = stream.read(&mut bytes).await;
             stream.write_all(answer.as_bytes()).await.unwrap();
             if !answer.is_empty() {
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                std::future::pending::<()>().await;
             }
         });
         address
@@ -132,7 +151,24 @@ mod tests {
         let begun = Instant::now();
         let seen = request(address, &HttpAsk::get("/x", "api", Duration::from_secs(10))).await.unwrap();
         assert_eq!((seen.status, seen.text(10).as_str(), seen.content_type.as_str()), (404, "hello", "text/plain"));
-        assert!(begun.elapsed() < Duration::from_secs(8));
+        assert!(begun.elapsed() < Duration::from_secs(8), "it waited for an end that never comes");
+    }
+
+    #[tokio::test]
+    async fn an_open_port_holds_a_connection_and_a_closed_one_ends_it() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(held(address).await, "taken, though nobody says anything");
+        let ending = tokio::spawn(async move {
+            loop {
+                drop(listener.accept().await.unwrap());
+            }
+        });
+        // The first connection still waits to be ended.
+        assert!(!held(address).await);
+        ending.abort();
+        let _ = ending.await;
+        assert!(!held(address).await);
     }
 
     #[tokio::test]

@@ -15,11 +15,32 @@ pub enum Inside {
     /// The request was made and got no answer.
     Unanswered {
         error: String,
+        silence: Silence,
         elapsed: Duration,
     },
     NotRun {
         reason: String,
     },
+}
+
+/// How a request without an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// The connection was turned away.
+    Refused,
+    /// Nothing came back in time.
+    TimedOut,
+    /// Another error; it says which.
+    Other,
+}
+
+/// By the name that the interpreter gives its error: an exception's class, or the system's own code.
+fn silence(error: &str) -> Silence {
+    match error.split(':').next().unwrap_or_default() {
+        "ConnectionRefusedError" | "ECONNREFUSED" => Silence::Refused,
+        "TimeoutError" | "timeout" | "ETIMEDOUT" => Silence::TimedOut,
+        _ => Silence::Other,
+    }
 }
 
 /// The script prints one line of JSON. Proxies are left out: a Service is never behind one.
@@ -44,7 +65,7 @@ const r=require("http").request(a.url,{method:a.method,headers:a.headers,agent:f
   let t=Buffer.alloc(0);const done=()=>out({status:s.statusCode,content_type:s.headers["content-type"]||"",body:t.toString("utf8")});
   s.on("data",d=>{t=Buffer.concat([t,d]).subarray(0,65536);if(t.length>=65536||(s.headers["content-type"]||"").startsWith("text/event-stream"))done()});
   s.on("end",done)});
-r.on("timeout",()=>r.destroy(new Error("timed out")));r.on("error",e=>out({error:(e.code||e.name)+": "+e.message}));
+r.on("timeout",()=>r.destroy(Object.assign(new Error("timed out"),{code:"ETIMEDOUT"})));r.on("error",e=>out({error:(e.code||e.name)+": "+e.message}));
 if(a.body!==null)r.write(a.body);r.end();
 "#;
 
@@ -94,7 +115,8 @@ pub async fn http_from_inside(
             Ok(executed) if missing(&executed) => {}
             Ok(executed) => return read(&executed, program),
             Err(failure) if failure.code == Code::Deadline => {
-                return Ok(Inside::Unanswered { error: format!("no answer within {} s", ask.deadline.as_secs_f32()), elapsed: ask.deadline });
+                let error = format!("no answer within {} s", ask.deadline.as_secs_f32());
+                return Ok(Inside::Unanswered { error, silence: Silence::TimedOut, elapsed: ask.deadline });
             }
             Err(failure) => return Err(failure),
         }
@@ -157,7 +179,10 @@ fn read(executed: &Executed, program: &str) -> Result<Inside, Failure> {
     let elapsed = Duration::from_secs_f64((printed.elapsed_ms / 1000.0).clamp(0.0, 3600.0));
     Ok(match (printed.status, printed.error) {
         (Some(status), None) => Inside::Answered(HttpSeen { status, elapsed, content_type: printed.content_type, body: Secret::new(printed.body) }),
-        (_, error) => Inside::Unanswered { error: crate::secret::plain(&error.unwrap_or_else(|| "no status".to_owned()), 300), elapsed },
+        (_, error) => {
+            let error = error.unwrap_or_else(|| "no status".to_owned());
+            Inside::Unanswered { silence: silence(&error), error: crate::secret::plain(&error, 300), elapsed }
+        }
     })
 }
 
@@ -181,6 +206,10 @@ mod tests {
             panic!()
         };
         assert_eq!(error, "ConnectionRefusedError: x");
+        let named =
+            ["ConnectionRefusedError: x", "ECONNREFUSED: x", "TimeoutError: timed out", "timeout: timed out", "ETIMEDOUT: timed out", "gaierror: [Errno -2]"];
+        use Silence::{Other, Refused, TimedOut};
+        assert_eq!(named.map(silence), [Refused, Refused, TimedOut, TimedOut, TimedOut, Other]);
         let Inside::NotRun { reason } = read(&executed(2, ""), "python3").unwrap() else { panic!() };
         assert!(reason.contains("exit code 2"), "{reason}");
     }

@@ -26,6 +26,8 @@ const FRESH: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(3);
 /// How long to wait before a broken watch is opened again.
 const REOPEN: Duration = Duration::from_secs(2);
+/// How far the clock may run apart from the time that has passed, before it counts as set.
+const DRIFT: Duration = Duration::from_secs(2);
 /// Lines of a log that are read.
 const LINES: i64 = 200;
 
@@ -102,9 +104,23 @@ struct Known {
     calm: u32,
     /// What was seen at the last look, and when.
     last: Option<(String, Instant)>,
+    /// What the clock said, and when.
+    clock: Option<(Time, Instant)>,
 }
 
 impl Known {
+    /// Notices a clock that was set, or stood still while the machine slept.
+    fn note_clock(&mut self, now: Time) {
+        let instant = Instant::now();
+        if let Some((before, then)) = self.clock.replace((now, instant)) {
+            let (told, passed) = (now.duration_since(before), instant.duration_since(then));
+            let apart = told.as_secs_f64() - passed.as_secs_f64();
+            if apart.abs() > DRIFT.as_secs_f64() {
+                self.memory.clock_was_set(now);
+            }
+        }
+    }
+
     /// `4 s ago: api: 0 of 1 pods ready`.
     fn last_seen(&self) -> String {
         match &self.last {
@@ -123,10 +139,13 @@ impl Rollout<'_> {
         let mut observations = self.open(until, &known).await?;
         let mut looked: Option<Arc<Observed>> = None;
         loop {
+            // What the watch has told since a look of our own is newer than it; clocks are not asked which, for they may be set back in between.
+            let news = observations.has_changed().unwrap_or(false);
             let told = Arc::clone(&observations.borrow_and_update());
-            let observed = looked.take().filter(|look| look.at >= told.at).unwrap_or(told);
+            let observed = looked.take().filter(|_| !news).unwrap_or(told);
             self.read_logs(releases, &observed, &mut known, until).await;
             let now = self.clock.now();
+            known.note_clock(now);
             let judgements: Vec<Judgement> = releases.iter().map(|each| judge(&observed, &each.release, &known.logs, &mut known.memory, now)).collect();
             self.tell(releases, &judgements);
             let fresh = observed.at.is_some_and(|at| now.duration_since(at).unsigned_abs() <= FRESH);

@@ -1,7 +1,7 @@
 //! The state of a namespace in numbers, warnings and diagnoses: one pure look, without a past.
 
-use super::scene::{Scene, autoscalers, blind, event_evidence, finished, latest, name, pod_ready, ready_endpoints};
-use super::{Logs, Memory, progress, readings};
+use super::scene::{Scene, autoscalers, blind, event_evidence, finished, latest, name, nowhere, pod_ready, ready_endpoints};
+use super::{Logs, Memory, ReleaseProgress, progress, readings};
 use crate::evidence::{Diagnosis, Evidence, Time};
 use crate::names::ServiceName;
 use crate::ports::Observed;
@@ -43,7 +43,7 @@ pub struct Unhealthy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     pub counts: Counts,
-    /// At most ten: autoscalers that cannot scale, then the newest warnings, newest first.
+    /// At most ten: autoscalers that cannot scale and Ingresses without an address, then the newest warnings, newest first.
     pub warnings: Vec<Evidence>,
     pub unhealthy: Vec<Unhealthy>,
     pub diagnoses: Vec<Diagnosis>,
@@ -66,6 +66,7 @@ pub fn health(observed: &Observed, scope: Scope<'_>, logs: &Logs, now: Time) -> 
     memory.note(observed, now);
     let mut sum = Health { counts: Counts::default(), warnings: Vec::new(), unhealthy: Vec::new(), diagnoses: Vec::new() };
     let mut uids: BTreeSet<String> = BTreeSet::new();
+    let mut blind_or_nowhere = Vec::new();
     for release in &releases {
         let state = progress(observed, release);
         sum.counts.deployments.total += 1;
@@ -74,21 +75,18 @@ pub fn health(observed: &Observed, scope: Scope<'_>, logs: &Logs, now: Time) -> 
         sum.counts.pods.good += state.ready;
         sum.counts.services.total += u32::try_from(state.endpoints.len()).unwrap_or(u32::MAX);
         sum.counts.services.good += u32::try_from(state.endpoints.values().filter(|ready| **ready > 0).count()).unwrap_or(u32::MAX);
-        sum.unhealthy.extend(unhealthy(observed, release, logs, &memory, now));
+        let scene = Scene::of(observed, release, logs, &memory, now);
+        sum.unhealthy.extend(unhealthy(&scene, &state));
         if !state.done {
             sum.diagnoses.extend(readings(observed, release, logs, &mut memory.clone(), now));
         }
-        let scene = Scene::of(observed, release, logs, &memory, now);
+        blind_or_nowhere.extend(autoscalers(&scene).filter_map(blind).chain(nowhere(&scene).map(|(_, evidence)| evidence)));
         let workloads = scene.workloads.iter().filter_map(|workload| workload.metadata().uid.clone());
         let sets = scene.replica_sets.iter().filter_map(|set| set.metadata.uid.clone());
         let pods = scene.pods.iter().filter_map(|pod| pod.metadata.uid.clone());
         uids.extend(workloads.chain(sets).chain(pods));
     }
-    let blind = releases.iter().flat_map(|release| {
-        let scene = Scene::of(observed, release, logs, &memory, now);
-        autoscalers(&scene).filter_map(blind).collect::<Vec<_>>()
-    });
-    sum.warnings = blind.chain(warnings(observed, matches!(scope, Scope::Releases(_)).then_some(&uids))).take(10).collect();
+    sum.warnings = blind_or_nowhere.into_iter().chain(warnings(observed, matches!(scope, Scope::Releases(_)).then_some(&uids))).take(10).collect();
     sum
 }
 
@@ -104,9 +102,8 @@ fn all_releases(observed: &Observed) -> Vec<ServiceName> {
     deployments.chain(sets).chain(daemons).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-fn unhealthy(observed: &Observed, release: &ServiceName, logs: &Logs, memory: &Memory, now: Time) -> Vec<Unhealthy> {
-    let scene = Scene::of(observed, release, logs, memory, now);
-    let state = progress(observed, release);
+fn unhealthy(scene: &Scene<'_>, state: &ReleaseProgress) -> Vec<Unhealthy> {
+    let (observed, release) = (scene.observed, scene.release);
     let mut all = Vec::new();
     if !state.done {
         let object = scene.workloads.first().map_or_else(|| format!("release/{release}"), |workload| workload.describe().replace(' ', "/"));

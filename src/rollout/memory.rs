@@ -22,6 +22,8 @@ pub struct Memory {
     served: BTreeMap<String, Time>,
     /// Since when a row has held for a subject, by release.
     held: BTreeMap<(String, &'static str, String), Time>,
+    /// When the clock was last found to have been set, by the clock as it is since.
+    clock_set: Option<Time>,
 }
 
 impl Memory {
@@ -42,6 +44,19 @@ impl Memory {
         self.served.retain(|name, _| serving.contains(name));
         for name in serving {
             self.served.entry(name).or_insert(now);
+        }
+    }
+
+    /// The clock was set, or the machine slept: what was stamped before says nothing about how long something has lasted.
+    pub fn clock_was_set(&mut self, now: Time) {
+        self.clock_set = Some(now);
+    }
+
+    /// Since when something that began at this time has lasted at least: not from before the clock was set, and not from times to come.
+    pub(super) fn lasting_since(&self, since: Time, now: Time) -> Time {
+        match self.clock_set {
+            Some(set) if since < set || since > now => set,
+            Some(_) | None => since,
         }
     }
 

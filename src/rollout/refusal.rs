@@ -5,7 +5,7 @@ use super::taxonomy::{Row, row};
 
 /// Words that stand in a refusal, the most specific code first. Any one of a row's groups counts; all words of a group must be there, in any case.
 const WORDS: [(&str, &[&[&str]]); 22] = [
-    ("CERT_EXPIRED", &[&["certificate has expired"]]),
+    ("CERT_EXPIRED", &[&["certificate has expired"], &["certificate expired"]]),
     ("CLOCK_SKEW", &[&["not yet valid"], &["not valid yet"]]),
     ("API_THROTTLE_ETCD", &[&["etcdserver: request timed out"], &["etcdserver: leader changed"], &["too many requests"]]),
     ("API_UNREACHABLE", &[&["cluster unreachable"], &["dial tcp", "connection refused"], &["dial tcp", "i/o timeout"]]),

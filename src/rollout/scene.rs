@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet}
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition, Service};
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -167,10 +168,14 @@ impl<'a> Scene<'a> {
         workloads.extend(observed.daemon_sets.iter().filter(|each| belongs(&each.metadata, release)).map(Workload::DaemonSet));
         workloads.extend(observed.jobs.iter().filter(|each| belongs(&each.metadata, release)).map(Workload::Job));
         let replica_sets: Vec<&ReplicaSet> = workloads.iter().filter_map(|workload| newest_replica_set(observed, workload)).collect();
+        // Every pod of the namespace is looked at for every release: what it is compared with is looked up once.
+        let deployments: Vec<Option<&str>> =
+            workloads.iter().filter(|workload| workload.kind() == WorkloadKind::Deployment).map(|workload| workload.metadata().uid.as_deref()).collect();
+        let sets: Vec<&ReplicaSet> = observed.replica_sets.iter().filter(|set| deployments.iter().any(|uid| owned_by(&set.metadata, *uid))).collect();
         let mut pods = Vec::new();
         let mut old_pods = Vec::new();
         for pod in &observed.pods {
-            match generation_of(pod, &workloads, &replica_sets, observed) {
+            match generation_of(pod, &workloads, &replica_sets, &sets) {
                 Some(true) if pod.metadata.deletion_timestamp.is_none() => pods.push(pod),
                 Some(_) => old_pods.push(pod),
                 None => {}
@@ -473,6 +478,22 @@ pub fn blind(autoscaler: &HorizontalPodAutoscaler) -> Option<Evidence> {
     })
 }
 
+/// Ingresses of the release that no controller has given an address, with what shows it.
+pub fn nowhere<'a>(scene: &Scene<'a>) -> impl Iterator<Item = (&'a str, Evidence)> {
+    let release = scene.release;
+    let addressed = |ingress: &&Ingress| {
+        let balancer = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+        balancer.and_then(|balancer| balancer.ingress.as_ref()).is_some_and(|given| !given.is_empty())
+    };
+    scene.observed.ingresses.iter().filter(move |each| belongs(&each.metadata, release) && !addressed(each)).map(|each| {
+        let class = each.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_deref()).unwrap_or("none");
+        (
+            name(&each.metadata),
+            Evidence::new(Source::Object, format!("Ingress/{} .status.loadBalancer", name(&each.metadata)), &format!("no address; class {class}")),
+        )
+    })
+}
+
 /// The ReplicaSet of a Deployment's present template. None while the controller has not seen the newest specification.
 fn newest_replica_set<'a>(observed: &'a Observed, workload: &Workload<'a>) -> Option<&'a ReplicaSet> {
     let Workload::Deployment(deployment) = workload else { return None };
@@ -489,20 +510,18 @@ fn newest_replica_set<'a>(observed: &'a Observed, workload: &Workload<'a>) -> Op
     }
 }
 
-/// Some(true): of the newest template. Some(false): of an earlier one. None: not of this release.
-fn generation_of(pod: &Pod, workloads: &[Workload<'_>], newest: &[&ReplicaSet], observed: &Observed) -> Option<bool> {
-    if newest.iter().any(|set| owned_by(&pod.metadata, set.metadata.uid.as_deref())) {
+/// Some(true): of the newest template. Some(false): of an earlier one. None: not of this release. `sets` are all ReplicaSets of its Deployments.
+fn generation_of(pod: &Pod, workloads: &[Workload<'_>], newest: &[&ReplicaSet], sets: &[&ReplicaSet]) -> Option<bool> {
+    let owned = |set: &&ReplicaSet| owned_by(&pod.metadata, set.metadata.uid.as_deref());
+    if newest.iter().any(owned) {
         return Some(true);
+    }
+    if sets.iter().any(owned) {
+        return Some(false);
     }
     for workload in workloads {
         let uid = workload.metadata().uid.as_deref();
         match workload {
-            Workload::Deployment(_) => {
-                let of_older = observed.replica_sets.iter().any(|set| owned_by(&set.metadata, uid) && owned_by(&pod.metadata, set.metadata.uid.as_deref()));
-                if of_older {
-                    return Some(false);
-                }
-            }
             Workload::StatefulSet(set) if owned_by(&pod.metadata, uid) => {
                 let update = set.status.as_ref().and_then(|status| status.update_revision.as_deref());
                 let mine = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash")).map(String::as_str);
@@ -515,7 +534,7 @@ fn generation_of(pod: &Pod, workloads: &[Workload<'_>], newest: &[&ReplicaSet], 
                 return Some(wanted.is_none() || wanted == mine);
             }
             Workload::Job(_) if owned_by(&pod.metadata, uid) => return Some(true),
-            Workload::StatefulSet(_) | Workload::DaemonSet(_) | Workload::Job(_) => {}
+            Workload::Deployment(_) | Workload::StatefulSet(_) | Workload::DaemonSet(_) | Workload::Job(_) => {}
         }
     }
     None

@@ -1068,7 +1068,7 @@ pub static TABLE: [Row; 99] = [
         remedy: "minikube addons enable ingress; fix host/path/backend",
         fixed_by: FixedBy::User,
         fails: FailRule::Window(60),
-        signal: None,
+        signal: Some(service::ingress_without_address),
     },
     Row {
         code: "HPA_NO_METRICS",
@@ -1206,8 +1206,7 @@ mod tests {
                 "SVC_NODEPORT_TAKEN",
                 "RBAC_CREATE",
                 "SVC_WRONG_PORT",
-                "NETPOL_BLOCK",
-                "ING_CLASS_404"
+                "NETPOL_BLOCK"
             ]
         );
     }

@@ -69,6 +69,8 @@ fn observed(value: &Value, seconds: i64) -> Observed {
         stateful_sets: list(value, "stateful_sets"),
         daemon_sets: list(value, "daemon_sets"),
         autoscalers: list(value, "autoscalers"),
+        ingresses: list(value, "ingresses"),
+        policies: list(value, "policies"),
         jobs: list(value, "jobs"),
         cron_jobs: list(value, "cron_jobs"),
         pods: list(value, "pods"),
@@ -303,6 +305,24 @@ fn a_generic_crash_needs_three_ends_or_a_minute() {
     check(scene(ended(1, "Error", 2), json!({})), log, &[]);
     check(scene(ended(1, "Error", 3), json!({})), log, &["APP_CRASH_GENERIC"]);
     check_after(60, scene(ended(1, "Error", 1), json!({})), log, &["APP_CRASH_GENERIC"]);
+}
+
+#[test]
+fn a_clock_that_was_set_makes_no_window_pass() {
+    let step = scene(ended(1, "Error", 1), json!({}));
+    let looks = |set: bool, then: i64| {
+        let mut memory = Memory::default();
+        judge(&observed(&step, 100), &api(), &Logs::new(), &mut memory, time(100));
+        if set {
+            memory.clock_was_set(time(then));
+        }
+        let mut at = |seconds: i64| codes(&judge(&observed(&step, seconds), &api(), &Logs::new(), &mut memory, time(seconds))).len();
+        (at(then), at(then + 59), at(then + 60))
+    };
+    for then in [7_300, -7_100] {
+        assert_eq!(looks(true, then), (0, 0, 1), "set to {then}: the window begins anew, and ends");
+    }
+    assert_eq!(looks(false, 7_300), (1, 1, 1), "two hours that have really passed");
 }
 
 #[test]

@@ -310,6 +310,36 @@ async fn every_check_of_the_validation_gate_fails_for_its_own_fault_alone() {
     check_validation("postgres", |machine| machine.exits = 1, &[("validation.ready", Fail)]).await;
 }
 
+/// What a refused gate of `api` is said to come from, where a caller's request ends with this error in a namespace that shows this as well.
+async fn causes_of(error: &str, change: impl Fn(&mut Observed)) -> Vec<String> {
+    let inside = json!({ "error": error, "elapsed_ms": 3.0 }).to_string();
+    let (blueprint, config, at) = (blueprint(), config(), proof());
+    let world = Machine { inside, ..good("api") }.world();
+    let mut observed = observed(&blueprint, true);
+    change(&mut observed);
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed };
+    let scope = Scope { groups: Vec::new(), services: vec!["api".to_owned()], writing: false, window_s: 30 };
+    look.validate(&scope, &Silent).await.unwrap().causes().into_iter().map(|cause| cause.code).collect()
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_named_by_what_is_between() {
+    let served = |observed: &mut Observed| {
+        let slice = json!({ "metadata": { "name": "s", "labels": { "kubernetes.io/service-name": "api" } }, "addressType": "IPv4", "endpoints": [{ "addresses": ["10.0.0.1"] }] });
+        observed.endpoint_slices = vec![serde_json::from_value(slice).unwrap()];
+    };
+    let closed = |observed: &mut Observed| {
+        served(observed);
+        let policy = json!({ "metadata": { "name": "deny-all" }, "spec": { "podSelector": {}, "policyTypes": ["Ingress"] } });
+        observed.policies = vec![serde_json::from_value(policy).unwrap()];
+    };
+    assert_eq!(causes_of("ConnectionRefusedError: [Errno 111]", served).await, ["SVC_WRONG_PORT"]);
+    assert_eq!(causes_of("ConnectionRefusedError: [Errno 111]", |_| ()).await, ["VALIDATION_FAILED"], "its Service has no pod to lead to");
+    assert_eq!(causes_of("TimeoutError: timed out", closed).await, ["NETPOL_BLOCK"]);
+    assert_eq!(causes_of("TimeoutError: timed out", served).await, ["VALIDATION_FAILED"], "no policy is between");
+    assert_eq!(causes_of("gaierror: [Errno -2] Name or service not known", closed).await, ["VALIDATION_FAILED"]);
+}
+
 #[tokio::test]
 async fn every_check_of_an_mcp_server_fails_for_its_own_fault_alone() {
     use Outcome::{Fail, NotRun};

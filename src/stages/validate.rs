@@ -3,12 +3,13 @@
 use crate::ask::CheckGroup;
 use crate::blueprint::{Ask, Blueprint, Controller, EnvValue, Workload};
 use crate::config::{Config, Smoke};
-use crate::evidence::{Check, Evidence, Gate, GateName, Source};
+use crate::evidence::{Check, Diagnosis, Evidence, Gate, GateName, Source};
 use crate::failure::{Code, Failure};
 use crate::ports::{LogRequest, Observed, PeerFacts, Progress, Proof, World};
-use crate::probe::{self, Caller, HttpAsk, Inside, Weight};
+use crate::probe::{self, Caller, HttpAsk, Inside, Silence, Weight};
 use crate::reply::{Comparison, Latency, ServerView, ToolView, VariableView};
-use crate::rollout;
+use crate::rollout::route::{Asked, Request};
+use crate::rollout::{self, route};
 use crate::secret::Secret;
 use crate::survey::McpTransport;
 use k8s_openapi::api::core::v1::Pod;
@@ -17,6 +18,10 @@ use std::time::{Duration, Instant};
 
 /// How long one answer of the app may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often what got no answer is asked in the same way before anything is concluded from it.
+const PROBES: u32 = 3;
+/// How long to wait before it is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What is validated and how.
 #[derive(Clone, Debug)]
@@ -39,6 +44,17 @@ pub struct Found {
     pub latency: Option<Latency>,
     pub server: Option<ServerView>,
     pub tools: Vec<ToolView>,
+    /// What the taxonomy says of requests that got no answer.
+    pub diagnoses: Vec<Diagnosis>,
+}
+
+impl Found {
+    /// Why the refused gates refused: by the taxonomy where it knows, else by the check that failed.
+    pub fn causes(&self) -> Vec<Diagnosis> {
+        let named = |gate: &Gate| self.diagnoses.iter().any(|diagnosis| diagnosis.subject.split('/').next() == Some(gate.subject.as_str()));
+        let unnamed = self.gates.iter().filter(|gate| !named(gate)).filter_map(super::unproven);
+        self.diagnoses.iter().cloned().chain(unnamed).collect()
+    }
 }
 
 /// A look at one running app.
@@ -84,8 +100,15 @@ impl Look<'_> {
             let mut checks = Vec::new();
             if wants(CheckGroup::Reachability) {
                 progress.note(&format!("{name}: asks its routes"));
-                checks.extend(self.reach(workload, &pod, &mut latencies).await);
-                checks.extend(self.reach_from_callers(workload).await);
+                let (reached, closed) = self.reach(workload, &pod, &mut latencies).await;
+                checks.extend(reached);
+                let (called, unanswered) = self.reach_from_callers(workload).await;
+                checks.extend(called);
+                // What is closed at the pod itself is closed for its callers too.
+                match (closed, workload.port) {
+                    (true, Some(port)) => found.diagnoses.extend(self.closed_port(workload, &pod, port).await),
+                    (_, _) => found.diagnoses.extend(unanswered),
+                }
                 if let Some(budget) = self.config.gates.latency_p95_ms {
                     checks.extend(self.in_budget(workload, &pod, budget).await);
                 }
@@ -143,14 +166,15 @@ impl Look<'_> {
         Some((pod.metadata.name.clone()?, container))
     }
 
-    /// The health routes through a forwarded port, as a person's browser would come.
-    async fn reach(&self, workload: &Workload, pod: &str, latencies: &mut Vec<Result<Duration, ()>>) -> Vec<Check> {
-        let Some(port) = workload.port else { return vec![Check::not_run("validation.http", "routes", "the workload offers no port").optional()] };
+    /// The health routes through a forwarded port, as a person's browser would come; true where the pod gave no answer at all.
+    async fn reach(&self, workload: &Workload, pod: &str, latencies: &mut Vec<Result<Duration, ()>>) -> (Vec<Check>, bool) {
+        let Some(port) = workload.port else { return (vec![Check::not_run("validation.http", "routes", "the workload offers no port").optional()], false) };
         let paths = paths_of(workload);
         if paths.is_empty() {
-            return vec![self.opens(workload, pod, port).await];
+            return (vec![self.opens(workload, pod, port).await], false);
         }
         let mut checks = Vec::new();
+        let mut silent = false;
         for path in paths {
             let probed = format!("GET {path} through a forwarded port");
             let at = format!("http://{}:{port}{path}", workload.name);
@@ -167,11 +191,23 @@ impl Look<'_> {
                 }
                 Err(failure) => {
                     latencies.push(Err(()));
+                    silent |= failure.code == Code::ClusterRefused;
                     unanswered("validation.http", probed, &at, &failure)
                 }
             });
         }
-        checks
+        (checks, silent)
+    }
+
+    /// A port of a ready pod where nothing listens, however often one connects.
+    async fn closed_port(&self, workload: &Workload, pod: &str, port: u16) -> Option<Diagnosis> {
+        for _ in 0..PROBES {
+            if !matches!(probe::listens(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port).await, Ok(false)) {
+                return None;
+            }
+        }
+        let seen = Evidence::new(Source::Probe, format!("Pod/{pod} port {port}"), &format!("{PROBES} connections, each ended at once"));
+        route::read(&self.observed, &Request { release: &workload.name, port, asked: Asked::Closed, probes: PROBES, evidence: vec![seen] })
     }
 
     /// A workload without HTTP: its own readiness question, asked in its container.
@@ -201,12 +237,13 @@ impl Look<'_> {
         }
     }
 
-    /// The same routes from inside the pods that call this workload, by its Service's name.
-    async fn reach_from_callers(&self, workload: &Workload) -> Vec<Check> {
-        let Some(port) = workload.port else { return Vec::new() };
-        let Some(path) = paths_of(workload).into_iter().next() else { return Vec::new() };
+    /// The same routes from inside the pods that call this workload, by its Service's name; and what it means where no answer came.
+    async fn reach_from_callers(&self, workload: &Workload) -> (Vec<Check>, Vec<Diagnosis>) {
+        let Some(port) = workload.port else { return (Vec::new(), Vec::new()) };
+        let Some(path) = paths_of(workload).into_iter().next() else { return (Vec::new(), Vec::new()) };
         let url = format!("http://{}:{port}{path}", workload.name);
         let mut checks = Vec::new();
+        let mut diagnoses = Vec::new();
         let callers = self.blueprint.workloads.iter().filter(|caller| workload.callers.contains(&caller.name));
         for caller in callers {
             let probed = format!("GET {url} from inside {}", caller.name);
@@ -217,11 +254,37 @@ impl Look<'_> {
             let language = caller.service().map(|service| service.language.as_str()).unwrap_or_default();
             let from = Caller { pod: &pod, container: &container, language };
             let host = format!("{}:{port}", workload.name);
-            let ask = HttpAsk::get(&path, &host, PATIENCE);
-            let seen = probe::http_from_inside(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, from, &host, &ask).await;
-            checks.push(judge_inside("validation.inside", probed, &format!("{url} from Pod/{pod}"), seen, |seen| (200..400).contains(&seen.status)));
+            let (seen, probes) = self.ask_from(from, &host, &HttpAsk::get(&path, &host, PATIENCE)).await;
+            let place = format!("{url} from Pod/{pod}");
+            if let Ok(Inside::Unanswered { error, silence, .. }) = &seen {
+                let asked = match silence {
+                    Silence::Refused => Some(Asked::Refused { caller: &caller.name }),
+                    Silence::TimedOut => Some(Asked::Silent { caller: &caller.name }),
+                    Silence::Other => None,
+                };
+                let evidence = vec![Evidence::new(Source::Probe, place.clone(), &format!("{error} ({probes} times)"))];
+                diagnoses.extend(asked.and_then(|asked| route::read(&self.observed, &Request { release: &workload.name, port, asked, probes, evidence })));
+            }
+            checks.push(judge_inside("validation.inside", probed, &place, seen, |seen| (200..400).contains(&seen.status)));
         }
-        checks
+        (checks, diagnoses)
+    }
+
+    /// Asks from inside a caller; what is turned away or times out is asked again. Answers the last end, and how often in a row it was the same.
+    async fn ask_from(&self, from: Caller<'_>, host: &str, ask: &HttpAsk) -> (Result<Inside, Failure>, u32) {
+        let again = || probe::http_from_inside(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, from, host, ask);
+        let ended = |seen: &Result<Inside, Failure>| match seen {
+            Ok(Inside::Unanswered { silence, .. }) if *silence != Silence::Other => Some(*silence),
+            Ok(Inside::Unanswered { .. } | Inside::Answered(_) | Inside::NotRun { .. }) | Err(_) => None,
+        };
+        let (mut seen, mut same) = (again().await, 1);
+        for _ in 1..PROBES {
+            let Some(before) = ended(&seen) else { break };
+            tokio::time::sleep(AGAIN).await;
+            seen = again().await;
+            same = if ended(&seen) == Some(before) { same + 1 } else { 1 };
+        }
+        (seen, same)
     }
 
     /// The user's latency budget: requests one after the other to the first health route; the 95th percentile counts, and every one must be answered.
@@ -558,7 +621,7 @@ fn judge_inside(id: &str, probed: String, at: &str, seen: Result<Inside, Failure
             Check::pass(id, probed, Evidence::new(Source::Probe, at, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
         }
         Ok(Inside::Answered(seen)) => Check::fail(id, probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, at, &seen.text(400))]),
-        Ok(Inside::Unanswered { error, elapsed }) => {
+        Ok(Inside::Unanswered { error, elapsed, .. }) => {
             Check::fail(id, probed, error.clone(), vec![Evidence::new(Source::Probe, at, &format!("{error} after {} ms", elapsed.as_millis()))])
         }
         // Without an interpreter nothing was asked: shown, and left to the request through the forwarded port.

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Measures an MCP server on stdio, beside a bare one: bench.py LANDFALL BARE. Prints a table; exits 1 when a figure misses its limit."""
+"""Measures an MCP server on stdio, beside a bare one, and the watch over rollouts: bench.py LANDFALL BARE GUARD. Prints a table; exits 1 when a figure misses its limit."""
 import datetime, json, os, shutil, socket, subprocess, sys, tempfile, threading, time
 from plant import plant
 
 ROUNDS, PINGS, FILES = 40, 1000, 15000
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SHOP = os.path.join(ROOT, "tests", "apps", "shop")
 SMALL = os.path.join(ROOT, "tests", "survey", "fastapi-postgres")
 INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 
@@ -156,16 +157,16 @@ def pings_while_an_operation_runs(landfall):
     return pings
 
 
-def ran(command, rounds):
-    """Median time of a whole process in ms, and the most memory that any run took in MB."""
+def ran(command, rounds, env=None, code=0):
+    """Median time of a whole process in ms, and the most memory that any run took in MB; it has to end with this code."""
     times, most = [], 0
     for _ in range(rounds):
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
         _, status, usage = os.wait4(process.pid, 0)
         times.append((time.perf_counter() - began) * 1000)
-        if status:
-            raise SystemExit(f"bench: {' '.join(command)} failed")
+        if os.waitstatus_to_exitcode(status) != code:
+            raise SystemExit(f"bench: {' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
         most = max(most, usage.ru_maxrss / 1024)
     return percentile(times, 0.5), most
 
@@ -226,6 +227,57 @@ def second_build(landfall, profile):
         ]
 
 
+def health(landfall, guard, pods, nodes, rounds):
+    """Median ms and most MB of a look at an app of that many pods, all ready, behind an API server on loopback."""
+    served = subprocess.Popen([guard, "serve", str(pods), str(nodes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        port = json.loads(served.stdout.readline())["port"]
+        with tempfile.TemporaryDirectory() as folder:
+            env = surroundings(folder, port) | {"PATH": folder}
+            command = [landfall, "status", SHOP, "--profile", "hung", "--json"]
+            said = json.loads(subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout)
+            seen = said["counts"]["pods"]
+            if seen != {"good": pods, "total": pods}:
+                raise SystemExit(f"bench: not all pods are seen: {seen}")
+            return ran(command, rounds, env)
+    finally:
+        served.stdin.close()
+        served.wait(10)
+
+
+def unreachable(landfall):
+    """Median ms of a look where nobody listens, and where somebody does who never answers."""
+    silent = socket.create_server(("127.0.0.1", 0), backlog=64)
+    gone = socket.create_server(("127.0.0.1", 0))
+    closed = gone.getsockname()[1]
+    gone.close()
+    times = []
+    for port in (closed, silent.getsockname()[1]):
+        with tempfile.TemporaryDirectory() as folder:
+            times.append(ran([landfall, "status", SHOP, "--profile", "hung", "--json"], 7, surroundings(folder, port) | {"PATH": folder}, code=7)[0])
+    silent.close()
+    return times
+
+
+def guarding(landfall, guard):
+    """Rows about looking at an app and following its rollout. What `helm --wait` takes for the same failures is measured on the cluster."""
+    told = json.loads(subprocess.run([guard, "measure"], check=True, capture_output=True).stdout)
+    small, small_memory = health(landfall, guard, 500, 50, 7)
+    large, large_memory = health(landfall, guard, 10000, 1000, 3)
+    closed, silent = unreachable(landfall)
+    return [
+        ("first definitive sign to the diagnosis", told["diagnosis_ms"], None, 300, "ms"),
+        ("last pod ready to the verdict", told["verdict_ms"], None, 100, "ms"),
+        ("a journal's line on disk, median", told["append_ms"], None, 2, "ms"),
+        ("unreachable cluster told, nobody listens", closed, None, 1000, "ms"),
+        ("unreachable cluster told, never an answer", silent, None, 1000, "ms"),
+        ("health of 500 pods, whole process", small, None, 2000, "ms"),
+        ("most memory of that", small_memory, None, 60, "MB"),
+        ("health of 10,000 pods on 1,000 nodes", large, None, 2000, "ms"),
+        ("most memory of that ", large_memory, None, 60, "MB"),
+    ]
+
+
 def table(beside, rows):
     """Prints rows of (name, value, other value, limit, unit); answers how many missed their limit."""
     print(f"{'figure':<44}{'landfall':>10}{beside:>15}{'ratio':>8}{'limit':>9}")
@@ -237,7 +289,7 @@ def table(beside, rows):
     return missed
 
 
-def main(landfall, bare):
+def main(landfall, bare, guard):
     ours, floor = [landfall, "serve"], [bare]
     start, floor_start = starts(ours), starts(floor)
     (tools, memory, ping), (_, floor_memory, floor_ping) = settled(ours), settled(floor)
@@ -258,8 +310,10 @@ def main(landfall, bare):
     if profile := os.environ.get("LANDFALL_TEST_PROFILE"):
         print()
         missed += table("-", second_build(landfall, profile))
+    print()
+    missed += table("-", guarding(landfall, guard))
     return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(os.path.abspath, sys.argv[1:3])))
+    sys.exit(main(*map(os.path.abspath, sys.argv[1:4])))

@@ -21,7 +21,8 @@ if have npm; then
   cp tests/machine/peer/package*.json "$folder/" && npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error >/dev/null 2>&1
   peer="$(find "$folder"/node_modules/kubernetes-mcp-server-*/bin -type f 2>/dev/null | head -n 1)"
 fi
-python3 tests/machine/bench.py "$target/release/landfall" "$bare/target/release/bare"; code=$?
+cargo build --quiet --release --example guard-speed || exit 1
+python3 tests/machine/bench.py "$target/release/landfall" "$bare/target/release/bare" "$target/release/examples/guard-speed"; code=$?
 if [ -n "$peer" ]; then python3 tests/machine/bench_peer.py "$target/release/landfall" "$peer" || code=1
 else say "kubernetes-mcp-server is not measured: npm is missing, or its packages cannot be reached"; fi
 

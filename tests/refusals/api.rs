@@ -2,6 +2,7 @@
 //! It stands for what no real cluster does on demand: to be a stranger's, to be overloaded, to fall silent in the middle.
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -18,6 +19,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -56,6 +58,8 @@ pub(crate) enum Fault {
     Cut(Vec<Value>),
     /// These lines of a watch, then its regular end.
     Ended(Vec<Value>),
+    /// These lines of a watch after a while, and nothing more.
+    Later(Duration, Vec<Value>),
 }
 
 type Rule = Box<dyn FnMut(&Asked) -> Option<Fault> + Send>;
@@ -209,6 +213,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         }
         Some(Fault::Cut(lines)) => Ok(streamed(futures::stream::iter(told(lines).into_iter().chain([Err(io::Error::other("cut"))])))),
         Some(Fault::Ended(lines)) => Ok(streamed(futures::stream::iter(told(lines)))),
+        Some(Fault::Later(wait, lines)) => {
+            let late = futures::stream::once(async move {
+                tokio::time::sleep(wait).await;
+                futures::stream::iter(told(lines))
+            });
+            Ok(streamed(late.flatten().chain(futures::stream::pending())))
+        }
     }
 }
 
@@ -272,7 +283,11 @@ fn right(shared: &Shared, asked: &Asked, sent: Value) -> (u16, Value) {
             let items: Vec<_> =
                 objects.iter().filter(|(at, _)| at.strip_prefix(&prefix).is_some_and(|name| !name.contains('/'))).map(|(_, object)| object).collect();
             let version = shared.version.load(Ordering::SeqCst).to_string();
-            (200, json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": version }, "items": items }))
+            let asked_for = |name: &str| asked.query.split('&').find_map(|part| part.strip_prefix(&format!("{name}="))?.parse::<usize>().ok());
+            let from = asked_for("continue").unwrap_or(0).min(items.len());
+            let to = asked_for("limit").map_or(items.len(), |limit| (from + limit).min(items.len()));
+            let next = if to < items.len() { to.to_string() } else { String::new() };
+            (200, json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": version, "continue": next }, "items": &items[from..to] }))
         }
         ("GET", false) => found().map_or_else(missing, |object| (200, object)),
         ("POST", _) => {

@@ -16,6 +16,7 @@ const VALIDATION: (&str, &str) = (GATES, "every_check_of_the_validation_gate_fai
 const MCP: (&str, &str) = (GATES, "every_check_of_an_mcp_server_fails_for_its_own_fault_alone");
 const LIFE: (&str, &str) = ("tests/cluster_main.rs", "an_app_lives_through_its_revisions");
 const BEGUN: (&str, &str) = ("tests/cluster_main.rs", "what_was_begun_is_taken_back_or_finished");
+const REHEARSED: Test = ("tests/engine.rs", "the_way_back_is_rehearsed_before_anything_is_touched");
 const REPORTS: &str = "src/report/tests.rs";
 
 /// A file and the name of a test in it.
@@ -27,7 +28,7 @@ const CHECKED: &[(&str, Test, Test)] = &[
     ("docker.", DOCKER, DOCKER),
     ("helm.constitution", HELM, LAW),
     ("helm.", HELM, HELM),
-    ("rollback.", LIFE, LIFE),
+    ("rollback.", REHEARSED, REHEARSED),
     ("kubernetes.", KUBERNETES, KUBERNETES),
     ("validation.mcp", MCP, MCP),
     ("validation.", VALIDATION, VALIDATION),

@@ -286,11 +286,13 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
     let workloads = async {
         tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here))
     };
-    let beside = async { tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here)) };
+    let beside = async {
+        tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here))
+    };
     let named = async { tokio::try_join!(configs.list_metadata(&all), secrets.list_metadata(&all)) };
     let (
         (deployments, replica_sets, stateful_sets, daemon_sets, jobs, cron_jobs),
-        (services, endpoint_slices, claims, autoscalers),
+        (services, endpoint_slices, claims, autoscalers, ingresses, policies),
         (configs, secrets),
         pods,
         events,
@@ -310,6 +312,8 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
         endpoint_slices,
         claims,
         autoscalers,
+        ingresses,
+        policies,
         config_maps: configs.items.iter().map(kube::ResourceExt::name_any).collect(),
         secrets: secrets.items.iter().map(kube::ResourceExt::name_any).collect(),
         nodes,

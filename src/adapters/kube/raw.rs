@@ -73,10 +73,26 @@ pub(super) fn api<K: kube::Resource<DynamicType = ()>>(client: Client, namespace
     }
 }
 
-/// Every object of kind `K`.
+/// How many objects of a list are in memory as JSON at once.
+const PAGE: u32 = 250;
+
+/// Every object of kind `K`, page by page, without its field ownership, which nobody reads.
 pub(super) async fn list<K: kube::Resource<DynamicType = ()> + DeserializeOwned>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>, kube::Error> {
-    let found = api::<K>(client.clone(), namespace).list(&ListParams::default()).await?;
-    found.items.into_iter().map(|object| object.typed().map_err(kube::Error::SerdeError)).collect()
+    let api = api::<K>(client.clone(), namespace);
+    let mut page = ListParams::default().limit(PAGE);
+    let mut all = Vec::new();
+    loop {
+        let found = api.list(&page).await?;
+        for object in found.items {
+            let mut object: K = object.typed().map_err(kube::Error::SerdeError)?;
+            object.meta_mut().managed_fields = None;
+            all.push(object);
+        }
+        match found.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(all),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use crate::names::Namespace;
 use crate::ports::{Observations, Observed};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::{apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1, discovery::v1 as discovery};
+use k8s_openapi::api::{
+    apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch, core::v1, discovery::v1 as discovery, networking::v1 as networking,
+};
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::watcher::{Event, watcher};
@@ -29,7 +31,7 @@ const WATCH_SECONDS: u32 = 25;
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The kinds of an observation, in the order of `Observed`.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 17] = [
     "Deployment",
     "ReplicaSet",
     "StatefulSet",
@@ -42,6 +44,8 @@ const KINDS: [&str; 15] = [
     "EndpointSlice",
     "PersistentVolumeClaim",
     "HorizontalPodAutoscaler",
+    "Ingress",
+    "NetworkPolicy",
     "ConfigMap",
     "Secret",
     "Node",
@@ -62,6 +66,8 @@ struct Live {
     endpoint_slices: Kept<discovery::EndpointSlice>,
     claims: Kept<v1::PersistentVolumeClaim>,
     autoscalers: Kept<autoscaling::HorizontalPodAutoscaler>,
+    ingresses: Kept<networking::Ingress>,
+    policies: Kept<networking::NetworkPolicy>,
     config_maps: Kept<PartialObjectMeta<v1::ConfigMap>>,
     secrets: Kept<PartialObjectMeta<v1::Secret>>,
     nodes: Kept<v1::Node>,
@@ -136,6 +142,8 @@ impl Live {
             endpoint_slices: self.endpoint_slices.all(),
             claims: self.claims.all(),
             autoscalers: self.autoscalers.all(),
+            ingresses: self.ingresses.all(),
+            policies: self.policies.all(),
             config_maps: self.config_maps.names(),
             secrets: self.secrets.names(),
             nodes: self.nodes.all(),
@@ -177,6 +185,8 @@ fn streams(client: &Client, namespace: &Namespace) -> Vec<BoxStream<'static, Res
         whole(client, namespace, |live| &mut live.endpoint_slices),
         whole(client, namespace, |live| &mut live.claims),
         whole(client, namespace, |live| &mut live.autoscalers),
+        whole(client, namespace, |live| &mut live.ingresses),
+        whole(client, namespace, |live| &mut live.policies),
         named(client, name, |live| &mut live.config_maps),
         named(client, name, |live| &mut live.secrets),
         whole(client, None, |live| &mut live.nodes),

@@ -1,7 +1,7 @@
 //! The way from a Service to its pods, and what scales them.
 
 use crate::evidence::{Evidence, Source};
-use crate::rollout::scene::{Scene, autoscalers, blind, name, pod_ready, ready_endpoints};
+use crate::rollout::scene::{Scene, autoscalers, blind, name, nowhere, pod_ready, ready_endpoints};
 use crate::rollout::taxonomy::{FailRule, Match};
 use k8s_openapi::api::core::v1::Service;
 use std::collections::BTreeMap;
@@ -61,6 +61,18 @@ pub fn load_balancer_pending(scene: &Scene<'_>) -> Vec<Match> {
             Match { subject: format!("Service {name}"), cause, evidence, occurrences: 1, ..Match::default() }
         })
         .collect()
+}
+
+pub fn ingress_without_address(scene: &Scene<'_>) -> Vec<Match> {
+    // The way from outside matters once there are pods to lead to.
+    if scene.lacks_pods() || !scene.pods.iter().all(|pod| pod_ready(pod)) {
+        return Vec::new();
+    }
+    let sightings = nowhere(scene).map(|(name, evidence)| {
+        let cause = format!("the Ingress {name} has no address: no controller takes it, as where the addon ingress is off or its class is another's");
+        Match { subject: format!("Ingress {name}"), cause, evidence: vec![evidence], occurrences: 1, ..Match::default() }
+    });
+    sightings.collect()
 }
 
 pub fn autoscaler_blind(scene: &Scene<'_>) -> Vec<Match> {

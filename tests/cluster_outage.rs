@@ -1,0 +1,142 @@
+//! The cluster itself fails under a rollout: its API server stands still or is killed, its kubelet stops, its container runtime restarts.
+//! The full tier alone, in a program of its own, so that no other test looks at the cluster meanwhile; whatever was stopped is started again, however the test ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests may stop at the first surprise"
+)]
+
+#[path = "cluster/room.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests on the cluster")]
+mod room;
+
+use landfall::evidence::Class;
+use landfall::failure::Code;
+use landfall::ports::Cluster as _;
+use landfall::rollout::{End, RolloutEnd};
+use room::{Room, room, run};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+fn profile() -> String {
+    std::env::var("LANDFALL_TEST_PROFILE").expect("LANDFALL_TEST_PROFILE names the test profile: eval \"$(tests/testbed/testbed.sh env)\"")
+}
+
+/// Runs this in the profile's node.
+async fn in_node(command: &str) -> String {
+    run("minikube", &["-p", &profile(), "ssh", "--", command]).await
+}
+
+/// Runs this in the profile's node when it is dropped.
+struct Afterwards(&'static str);
+
+impl Drop for Afterwards {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("minikube").args(["-p", &profile(), "ssh", "--", self.0]).output();
+    }
+}
+
+/// A small app that is ready after a second.
+fn app() -> String {
+    let label = json!({ "app.kubernetes.io/instance": "api" });
+    let secure = json!({ "runAsNonRoot": true, "runAsUser": 10001, "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" } });
+    let container = json!({ "name": "api", "image": "python:3.13-slim", "imagePullPolicy": "IfNotPresent", "command": ["python3", "-m", "http.server", "8000"],
+        "ports": [{ "containerPort": 8000, "name": "http" }], "securityContext": secure, "readinessProbe": { "httpGet": { "path": "/", "port": "http" }, "periodSeconds": 1 } });
+    let pod = json!({ "terminationGracePeriodSeconds": 1, "enableServiceLinks": false, "containers": [container] });
+    let deployment =
+        json!({ "replicas": 1, "selector": { "matchLabels": { "app": "api" } }, "template": { "metadata": { "labels": { "app": "api" } }, "spec": pod } });
+    let service = json!({ "selector": { "app": "api" }, "ports": [{ "port": 8000, "name": "http" }] });
+    json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "v1", "kind": "Service", "metadata": { "name": "api", "labels": label }, "spec": service },
+        { "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "api", "labels": label }, "spec": deployment },
+    ] })
+    .to_string()
+}
+
+/// Until the API server answers and the node is ready.
+async fn healed() {
+    let until = Instant::now() + Duration::from_secs(300);
+    loop {
+        let node = tokio::process::Command::new("kubectl").args(["wait", "--for=condition=Ready", "node", "--all", "--timeout=5s"]).output().await.unwrap();
+        let core = tokio::process::Command::new("kubectl")
+            .args(["wait", "-n", "kube-system", "--for=condition=Ready", "pod", "-l", "k8s-app=kube-dns", "--timeout=5s"])
+            .output()
+            .await
+            .unwrap();
+        if node.status.success() && core.status.success() {
+            return;
+        }
+        assert!(Instant::now() < until, "the cluster did not come back: {}", String::from_utf8_lossy(&node.stderr));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Deploys the app, does this to the cluster, and follows the rollout to its end.
+async fn under(room: &Room, trouble: impl Future<Output = ()>) -> RolloutEnd {
+    room.apply(&app()).await;
+    let (ended, ()) = tokio::join!(room.follow(None, 280), trouble);
+    ended
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_lives_through_what_happens_to_its_cluster() {
+    if !std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full") {
+        return;
+    }
+    let mut table = String::from("| what happened | end | s | seen meanwhile |\n|---|---|---|---|\n");
+    let mut told = |what: &str, ended: &RolloutEnd, seen: &str| {
+        let code = ended.releases[0].diagnoses.first().map(|first| first.code.clone()).unwrap_or_default();
+        eprintln!("  {what}: {:?} {code} after {:.1} s; {seen}", ended.end, ended.elapsed.as_secs_f32());
+        writeln!(table, "| {what} | {:?} {code} | {:.1} | {seen} |", ended.end, ended.elapsed.as_secs_f32()).unwrap();
+    };
+
+    let paused = room("lf-paused").await;
+    let mut silence = String::new();
+    let ended = under(&paused, async {
+        let _on = Afterwards("sudo pkill -CONT -x kube-apiserver");
+        in_node("sudo pkill -STOP -x kube-apiserver").await;
+        let began = Instant::now();
+        let failure = paused.kube.version(&paused.proof).await.unwrap_err();
+        assert_eq!(failure.code, Code::ClusterUnreachable, "{failure}");
+        assert!(failure.message.contains("last answered"), "{failure}");
+        silence = format!("unreachable told in {:.1} s", began.elapsed().as_secs_f32());
+        // Longer than the window of calm: what was seen before must not pass for it.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+    })
+    .await;
+    assert_eq!(ended.end, End::Ready, "{ended:#?}");
+    assert!(ended.elapsed > Duration::from_secs(8), "no rollout passes while its API server stands still: {:?}", ended.elapsed);
+    told("API server stopped for 8 s (SIGSTOP)", &ended, &silence);
+    healed().await;
+
+    let killed = room("lf-killed").await;
+    let ended = under(&killed, async { drop(in_node("sudo pkill -KILL -x kube-apiserver").await) }).await;
+    assert_eq!(ended.end, End::Ready, "{ended:#?}");
+    told("API server killed", &ended, "");
+    healed().await;
+
+    let asleep = room("lf-asleep").await;
+    let ended = {
+        let _on = Afterwards("sudo systemctl start kubelet");
+        in_node("sudo systemctl stop kubelet").await;
+        under(&asleep, async {}).await
+    };
+    let first = &ended.releases[0].diagnoses[0];
+    assert_eq!((ended.end, first.code.as_str(), first.class), (End::Refused, "NODE_NOT_READY", Class::ClusterEscalate), "{ended:#?}");
+    told("kubelet stopped", &ended, "");
+    healed().await;
+
+    let restarted = room("lf-restarted").await;
+    let runtime = run("kubectl", &["get", "nodes", "-o", "jsonpath={.items[0].status.nodeInfo.containerRuntimeVersion}"]).await;
+    let unit = runtime.split(':').next().unwrap().to_owned();
+    let ended = under(&restarted, async { drop(in_node(&format!("sudo systemctl restart {unit}")).await) }).await;
+    assert_eq!(ended.end, End::Ready, "{ended:#?}");
+    told(&format!("{unit} restarted"), &ended, "");
+    healed().await;
+
+    std::fs::write(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("outages.md"), table).unwrap();
+}
