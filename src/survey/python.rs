@@ -1189,7 +1189,7 @@ mod tests {
     fn what_was_asked_for_before_is_not_demanded() {
         reads("import os\nif 'A' in os.environ and LIVE:\n    print(os.environ['A'])", &[("A", Need::Unclear, None), ("A", Need::Unclear, None)]);
         reads("import os\nif 'A' in os.environ:\n    pass\nelse:\n    print(os.environ['A'])", &[("A", Need::Unclear, None), ("A", Need::Demanded, None)]);
-        reads("import os\nif 'B' not in os.environ:\n    print(os.environ['B'])", &[("B", Need::Demanded, None)]);
+        reads("import os\nif 'B' not in os.environ:\n    print(os.environ['B'])", &[("B", Need::Unclear, None), ("B", Need::Demanded, None)]);
     }
 
     #[test]
