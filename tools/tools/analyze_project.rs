@@ -124,6 +124,7 @@ fn place(finding: &Finding, said: &str) -> String {
         None => String::new(),
         Some(place) if said.contains(&place.file) => match place.line {
             0 => String::new(),
+            line if said.ends_with(&place.file) => format!(":{line}"),
             line => format!(" (line {line})"),
         },
         Some(place) if place.line == 0 => format!(" ({})", place.file),
@@ -177,7 +178,7 @@ mod tests {
         );
         check(
             &[("a.md (key) shows the value of a secret", "a.md", 4), ("b.md (key) shows the value of a secret", "b.md", 9)],
-            &["latest_tag, 2 times: … (key) shows the value of a secret", "a.md (line 4)", "b.md (line 9)"],
+            &["latest_tag, 2 times: … (key) shows the value of a secret", "a.md:4", "b.md:9"],
         );
         // Little or nothing in common is said as it is.
         check(&[("one thing", "a", 1), ("another thing", "b", 2)], &["latest_tag, 2 times", "one thing (a:1)", "another thing (b:2)"]);
