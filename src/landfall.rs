@@ -61,6 +61,12 @@ impl Landfall {
         Self { world, setup, surveys: Arc::default(), journals: Arc::default() }
     }
 
+    /// The same engine for a process that looks at a workspace once and ends.
+    #[must_use]
+    pub fn for_one_look(&self) -> Self {
+        Self { surveys: Arc::new(crate::survey::Cache::forgetful()), ..self.clone() }
+    }
+
     /// Marks an approval as given (or declined) by a person. The token alone is enough in client mode; in human mode only this is.
     pub async fn decide(&self, token: &str, given_by: GivenBy, accept: bool) -> Result<reply::ApprovalView, Failure> {
         self.approvals().decide(token, given_by, accept)

@@ -232,7 +232,8 @@ pub fn secret_name(name: &str) -> bool {
     const STORES: &[&str] = &["database", "db", "postgres", "postgresql", "mysql", "mongo", "mongodb", "redis", "amqp", "rabbitmq", "broker"];
     // Settings about tokens are not tokens.
     const HARMLESS: &[&str] = &["minutes", "seconds", "hours", "days", "expir", "ttl", "maxtokens", "max_tokens", "algorithm"];
-    const TAILS: &[&str] = &["tokens", "_name", "_file", "_path", "_id"];
+    // The last two are switches of browsers' own rules.
+    const TAILS: &[&str] = &["tokens", "_name", "_file", "_path", "_id", "cors_credentials", "allow_credentials"];
     const HEADS: &[&str] = &["next_public_", "vite_", "react_app_"];
     let lower = name.to_ascii_lowercase();
     let last = |tail: &str| lower.strip_suffix(tail).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
@@ -317,7 +318,7 @@ mod tests {
         pub(super) const ASSIGNED: &str = r#"(?i)(?P<keep>[a-z0-9_.-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token|credential)[a-z0-9_.-]*["']?\s*(?:=|:)\s*["']?)(?P<value>[^\s"',;}{]{4,})"#;
         pub(super) const NAME: &str = r"(?i)(secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|signing_?key|encryption_?key|credential|(^|_)token$|(auth|access|refresh|bot|session|github|api)_?token|_dsn$|(^|_)(database|db|postgres|postgresql|mysql|mongo|mongodb|redis|amqp|rabbitmq|broker)_?(url|uri)$|connection_?string)";
         pub(super) const HARMLESS: &str =
-            r"(?i)(minutes|seconds|hours|days|expir|ttl|max_?tokens|tokens$|algorithm|_name$|_file$|_path$|_id$|^next_public_|^vite_|^react_app_)";
+            r"(?i)(minutes|seconds|hours|days|expir|ttl|max_?tokens|tokens$|algorithm|_name$|_file$|_path$|_id$|cors_credentials$|allow_credentials$|^next_public_|^vite_|^react_app_)";
     }
 
     fn values(shape: &str, text: &str) -> Vec<std::ops::Range<usize>> {
@@ -351,7 +352,7 @@ mod tests {
         for secret in ["JWT_SECRET", "BETTER_AUTH_SECRET", "OPENAI_API_KEY", "DATABASE_URL", "POSTGRES_PASSWORD", "GITHUB_TOKEN", "REDIS_URL"] {
             assert!(secret_name(secret), "{secret}");
         }
-        for open in ["ACCESS_TOKEN_EXPIRE_MINUTES", "AI_MAX_TOKENS", "BACKEND_URL", "PORT", "JWT_ALGORITHM", "NEXT_PUBLIC_API_KEY", "LOG_LEVEL"] {
+        for open in ["ACCESS_TOKEN_EXPIRE_MINUTES", "AI_MAX_TOKENS", "BACKEND_URL", "PORT", "JWT_ALGORITHM", "NEXT_PUBLIC_API_KEY", "LOG_LEVEL", "CORS_CREDENTIALS", "ALLOW_CREDENTIALS"] {
             assert!(!secret_name(open), "{open}");
         }
     }

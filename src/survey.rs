@@ -21,6 +21,7 @@ mod pip;
 mod more;
 mod jvm;
 mod tail;
+mod manifests;
 mod assemble;
 mod libraries;
 mod finish;

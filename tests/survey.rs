@@ -39,6 +39,7 @@ projects! {
     a_next_frontend_with_browser_variables: "next-browser-variable";
     a_static_site_built_by_vite: "vite-static";
     an_express_service_on_redis: "express-redis";
+    an_express_service_as_its_generator_writes_it: "express-generated";
     a_flask_service_under_poetry: "flask-poetry";
     a_django_site_under_uv: "django-uv";
     an_mcp_server_as_a_subprocess: "mcp-stdio";
@@ -48,6 +49,13 @@ projects! {
     a_workspace_of_packages: "pnpm-workspace";
     one_folder_with_two_dockerfiles: "two-dockerfiles";
     a_go_service_beside_its_tool: "go-service";
+    a_go_service_that_is_told_its_port: "go-port-variable";
+    a_rack_application_whose_lockfile_holds_no_rackup: "puma-without-rackup";
+    a_php_site_in_htdocs: "php-htdocs";
+    a_dotnet_program_that_serves_nothing: "dotnet-console";
+    options_of_gunicorn_that_take_files: "gunicorn-log-config";
+    pages_served_by_pythons_own_server: "python-tcp-server";
+    a_port_that_only_a_manifest_tells: "manifest-told-port";
     a_rust_service: "rust-axum";
     a_spring_boot_service: "spring-boot";
     a_sinatra_service: "sinatra";
@@ -181,6 +189,27 @@ fn an_empty_folder_has_nothing_to_deploy() {
     let survey = look(made(&[]).path());
     assert!(survey.services.is_empty());
     assert_eq!(survey.findings.iter().map(|finding| finding.code.as_str()).collect::<Vec<_>>(), ["nothing_to_deploy"]);
+}
+
+#[test]
+fn manifests_that_disagree_tell_no_port() {
+    let manifest = |port: u16| {
+        format!(
+            "kind: Deployment\nspec:\n  template:\n    spec:\n      containers:\n        - name: ledger\n          image: ledger:1\n          env:\n            - name: PORT\n              value: \"{port}\"\n"
+        )
+    };
+    let ports = |test: u16| {
+        let (live, test) = (manifest(8080), manifest(test));
+        let folder = made(&[
+            ("ledger/requirements.txt", "flask==3.1.0\ngunicorn==23.0.0\n"),
+            ("ledger/app.py", "from flask import Flask\napp = Flask(__name__)\n"),
+            ("ledger/Dockerfile", "FROM python:3.13-slim\nCOPY . .\nCMD gunicorn -b :$PORT app:app\n"),
+            ("deploy/live.yaml", &live),
+            ("deploy/test.yaml", &test),
+        ]);
+        look(folder.path()).services.iter().flat_map(|service| service.ports.iter().map(|port| port.port)).collect::<Vec<u16>>()
+    };
+    assert_eq!((ports(8080), ports(9090)), (vec![8080], vec![]));
 }
 
 #[test]

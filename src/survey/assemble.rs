@@ -37,6 +37,7 @@ pub(crate) fn drafts(workspace: &Workspace) -> (Vec<Draft>, Vec<PassedOver>) {
     let mut passed = older_states(&mut drafts);
     compose(workspace, &mut drafts);
     passed.extend(left_over(workspace, &mut drafts));
+    super::manifests::ports(workspace, &mut drafts);
     served_files(&mut drafts);
     // Nothing shows that it listens.
     for draft in drafts.iter_mut().filter(|draft| !draft.certain && draft.service.ports.is_empty() && draft.service.framework.is_none()) {
@@ -121,11 +122,11 @@ fn lenient(workspace: &Workspace, projects: &BTreeMap<String, BTreeSet<Ecosystem
     }
     let top = |tail: &str| workspace.tree.files.iter().any(|path| !path.contains('/') && path.ends_with(tail));
     let rows: [(bool, Ecosystem); 6] = [
-        (top(".php"), Ecosystem::Php),
+        (top(".php") || workspace.first_in(".", more::PHP_INDEX).is_some(), Ecosystem::Php),
         (top(".go"), Ecosystem::Go),
         (top(".py"), Ecosystem::Python),
         (top(".rb"), Ecosystem::Ruby),
-        (workspace.first_in(".", &["index.html", "public/index.html", "dist/index.html"]).is_some(), Ecosystem::Static),
+        (workspace.tree.has("index.html") || more::PAGES.iter().any(|dir| workspace.tree.has(&format!("{dir}/index.html"))), Ecosystem::Static),
         (workspace.first_in(".", &["start.sh", "run.sh"]).is_some(), Ecosystem::Shell),
     ];
     let rows = rows.into_iter().filter(|(here, _)| *here).map(|(_, ecosystem)| ecosystem).chain(super::tail::sources().map(Ecosystem::Tail));
@@ -410,8 +411,8 @@ fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Docker
     let told = draft.service.start_command.as_deref().and_then(|command| start::parse(command).port_variable);
     let variable = told.as_deref().unwrap_or("PORT");
     let set = file.all("ENV").find_map(|instruction| {
-        let (name, value) = instruction.rest.split_once(['=', ' '])?;
-        (name == variable).then(|| value.split_whitespace().next().and_then(|value| value.parse::<u16>().ok()).map(|port| (port, instruction))).flatten()
+        let (_, value) = super::docker::pairs(&instruction.rest).into_iter().find(|(name, _)| name == variable)?;
+        value.parse::<u16>().ok().map(|port| (port, instruction))
     });
     let reads_port = draft.sources.iter().filter_map(|path| workspace.sources.get(path)).any(|facts| facts.reads.iter().any(|read| read.name == "PORT"));
     if let Some((port, instruction)) = set
@@ -651,7 +652,7 @@ fn name(workspace: &Workspace, drafts: &mut Vec<Draft>) {
     let mut taken: BTreeSet<String> = BTreeSet::new();
     for draft in drafts {
         let dir = draft.service.dir.clone();
-        let generic = |part: &str| matches!(part, "src" | "app" | "code" | "source");
+        let generic = |part: &str| matches!(part, "src" | "app" | "code" | "source" | "html" | "htdocs" | "www");
         let own = base_of(&dir);
         let base = if dir == "." {
             draft.manifest_name.clone().unwrap_or_else(|| workspace.folder.clone())
@@ -759,12 +760,8 @@ pub(crate) fn meant(import: &Import, path: &str, dir: &str) -> Vec<String> {
 /// Ports that the code listens on, from what the entry reaches.
 pub(crate) fn code_ports(workspace: &Workspace, draft: &mut Draft) {
     let paths = reachable(workspace, draft);
-    let listens = || {
-        paths
-            .iter()
-            .filter_map(|path| workspace.sources.get(path).map(|facts| (path, facts)))
-            .flat_map(|(path, facts)| facts.listens.iter().map(move |listen| (path, listen)))
-    };
+    let known: Vec<(&String, &Facts)> = paths.iter().filter_map(|path| workspace.sources.get_key_value(path)).collect();
+    let listens = || known.iter().flat_map(|(path, facts)| facts.listens.iter().map(move |listen| (*path, listen)));
     let real = listens().any(|(_, listen)| listen.by != "constant");
     let mut found: Vec<(u16, &'static str, Place)> = Vec::new();
     for (path, listen) in listens().filter(|(_, listen)| !real || listen.by != "constant" || listen.port.number().is_some()) {
@@ -772,8 +769,7 @@ pub(crate) fn code_ports(workspace: &Workspace, draft: &mut Draft) {
             found.push((port, listen.protocol, Place::new(path, listen.line, &listen.text)));
         }
     }
-    for path in &paths {
-        let Some(facts) = workspace.sources.get(path) else { continue };
+    for (path, facts) in &known {
         let runs = facts
             .mcp_runs
             .iter()
@@ -782,7 +778,7 @@ pub(crate) fn code_ports(workspace: &Workspace, draft: &mut Draft) {
         let servers = facts.mcp_servers.iter().filter_map(|server| server.port.as_ref().map(|port| (port, server.line, &server.text)));
         for (port, line, text) in runs.chain(servers) {
             if let Some(port) = resolve(workspace, &paths, port) {
-                found.push((port, "http", Place::new(path, line, text)));
+                found.push((port, "http", Place::new(*path, line, text)));
             }
         }
     }

@@ -21,6 +21,7 @@ const STEP: Duration = Duration::from_millis(40);
 #[derive(Debug, Default)]
 pub struct Cache {
     known: Mutex<Vec<Known>>,
+    forgets: bool,
 }
 
 #[derive(Debug)]
@@ -33,9 +34,17 @@ struct Known {
 }
 
 impl Cache {
+    /// One that remembers nothing: a process that asks once need not be told how the file system looked.
+    pub fn forgetful() -> Self {
+        Self { forgets: true, ..Self::default() }
+    }
+
     /// The survey of a folder: the known one where it still holds, else a new one. Fails as [`super::survey`] does.
     pub fn survey(&self, root: &Path, options: &Options) -> Result<Arc<Survey>, Failure> {
         let root = super::open(root)?;
+        if self.forgets {
+            return Ok(Arc::new(super::of_tree(Tree::list(&root, options), options)?.0));
+        }
         let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let tree = Tree::marked(&root, options);
         let (mark, newest) = tree.mark.clone().unwrap_or_else(|| (Digest::of(b""), Duration::MAX));

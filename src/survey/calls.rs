@@ -2,10 +2,11 @@
 
 use super::draft::Draft;
 use super::facts::{Facts, line_text};
-use super::walk::{base_of, dir_of, within};
+use super::walk::{base_of, within};
 use super::workspace::Workspace;
 use super::{Call, Kind, McpShape, McpTransport, Phase, Place, WorkspaceMcp};
 use regex::Regex;
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
@@ -290,7 +291,7 @@ fn documented(workspace: &Workspace) -> BTreeMap<String, Vec<Documented>> {
 
 /// How MCP is present in the workspace as a whole.
 pub(crate) fn shape(workspace: &Workspace, drafts: &[Draft]) -> WorkspaceMcp {
-    let live: BTreeSet<&str> = drafts.iter().flat_map(|draft| draft.sources.iter().map(String::as_str)).collect();
+    let live: LazyCell<BTreeSet<&str>, _> = LazyCell::new(|| drafts.iter().flat_map(|draft| draft.sources.iter().map(String::as_str)).collect());
     let facts = || workspace.sources.iter().map(|(path, facts)| (path.as_str(), facts));
     let server =
         drafts.iter().find(|draft| draft.service.kind == Kind::McpServer && draft.service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
@@ -303,8 +304,8 @@ pub(crate) fn shape(workspace: &Workspace, drafts: &[Draft]) -> WorkspaceMcp {
             return WorkspaceMcp { shape: McpShape::HttpDeployment, evidence: draft.service.mcp.as_ref().map(|mcp| mcp.evidence.clone()).unwrap_or_default() };
         }
     }
-    let clients: Vec<(&str, &super::facts::McpClient)> =
-        facts().filter(|(path, _)| live.contains(path)).flat_map(|(path, facts)| facts.mcp_clients.iter().map(move |client| (path, client))).collect();
+    let asking = facts().filter(|(path, facts)| !facts.mcp_clients.is_empty() && live.contains(path));
+    let clients: Vec<(&str, &super::facts::McpClient)> = asking.flat_map(|(path, facts)| facts.mcp_clients.iter().map(move |client| (path, client))).collect();
     let stdio = clients.iter().find(|(_, client)| client.transport == "stdio");
     let speaks = facts().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| Place::new(path, server.line, &server.text)));
     if let (Some((path, client)), Some(server)) = (stdio, &speaks) {
@@ -323,30 +324,20 @@ pub(crate) fn shape(workspace: &Workspace, drafts: &[Draft]) -> WorkspaceMcp {
         let shape = if only_stdio { McpShape::StdioSubprocess } else { McpShape::SdkNotConnected };
         return WorkspaceMcp { shape, evidence: vec![server] };
     }
-    named_only(workspace, &live)
+    named_only(workspace, |path| live.contains(path), clients.first().copied())
 }
 
 /// Folders, files and routes that carry the name, without the protocol.
-fn named_only(workspace: &Workspace, live: &BTreeSet<&str>) -> WorkspaceMcp {
-    let has_word =
-        |text: &str| text.to_ascii_lowercase().split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == "mcp" || word.starts_with("mcp"));
-    let file = workspace
-        .sources
-        .iter()
-        .filter(|(path, _)| live.contains(path.as_str()) || path.ends_with(".py"))
-        .find(|(path, _)| path.split('/').any(has_word) || has_word(dir_of(path)));
-    if let Some((path, _)) = file {
-        return WorkspaceMcp { shape: McpShape::NameOnly, evidence: vec![Place::file(path.clone())] };
-    }
-    let client = workspace
-        .sources
-        .iter()
-        .filter(|(path, _)| live.contains(path.as_str()))
-        .find_map(|(path, facts)| facts.mcp_clients.first().map(|client| Place::new(path.clone(), client.line, &client.text)));
-    if let Some(place) = client {
-        return WorkspaceMcp { shape: McpShape::SdkNotConnected, evidence: vec![place] };
-    }
-    WorkspaceMcp { shape: McpShape::None, evidence: Vec::new() }
+fn named_only(workspace: &Workspace, live: impl Fn(&str) -> bool, client: Option<(&str, &super::facts::McpClient)>) -> WorkspaceMcp {
+    let holds = |path: &str| path.as_bytes().windows(3).any(|three| three.eq_ignore_ascii_case(b"mcp"));
+    let has_word = |path: &str| path.to_ascii_lowercase().split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word.starts_with("mcp"));
+    let named = |path: &&String| holds(path) && has_word(path) && (path.ends_with(".py") || live(path));
+    let (shape, evidence) = match (workspace.sources.keys().find(named), client) {
+        (Some(path), _) => (McpShape::NameOnly, vec![Place::file(path.clone())]),
+        (None, Some((path, client))) => (McpShape::SdkNotConnected, vec![Place::new(path, client.line, &client.text)]),
+        (None, None) => (McpShape::None, Vec::new()),
+    };
+    WorkspaceMcp { shape, evidence }
 }
 
 /// Variables that are baked into what browsers load, with what is said about them.

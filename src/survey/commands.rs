@@ -1,5 +1,11 @@
 //! What documents and scripts of the workspace run: the charts that they install, the images that they build.
 
+use super::words::Words;
+use std::sync::LazyLock;
+
+/// How every line begins that is read here.
+static PROGRAMS: LazyLock<Words> = LazyLock::new(|| Words::new(&["helm ", "docker build "]));
+
 /// A line that installs a chart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Install {
@@ -66,6 +72,9 @@ const VALUED: &[&str] = &[
 /// `helm install NAME CHART`, `helm upgrade --install NAME CHART` and `docker build -f FILE CONTEXT` in a text.
 pub(crate) fn read(text: &str) -> Commands {
     let mut out = Commands::default();
+    if !PROGRAMS.in_text(text) {
+        return out;
+    }
     for line in text.lines().filter(|line| line.len() < 400) {
         for (at, _) in line.match_indices("helm ") {
             let (_, plain) = words(line.get(at + 5..).unwrap_or_default());

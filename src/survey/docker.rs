@@ -140,7 +140,7 @@ impl Dockerfile {
 
     /// Build arguments that any stage declares.
     pub(crate) fn declares(&self, name: &str) -> bool {
-        let head = |rest: &str| rest.split(['=', ' ']).next() == Some(name);
+        let head = |rest: &str| rest.split(['=', ' ']).next() == Some(name) || pairs(rest).iter().any(|(other, _)| other == name);
         self.stages
             .iter()
             .flat_map(|stage| stage.instructions.iter())
@@ -151,6 +151,16 @@ impl Dockerfile {
     pub(crate) fn all<'file>(&'file self, name: &'file str) -> impl Iterator<Item = &'file Instruction> {
         self.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(move |instruction| instruction.name == name)
     }
+}
+
+/// `NAME=value NAME="value"`, or the old `NAME value`.
+pub(crate) fn pairs(rest: &str) -> Vec<(String, String)> {
+    let unquoted = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+    let first = rest.split_whitespace().next().unwrap_or_default();
+    if !first.contains('=') {
+        return rest.split_once(char::is_whitespace).map(|(name, value)| vec![(name.to_owned(), unquoted(value))]).unwrap_or_default();
+    }
+    rest.split_whitespace().filter_map(|word| word.split_once('=')).map(|(name, value)| (name.to_owned(), unquoted(value))).collect()
 }
 
 /// `["a", "b"]` as `a b`; shell form as it is, without `exec` and `sh -c`.

@@ -1,6 +1,8 @@
 //! What one source file says, in the same words for every language; nothing here knows of services.
 
+use super::words::Words;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A value as far as it is known without running the code: `env`, or `literal` where that is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -238,7 +240,8 @@ pub(crate) fn grpc_health(text: &str) -> Option<(u32, String)> {
         ": Health.HealthBase",
         "tonic_health::server::health_reporter(",
     ];
-    if !text.contains("Health") && !text.contains("tonic_health") {
+    static NAMED: LazyLock<Words> = LazyLock::new(|| Words::new(&["Health", "tonic_health"]));
+    if !NAMED.in_text(text) {
         return None;
     }
     ADDED.iter().map(|word| find_line(text, word)).find(|(line, _)| *line > 0).map(|(line, text)| (line, text.to_owned()))

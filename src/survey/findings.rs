@@ -50,7 +50,7 @@ struct Judge<'all> {
     found: BTreeMap<(Severity, &'static str, String), Finding>,
 }
 
-impl Judge<'_> {
+impl<'all> Judge<'all> {
     fn add(&mut self, code: &str, what: &str, evidence: Vec<Place>) {
         let Some(row) = TABLE.iter().find(|row| row.code == code) else { return };
         let message = crate::secret::plain(&row.message.replace("{}", what), 300);
@@ -151,6 +151,8 @@ impl Judge<'_> {
         let own_default = matches!(parsed.program.as_str(), "uvicorn" | "flask" | "gunicorn" | "hypercorn") && parsed.host.is_none();
         let bound_elsewhere = parsed.program == "gunicorn" && (command.contains(" -c ") || command.contains("--config") || command.contains("GUNICORN"));
         let from_env = ["UVICORN_HOST", "FLASK_RUN_HOST"].iter().any(|name| command.contains(name));
+        // Whoever runs a Procfile sets PORT, and then gunicorn listens on every address.
+        let bound_elsewhere = bound_elsewhere || (parsed.program == "gunicorn" && place.iter().any(|place| base_of(&place.file) == "Procfile"));
         if parsed.host.as_deref().is_some_and(loopback) || (own_default && !bound_elsewhere && !from_env) {
             return self.add("listens_on_loopback", name, place);
         }
@@ -164,19 +166,17 @@ impl Judge<'_> {
                 let own = host.is_none() && matches!(listen.by, "uvicorn" | "flask") && draft.service.language == "python";
                 let fastify = listen.by == "fastify" && host.is_none();
                 // A bare server beside the program waits for a browser's answer, such as a login.
-                let aside = listen.by == "http.server" && draft.entry.as_ref() != Some(&path);
+                let aside = listen.by == "http.server" && draft.entry.as_deref() != Some(path);
                 if (written.is_some_and(loopback) && !aside) || own || fastify {
-                    self.add("listens_on_loopback", name, vec![Place::new(path.clone(), listen.line, &listen.text)]);
+                    self.add("listens_on_loopback", name, vec![Place::new(path, listen.line, &listen.text)]);
                 }
             }
         }
     }
 
-    fn reached(&self, draft: &Draft) -> Vec<(String, Facts)> {
-        super::assemble::reachable(self.workspace, draft)
-            .into_iter()
-            .filter_map(|path| self.workspace.sources.get(&path).map(|facts| (path.clone(), facts.clone())))
-            .collect()
+    fn reached(&self, draft: &Draft) -> Vec<(&'all str, &'all Facts)> {
+        let paths = super::assemble::reachable(self.workspace, draft);
+        paths.iter().filter_map(|path| self.workspace.sources.get_key_value(path)).map(|(path, facts)| (path.as_str(), facts)).collect()
     }
 
     fn browser(&mut self, draft: &Draft, drafts: &[Draft]) {
@@ -286,7 +286,7 @@ impl Judge<'_> {
     fn secret_defaults(&mut self, draft: &Draft) {
         let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
         for (path, read) in super::finish::reads(&files) {
-            let written = |default: &str| default.len() >= 4 && !matches!(default, "true" | "false" | "None") && !harmless_address(&read.name, default);
+            let written = |default: &str| default.len() >= 4 && !matches!(default, "true" | "false" | "True" | "False" | "None") && !harmless_address(&read.name, default);
             let known = read.default.as_deref().is_some_and(written);
             if known && (read.secret || crate::secret::secret_name(&read.name)) {
                 self.add("secret_default_in_code", &read.name, vec![Place { file: path, line: read.line, text: String::new() }]);

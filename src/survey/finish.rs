@@ -590,15 +590,23 @@ const BACKING: &[(&str, &[&str], &[&str])] = &[
     ),
 ];
 
+/// True for a module of a package: .NET writes packages with capitals, Python modules with other signs than their packages.
+fn of_package(module: &str, package: &str) -> bool {
+    let plain = |letter: u8| if matches!(letter, b'_' | b'.') { b'-' } else { letter.to_ascii_lowercase() };
+    module.len() >= package.len() && module.bytes().zip(package.bytes()).all(|(left, right)| plain(left) == plain(right))
+}
+
 fn backing(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], libraries: &[Library]) {
     let mut found: Vec<BackingNeed> = Vec::new();
     let sql_word = |name: &str| ["DATABASE", "DB_", "SQL"].iter().any(|word| name.contains(word));
     for (kind, packages, words) in BACKING {
         let asked = |package: &&&str| draft.service.depends_on(package) || libraries.iter().any(|library| library.depends_on(package));
-        let Some(package) = packages.iter().find(asked) else { continue };
-        let imported = files
-            .iter()
-            .any(|(_, facts)| facts.imports.iter().any(|import| import.module.starts_with(&package.replace('-', "_")) || import.module.starts_with(*package)));
+        let imports =
+            |package: &str| files.iter().any(|(_, facts)| facts.imports.iter().any(|import| of_package(&import.module, package.trim_end_matches("-binary"))));
+        let known: Vec<&str> = packages.iter().filter(asked).copied().collect();
+        let imported = known.iter().copied().find(|package| imports(package));
+        let Some(package) = imported.or(known.first().copied()) else { continue };
+        let imported = imported.is_some();
         let variable =
             words.iter().find_map(|word| draft.service.env.iter().find(|read| read.name.as_str().contains(word) && address_like(read.name.as_str(), kind)));
         // A driver that nothing imports and no variable points to came with another package.
@@ -610,10 +618,9 @@ fn backing(workspace: &Workspace, draft: &mut Draft, files: &[(&str, &Facts)], l
         }
         let (via, evidence) = match variable {
             Some(read) => (read.name.to_string(), read.evidence.clone()),
-            None => (
-                (*package).to_owned(),
-                draft.service.evidence.get("dependencies").or_else(|| draft.service.evidence.get("language")).cloned().unwrap_or_default(),
-            ),
+            None => {
+                (package.to_owned(), draft.service.evidence.get("dependencies").or_else(|| draft.service.evidence.get("language")).cloned().unwrap_or_default())
+            }
         };
         found.push(BackingNeed { kind: (*kind).to_owned(), via, evidence: evidence.into_iter().take(2).collect() });
     }
@@ -635,7 +642,7 @@ fn address_like(name: &str, kind: &str) -> bool {
     if kind == "llm" {
         return name.ends_with("KEY") || name.ends_with("URL") || name.ends_with("TOKEN");
     }
-    ["URL", "URI", "HOST", "DSN", "SERVER", "SERVERS", "ADDR", "CONNECTION", "STRING", "ENDPOINT", "BROKER", "BUCKET", "NAME"]
+    ["URL", "URI", "HOST", "DSN", "SERVER", "SERVERS", "ADDR", "ADDRS", "ADDRESS", "ADDRESSES", "CONNECTION", "STRING", "ENDPOINT", "BROKER", "BUCKET", "NAME"]
         .iter()
         .any(|tail| name.ends_with(tail))
         || name.contains("_URL")
@@ -713,4 +720,19 @@ fn writes(draft: &mut Draft, files: &[(&str, &Facts)]) {
     }
     all.retain(|path| !path.is_empty() && path != "/" && !path.starts_with("..") && !path.contains(['$', '{', '*', '<']));
     draft.service.writes = all.into_iter().collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_told_by_their_packages() {
+        let check = |module: &str, package: &str, expect: bool| assert_eq!(of_package(module, package), expect, "{module} of {package}");
+        check("StackExchange.Redis", "stackexchange.redis", true);
+        check("google.generativeai", "google-generativeai", true);
+        check("psycopg2.extras", "psycopg2", true);
+        check("pg", "pg-promise", false);
+        check("redirect", "redis", false);
+    }
 }

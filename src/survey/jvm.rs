@@ -332,6 +332,9 @@ pub(crate) fn artifact(text: &str) -> Option<String> {
 
 /// Folders below which a package's own name is spelled in folders: `org/example` there is no example.
 pub(crate) fn package_root(path: &str) -> Option<&str> {
+    if !path.contains("src/main/") {
+        return None;
+    }
     ["src/main/java", "src/main/kotlin", "src/main/scala"].iter().find_map(|root| {
         let at = path.find(root)?;
         (at == 0 || path.as_bytes().get(at - 1) == Some(&b'/')).then(|| path.get(..at + root.len())).flatten()

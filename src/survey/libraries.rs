@@ -146,11 +146,10 @@ impl<'all> Members<'all> {
             .collect();
         let own = |path: &str| {
             notation.sources().iter().any(|tail| path.ends_with(tail))
-                && self.workspace.sources.contains_key(path)
                 && !below_one(path, dir, &nested)
                 && !super::assemble::beside(path, dir)
         };
-        self.workspace.tree.under(dir).filter(|path| own(path)).map(str::to_owned).collect()
+        self.workspace.sources_under(dir).filter(|path| own(path)).map(str::to_owned).collect()
     }
 
     fn by_name(&self, notation: Notation, name: &str) -> Option<String> {

@@ -46,6 +46,13 @@ pub(crate) fn ecosystem_of(path: &str) -> Option<Ecosystem> {
     })
 }
 
+/// Where a PHP site begins: at the top, or in the folder that is meant to be served.
+pub(super) const PHP_INDEX: &[&str] =
+    &["index.php", "public/index.php", "web/index.php", "webroot/index.php", "htdocs/index.php", "public_html/index.php", "www/index.php"];
+
+/// Folders of finished pages.
+pub(super) const PAGES: &[&str] = &["public", "dist", "html", "site", "htdocs", "public_html", "www"];
+
 /// The services of a project; none for libraries.
 pub(crate) fn drafts(workspace: &Workspace, dir: &str, ecosystem: Ecosystem, lenient: bool) -> Vec<Draft> {
     let project = Project { workspace, dir, lenient };
@@ -91,10 +98,8 @@ impl<'all> Project<'all> {
     pub(super) fn sources(&self, tails: &[&str], manifest: fn(&str) -> bool) -> Vec<String> {
         let nested: std::collections::BTreeSet<&str> =
             self.workspace.tree.under(self.dir).filter(|path| manifest(base_of(path)) && dir_of(path) != self.dir).map(dir_of).collect();
-        let files = self.workspace.tree.under(self.dir);
-        let own = |path: &str| {
-            tails.iter().any(|tail| path.ends_with(tail)) && !super::walk::below_one(path, self.dir, &nested) && self.workspace.sources.contains_key(path)
-        };
+        let files = self.workspace.sources_under(self.dir);
+        let own = |path: &str| tails.iter().any(|tail| path.ends_with(tail)) && !super::walk::below_one(path, self.dir, &nested);
         files.filter(|path| own(path) && !super::assemble::beside(path, self.dir)).map(str::to_owned).collect()
     }
 
@@ -378,15 +383,16 @@ impl<'all> Project<'all> {
                 draft.service.dependencies.insert(name.to_ascii_lowercase(), line.split(['"', '\'']).nth(3).unwrap_or_default().to_owned());
             }
         }
-        let version = self.text(".ruby-version").trim().trim_start_matches("ruby-").to_owned();
-        let declared = if version.is_empty() { find_line(gemfile, "ruby \"").1.split('"').nth(1).unwrap_or_default().to_owned() } else { version };
-        draft.service.language_version = super::versions::series("ruby", &declared);
+        draft.service.language_version = super::versions::series("ruby", &self.ruby_version(gemfile));
         let (command, place, port) = match (framework, &script) {
             (Some("rails"), _) => ("bundle exec rails server -b 0.0.0.0 -p 3000".to_owned(), self.place("Gemfile", "rails"), Some(3000)),
             (Some("sinatra"), Some(script)) if !rack => {
                 (format!("bundle exec ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), Some(4567))
             }
-            _ if rack => ("bundle exec rackup --host 0.0.0.0 --port 9292".to_owned(), Place::file(join(self.dir, "config.ru")), Some(9292)),
+            _ if rack => match self.rack_server() {
+                Some(command) => (command.to_owned(), Place::file(join(self.dir, "config.ru")), Some(9292)),
+                None => return Some(draft),
+            },
             (_, Some(script)) => (format!("ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), None),
             (_, None) => return (certain || self.lenient).then_some(draft),
         };
@@ -410,9 +416,41 @@ impl<'all> Project<'all> {
         Some(draft)
     }
 
+    /// What `.ruby-version` says, else the Gemfile where it names one series, else the lockfile.
+    fn ruby_version(&self, gemfile: &str) -> String {
+        let written = self.text(".ruby-version").trim().trim_start_matches("ruby-").to_owned();
+        if !written.is_empty() {
+            return written;
+        }
+        let asked = gemfile.lines().find_map(|line| line.trim_start().strip_prefix("ruby ")?.split(['"', '\'']).nth(1)).unwrap_or_default();
+        let locked = self.text("Gemfile.lock").lines().skip_while(|line| *line != "RUBY VERSION").find_map(|line| line.trim().strip_prefix("ruby "));
+        match locked {
+            Some(locked) if asked.is_empty() || asked.starts_with('>') => locked.to_owned(),
+            Some(_) | None => asked.to_owned(),
+        }
+    }
+
+    /// What starts `config.ru`: Rack's own command, which left the gem with its third version, else the server that the lockfile holds.
+    fn rack_server(&self) -> Option<&'static str> {
+        let lock = self.text("Gemfile.lock");
+        let locked = |gem: &str| lock.lines().any(|line| line.trim_start().strip_prefix(gem).is_some_and(|rest| rest.starts_with(" (")));
+        let own = lock.lines().filter_map(|line| line.trim_start().strip_prefix("rack (")?.split('.').next()?.parse::<u32>().ok()).all(|major| major < 3);
+        if own || locked("rackup") {
+            return Some("bundle exec rackup --host 0.0.0.0 --port 9292");
+        }
+        let servers = [
+            ("puma", "bundle exec puma -b tcp://0.0.0.0:9292"),
+            ("falcon", "bundle exec falcon serve -b http://0.0.0.0:9292"),
+            ("unicorn", "bundle exec unicorn -o 0.0.0.0 -p 9292"),
+            ("thin", "bundle exec thin start -a 0.0.0.0 -p 9292"),
+            ("passenger", "bundle exec passenger start -a 0.0.0.0 -p 9292"),
+        ];
+        servers.into_iter().find(|(gem, _)| locked(gem)).map(|(_, command)| command)
+    }
+
     fn php(&self) -> Option<Draft> {
         let composer = self.workspace.json(&join(self.dir, "composer.json"));
-        let index = self.workspace.first_in(self.dir, &["index.php", "public/index.php", "web/index.php"]);
+        let index = self.workspace.first_in(self.dir, PHP_INDEX);
         if index.is_none() && !self.workspace.tree.has(&join(self.dir, "artisan")) {
             return None;
         }
@@ -469,9 +507,12 @@ impl<'all> Project<'all> {
         if tests || !program || !(web || worker || self.lenient || self.has_dockerfile()) {
             return None;
         }
-        let mut draft = Draft::new(self.dir, "csharp", if worker { Kind::Worker } else { Kind::Api });
+        let sources = self.sources(&[".cs"], |name| name.ends_with(".csproj"));
+        let exposes = super::assemble::dockerfiles_of(self.workspace, self.dir).iter().any(|(_, file)| !file.exposed().is_empty());
+        let serves = web || exposes || text.contains("Microsoft.AspNetCore") || self.listens(&sources);
+        let mut draft = Draft::new(self.dir, "csharp", if serves && !worker { Kind::Api } else { Kind::Worker });
         draft.certain = web || worker;
-        draft.sources = self.sources(&[".cs"], |name| name.ends_with(".csproj"));
+        draft.sources = sources;
         let name = base_of(&project).rsplit_once('.').map_or("app", |(name, _)| name).to_owned();
         draft.service.package_manager = Some("nuget".to_owned());
         draft.service.install_command = Some("dotnet restore".to_owned());
@@ -597,10 +638,7 @@ impl<'all> Project<'all> {
             if self.workspace.tree.has(&join(self.dir, "index.html")) {
                 Some(".".to_owned())
             } else {
-                ["public", "dist", "html", "site"]
-                    .into_iter()
-                    .find(|name| self.workspace.tree.has(&join(self.dir, &format!("{name}/index.html"))))
-                    .map(str::to_owned)
+                PAGES.iter().find(|name| self.workspace.tree.has(&join(self.dir, &format!("{name}/index.html")))).map(|name| (*name).to_owned())
             }
         })?;
         let mut draft = Draft::new(self.dir, "static", Kind::Static);

@@ -109,18 +109,18 @@ impl Package<'_> {
     fn draft(&self, lenient: bool) -> Option<Draft> {
         let declared = self.dependencies();
         let sources = self.sources();
+        let facts: Vec<&super::facts::Facts> = sources.iter().filter_map(|path| self.workspace.sources.get(path)).collect();
         let vite_app = self.workspace.first_in(self.dir, &["index.html"]).is_some() || self.workspace.tree.has(&join(self.dir, "src/index.html"));
         // A client of gRPC needs its package as well.
         let answers = |facts: &super::facts::Facts| facts.grpc_health.is_some() || facts.listens.iter().any(|listen| listen.protocol == "grpc");
         let fits = |framework: &&Framework| match framework.name {
             "vite" => vite_app || self.script("start").is_some(),
-            "grpc" => sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(answers)),
+            "grpc" => facts.iter().copied().any(answers),
             _ => true,
         };
         let found = FRAMEWORKS.iter().filter(|framework| declared.contains_key(framework.package)).find(fits);
-        let listens = sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| !facts.listens.is_empty()));
-        let mcp_http =
-            sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))));
+        let listens = facts.iter().any(|facts| !facts.listens.is_empty());
+        let mcp_http = facts.iter().any(|facts| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio")));
         let members = self.is_workspace_root();
         let server_library = found.is_some_and(|framework| framework.kind == Kind::Api);
         let app = match found {
@@ -159,16 +159,13 @@ impl Package<'_> {
     /// Script files of this package, without those of packages below it.
     fn sources(&self) -> Vec<String> {
         let nested: BTreeSet<&str> =
-            self.workspace.tree.under(self.dir).filter(|path| base_of(path) == "package.json" && dir_of(path) != self.dir).map(dir_of).collect();
+            self.workspace.tree.under(self.dir).filter(|path| path.ends_with("/package.json") && dir_of(path) != self.dir).map(dir_of).collect();
         let inside = |path: &str| !super::walk::below_one(path, self.dir, &nested);
-        let scripts =
-            |path: &str| [".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte", ".astro"].iter().any(|tail| path.ends_with(tail));
-        self.workspace
-            .tree
-            .under(self.dir)
-            .filter(|path| scripts(path) && inside(path) && self.workspace.sources.contains_key(*path) && !super::assemble::beside(path, self.dir))
-            .map(str::to_owned)
-            .collect()
+        let scripts = |path: &str| {
+            [".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte", ".astro", "bin/www"].iter().any(|tail| path.ends_with(tail))
+        };
+        let own = |path: &&str| scripts(path) && inside(path) && !super::assemble::beside(path, self.dir);
+        self.workspace.sources_under(self.dir).filter(own).map(str::to_owned).collect()
     }
 
     fn is_workspace_root(&self) -> bool {

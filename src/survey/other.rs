@@ -63,8 +63,10 @@ fn plain_classes(shape: &str) -> String {
 
 /// Literals of which every match holds one: of each alternative the longest run of plain characters outside of groups, options and repetitions.
 fn needed(shape: &str) -> Vec<String> {
-    if shape.contains("(?i)") {
-        return Vec::new();
+    if let Some(rest) = shape.strip_prefix("(?i)") {
+        // Names are written small, large, or with a capital.
+        let capital = |word: &String| word.get(..1).unwrap_or_default().to_ascii_uppercase() + word.get(1..).unwrap_or_default();
+        return needed(rest).iter().flat_map(|word| [word.clone(), capital(word), word.to_ascii_uppercase()]).collect();
     }
     let longest = |runs: &mut Vec<String>| std::mem::take(runs).into_iter().max_by_key(String::len).filter(|run| run.len() > 2);
     let mut words = Vec::new();
@@ -180,11 +182,24 @@ fn build(language: Language) -> Patterns {
             &[
                 (r#"os\.(?:Getenv|LookupEnv)\("(?P<name>\w+)"\)"#, Unclear),
                 (r#"(?i)\b(?:get|must|map|env)\w*env\w*\((?:&?[\w.\[\]"]+, )?"(?P<name>[A-Z][A-Z0-9_]+)"(?:,\s*"(?P<default>[^"]*)")?"#, Unclear),
-                (r#"env(?:config)?:"(?P<name>[A-Z][A-Z0-9_]+)(?:,required)?""#, Unclear),
+                // Tags of structs, as the common readers of configurations write them.
+                (r#"env(?:config)?:"(?P<name>[A-Z][A-Z0-9_]+)(?:,\s*(?:required|notEmpty)[^"\n]*"|"[^`\n]*\brequired:"true")"#, Demanded),
+                (
+                    r#"env(?:config)?:"(?P<name>[A-Z][A-Z0-9_]+)(?:,\s*default=(?P<default>[^",\n]*))?[^"\n]*"(?:[^`\n]*\b(?:envDefault|default):"(?P<other>[^"\n]*)")?"#,
+                    Unclear,
+                ),
             ],
             &[
                 (r#"ListenAndServe(?:TLS)?\(\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "net/http"),
                 (r#"\.(?:Run|Listen|Start)\(\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "http"),
+                // An address that is put together, often from a variable.
+                (
+                    r#"\.ListenAndServe(?:TLS)?\(\s*(?:(?:":"\s*\+\s*|fmt\.Sprintf\("[^"]*",\s*)?os\.Getenv\("(?P<variable>\w+)"\)|[^"\s]|":"\s*\+)"#,
+                    "http",
+                    "net/http",
+                ),
+                (r#"\.(?:Run|Listen|Start)\(\s*(?:":"\s*\+\s*|fmt\.Sprintf\("[^"]*:%[ds]",\s*)(?:os\.Getenv\("(?P<variable>\w+)"\))?"#, "http", "http"),
+                (r#"net\.Listen\(\s*"tcp",\s*(?:(?:":"\s*\+\s*|fmt\.Sprintf\("[^"]*",\s*)?os\.Getenv\("(?P<variable>\w+)"\)|[^"\s]|":"\s*\+)"#, "tcp", "tcp"),
                 (r#"Addr:\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "http", "net/http"),
                 (r#"net\.Listen\(\s*"tcp",\s*"(?P<host>[^":]*):(?P<port>\d+)""#, "tcp", "tcp"),
                 (r#"\.(?:Int|String|Uint|IntP|StringP)\w*\((?:&\w+,\s*)?"port",\s*(?:"p",\s*)?"?:?(?P<port>\d{2,5})"#, "http", "flag"),
@@ -319,7 +334,8 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
     }
     for (shape, protocol, by) in &table.listen {
         for hit in shape.find(text).into_iter().flatten() {
-            let (Some(all), Some(port)) = (hit.get(0), hit.name("port")) else { continue };
+            let Some(all) = hit.get(0) else { continue };
+            let (number, variable) = (hit.name("port"), hit.name("variable"));
             if commented(all.start()) {
                 continue;
             }
@@ -327,7 +343,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
             let host = hit.name("host").map(|host| host.as_str().trim().to_owned()).filter(|host| !host.is_empty()).map(Value::literal);
             let protocol = if *protocol == "tcp" && text.contains("grpc") { "grpc" } else { protocol };
             facts.listens.push(Listen {
-                port: Value::literal(port.as_str()),
+                port: Value { literal: number.map(|port| port.as_str().to_owned()), env: variable.map(|name| name.as_str().to_owned()), field: None },
                 host,
                 protocol,
                 by,
@@ -359,6 +375,7 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
     }
     if language == Language::Go {
         named_routes(text, &mut facts);
+        facts.reads.iter_mut().filter(|read| read.need == Need::Unclear).for_each(|read| missing_in_go(text, read));
     }
     for shape in &table.import {
         for hit in shape.find(text).into_iter().flatten() {
@@ -373,8 +390,33 @@ pub(crate) fn extract(language: Language, text: &str) -> Facts {
     facts
 }
 
+/// What Go does without a variable: `if name == "" { … }` behind the read sets another value or ends the program, and so does a helper that must.
+fn missing_in_go(text: &str, read: &mut Read) {
+    let (target, call) = read.text.split_once(":=").or_else(|| read.text.split_once('=')).unwrap_or(("", read.text.as_str()));
+    let helper = call.split('"').next().unwrap_or_default().to_ascii_lowercase();
+    if helper.contains("must") && helper.contains("env") {
+        read.need = Need::Demanded;
+        return;
+    }
+    let target = target.split(',').next().unwrap_or_default().trim().trim_start_matches("var ").trim_end_matches(" string").trim();
+    if target.is_empty() || target.contains(' ') {
+        return;
+    }
+    let Some((_, rest)) = text.split_once(&format!("if {target} == \"\" {{")) else { return };
+    let block = rest.split('}').next().unwrap_or_default();
+    if [".Fatal", "panic(", "os.Exit("].iter().any(|stop| block.contains(stop)) {
+        read.need = Need::Demanded;
+    } else if let Some((_, other)) = block.split_once(&format!("{target} = ")) {
+        read.need = Need::Optional;
+        read.default = other.trim_start().strip_prefix('"').and_then(|value| value.split('"').next()).filter(|value| !value.is_empty()).map(str::to_owned);
+    }
+}
+
 /// Routes whose path is a constant of the same file: `mux.HandleFunc(healthPath, …)`.
 fn named_routes(text: &str, facts: &mut Facts) {
+    if !["Handle", ".GET("].iter().any(|word| text.contains(word)) {
+        return;
+    }
     for (number, line) in text.lines().enumerate() {
         let Some((_, rest)) = line.split_once("HandleFunc(").or_else(|| line.split_once("Handle(")).or_else(|| line.split_once(".GET(")) else { continue };
         let name = rest.split([',', ')']).next().unwrap_or_default().trim();
@@ -442,11 +484,30 @@ mod tests {
     }
 
     #[test]
+    fn go_says_what_it_does_without_a_variable() {
+        let check = |text: &str, need, default: Option<&str>| {
+            assert_eq!(names(Language::Go, text), vec![("A_PORT".to_owned(), need, default.map(str::to_owned))], "{text}");
+        };
+        check("port := os.Getenv(\"A_PORT\")\nif port == \"\" {\n\tport = \"8080\"\n}", Need::Optional, Some("8080"));
+        check("port := os.Getenv(\"A_PORT\")\nif port == \"\" {\n\tport = fallback\n}", Need::Optional, None);
+        check("port := os.Getenv(\"A_PORT\")\nif port == \"\" {\n\tlog.Fatal(\"A_PORT must be set\")\n}", Need::Demanded, None);
+        check("port := os.Getenv(\"A_PORT\")\nif port == \"\" {\n\tlog.Print(\"off\")\n}", Need::Unclear, None);
+        check("port := os.Getenv(\"A_PORT\")\nif host == \"\" {\n\tlog.Fatal(\"no host\")\n}", Need::Unclear, None);
+        check("mustMapEnv(&port, \"A_PORT\")", Need::Demanded, None);
+        check("Port int `env:\"A_PORT,default=8080\"`", Need::Optional, Some("8080"));
+        check("Port int `env:\"A_PORT\" envDefault:\"8080\"`", Need::Optional, Some("8080"));
+        check("Port int `env:\"A_PORT,required\"`", Need::Demanded, None);
+        check("Port int `envconfig:\"A_PORT\" required:\"true\"`", Need::Demanded, None);
+        check("Port int `env:\"A_PORT\"`", Need::Unclear, None);
+    }
+
+    #[test]
     fn a_row_is_tried_only_where_its_word_stands() {
         let check = |shape: &str, expect: &[&str]| assert_eq!(needed(shape), expect, "{shape}");
         check(r#"System\.getenv\("(?P<name>\w+)"\)"#, &["System.getenv(\""]);
         check(r"(?m)^package main\b", &["package main"]);
-        check(r"(?i)port", &[]);
+        check(r"(?i)port", &["port", "Port", "PORT"]);
+        check(r"(?i)\b(?:get|env)\w*env\w*\(", &["env", "Env", "ENV"]);
         check("a|b", &[]);
         check(r"os\.(?:Getenv|LookupEnv)\(", &["os."]);
         check(r"fun main\(|#\[launch\]", &["fun main(", "#[launch]"]);
@@ -460,6 +521,20 @@ mod tests {
 
     #[test]
     fn go_listens_where_it_says() {
+        let check = |line: &str, expect: Option<(Option<u16>, Option<&str>)>| {
+            let facts = extract(Language::Go, &format!("package main\nfunc main() {{\n\t{line}\n}}\n"));
+            let found = facts.listens.first().map(|listen| (listen.port.number(), listen.port.env.as_deref()));
+            assert_eq!(found, expect, "{line}");
+        };
+        check(r#"log.Fatal(http.ListenAndServe(":"+os.Getenv("PORT"), nil))"#, Some((None, Some("PORT"))));
+        check(r#"http.ListenAndServe(fmt.Sprintf(":%s", port), router)"#, Some((None, None)));
+        check(r#"http.ListenAndServe(fmt.Sprintf(":%s", os.Getenv("PORT")), nil)"#, Some((None, Some("PORT"))));
+        check("err := server.ListenAndServe()", Some((None, None)));
+        check(r#"e.Logger.Fatal(e.Start(":" + os.Getenv("APP_PORT")))"#, Some((None, Some("APP_PORT"))));
+        check(r#"lis, err := net.Listen("tcp", address)"#, Some((None, None)));
+        check("// http.ListenAndServe(address, nil)", None);
+        check("cmd.Run()", None);
+        check(r#"conn, err := net.Dial("tcp", address)"#, None);
         let facts = extract(Language::Go, "package main\nfunc main() { http.ListenAndServe(\":8080\", nil) }\n");
         assert!(facts.program);
         assert_eq!(facts.listens.first().and_then(|listen| listen.port.number()), Some(8080));

@@ -54,9 +54,8 @@ pub(crate) fn sources(workspace: &Workspace, dir: &str) -> Vec<String> {
         .map(dir_of)
         .collect();
     workspace
-        .tree
-        .under(dir)
-        .filter(|path| path.ends_with(".py") && workspace.sources.contains_key(*path))
+        .sources_under(dir)
+        .filter(|path| path.ends_with(".py"))
         .filter(|path| !super::walk::below_one(path, dir, &nested) && !super::assemble::beside(path, dir))
         .map(str::to_owned)
         .collect()
@@ -221,9 +220,10 @@ impl Project<'_> {
             for file in [join(self.dir, name), name.to_owned()] {
                 if found.is_none()
                     && let Some(text) = self.workspace.text(&file)
-                    && let Some(series) = super::versions::series("python", text.lines().next().unwrap_or_default())
+                    && let Some((at, line)) = text.lines().enumerate().find(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+                    && let Some(series) = super::versions::series("python", line)
                 {
-                    found = Some((series, Place::new(file, 1, text.lines().next().unwrap_or_default())));
+                    found = Some((series, Place::new(file, u32::try_from(at).unwrap_or(0) + 1, line)));
                 }
             }
         }

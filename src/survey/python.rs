@@ -39,6 +39,7 @@ const WORDS: &[&str] = &[
     "makedirs",
     "mkdir",
     "HTTPServer",
+    "TCPServer",
     "OpenAI",
     "Anthropic",
     "Quart",
@@ -63,7 +64,15 @@ pub(crate) fn extract(text: &str) -> Facts {
         return facts;
     }
     let Some(tree) = parse(Grammar::Python, text) else { return facts };
-    let mut file = File { text, facts: &mut facts, helpers: BTreeMap::new(), lists: BTreeMap::new(), demanded: BTreeSet::new(), env_objects: BTreeSet::new() };
+    let mut file = File {
+        text,
+        facts: &mut facts,
+        helpers: BTreeMap::new(),
+        lists: BTreeMap::new(),
+        demanded: BTreeSet::new(),
+        refused: BTreeSet::new(),
+        env_objects: BTreeSet::new(),
+    };
     file.prepare(tree.root_node());
     for node in preorder(tree.root_node()) {
         file.visit(node);
@@ -125,6 +134,8 @@ struct File<'text, 'facts> {
     lists: BTreeMap<String, Vec<String>>,
     /// Names whose absence ends the program.
     demanded: BTreeSet<String>,
+    /// Values with which the program stops: (variable, text).
+    refused: BTreeSet<(String, String)>,
     /// Names of `environs` and `decouple` readers.
     env_objects: BTreeSet<String>,
 }
@@ -253,10 +264,35 @@ impl<'text> File<'text, '_> {
                 _ => {}
             }
         }
+        self.refuse(condition);
         // `missing = [name for name in REQUIRED if not os.getenv(name)]; if missing: raise`
         if condition.kind() == "identifier" {
             self.demanded.insert(format!("if:{}", self.src(condition)));
         }
+    }
+
+    /// `if X == "changeme": raise …`: such a default is as good as none. Beside an `and` it may still do elsewhere.
+    fn refuse(&mut self, condition: Node<'_>) {
+        match condition.kind() {
+            "parenthesized_expression" | "boolean_operator" if !self.joins(condition, "and") => {
+                for part in children(condition) {
+                    self.refuse(part);
+                }
+            }
+            "comparison_operator" if self.src(condition).contains("==") => {
+                if let [left, right] = children(condition).as_slice()
+                    && left.kind() == "identifier"
+                    && let Some(text) = self.string(*right)
+                {
+                    self.refused.insert((self.src(*left).to_owned(), text));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn joins(&self, node: Node<'_>, operator: &str) -> bool {
+        node.child_by_field_name("operator").is_some_and(|found| self.src(found) == operator)
     }
 
     /// Inside a function that is not one of those that run at start: what it misses stops a request, not the program.
@@ -275,6 +311,14 @@ impl<'text> File<'text, '_> {
     }
 
     fn demand_names(&mut self, node: Node<'_>) {
+        // Of alternatives only the first is asked for: what stands behind it may do without.
+        let inner = if node.kind() == "parenthesized_expression" { children(node).first().copied().unwrap_or(node) } else { node };
+        if inner.kind() == "boolean_operator" && self.joins(inner, "or") {
+            if let Some(left) = inner.child_by_field_name("left") {
+                self.demand_names(left);
+            }
+            return;
+        }
         for part in preorder(node) {
             match part.kind() {
                 "identifier" => {
@@ -494,22 +538,46 @@ impl<'text> File<'text, '_> {
             return;
         }
         match self.string(index) {
+            Some(name) if self.guarded(node, &name) => self.read(node, &name, Need::Unclear, None),
             Some(name) => self.read(node, &name, Need::Demanded, None),
             None => self.read_each(node, index),
         }
+    }
+
+    /// Under `if "X" in os.environ:`, which asks first.
+    fn guarded(&self, node: Node<'_>, name: &str) -> bool {
+        let mut inner = node;
+        while let Some(outer) = inner.parent() {
+            if outer.kind() == "if_statement"
+                && outer.child_by_field_name("consequence").is_some_and(|then| then.id() == inner.id())
+                && let Some(condition) = outer.child_by_field_name("condition").map(|condition| self.src(condition))
+                && ["'", "\""].iter().any(|mark| condition.contains(&format!("{mark}{name}{mark} in os.environ")))
+            {
+                return true;
+            }
+            inner = outer;
+        }
+        false
     }
 
     fn read(&mut self, node: Node<'_>, name: &str, need: Need, default: Option<String>) {
         if !env_like(name) {
             return;
         }
-        let bound = ancestor(node, &["assignment"], 5).and_then(|assignment| assignment.child_by_field_name("left")).map(|left| {
+        let target = ancestor(node, &["assignment"], 5).and_then(|assignment| assignment.child_by_field_name("left"));
+        let bound = target.filter(|_| !self.alternative(node)).map(|left| {
             let left = self.src(left);
             left.rsplit('.').next().unwrap_or(left).to_owned()
         });
         let doc = self.doc_around(line(node));
         let text = line_of(node, self.text).to_owned();
         self.facts.reads.push(Read { name: name.to_owned(), need, default, line: line(node), text, secret: false, bound, doc });
+    }
+
+    /// The second of `os.getenv("X") or os.getenv("Y")`.
+    fn alternative(&self, node: Node<'_>) -> bool {
+        let parent = node.parent().filter(|parent| parent.kind() == "boolean_operator" && self.joins(*parent, "or"));
+        parent.and_then(|parent| parent.child_by_field_name("right")).is_some_and(|right| right.id() == node.id())
     }
 
     /// The comment on the line, and the comment lines right above it.
@@ -555,9 +623,11 @@ impl<'text> File<'text, '_> {
             class.prefix = prefix;
         }
         let statements = children(body);
+        let mut filled = Vec::new();
         for (index, statement) in statements.iter().enumerate() {
             match statement.kind() {
                 "class_definition" => self.config_class(*statement, &mut class),
+                "decorated_definition" => filled.extend(self.filled_fields(*statement)),
                 "expression_statement" => {
                     let Some(inner) = children(*statement).first().copied() else { continue };
                     if inner.kind() == "assignment" {
@@ -567,9 +637,37 @@ impl<'text> File<'text, '_> {
                 _ => {}
             }
         }
+        // Settings check their defaults as well: an empty one that a validator refuses is none.
+        for field in class.fields.iter_mut().filter(|field| filled.contains(&field.name)) {
+            let empty = field.default.as_ref().is_some_and(|default| default.literal.as_deref() == Some("")) || field.text.trim_end().ends_with("= None");
+            if empty {
+                field.default = None;
+            }
+        }
         if !class.fields.is_empty() || !class.prefix.is_empty() {
             self.facts.classes.push(class);
         }
+    }
+
+    /// The fields that a validator refuses when they are empty: `@field_validator("x")` over `if not v: raise …`.
+    fn filled_fields(&self, node: Node<'_>) -> Vec<String> {
+        let parts = children(node);
+        let calls = parts.iter().filter(|part| part.kind() == "decorator").filter_map(|decorator| children(*decorator).first().copied());
+        let validators: Vec<Node<'_>> = calls.filter(|call| matches!(self.called(*call).rsplit('.').next(), Some("field_validator" | "validator"))).collect();
+        let Some(definition) = node.child_by_field_name("definition").filter(|_| !validators.is_empty()) else { return Vec::new() };
+        let value = definition.child_by_field_name("parameters").and_then(|all| children(all).get(1).copied());
+        let value = value.map(|value| self.src(value).split([':', '=']).next().unwrap_or_default().trim()).unwrap_or_default();
+        let refuses = |part: Node<'_>| {
+            let (Some(condition), Some(then)) = (part.child_by_field_name("condition"), part.child_by_field_name("consequence")) else { return false };
+            let empty = preorder(condition)
+                .any(|test| test.kind() == "not_operator" && test.child_by_field_name("argument").is_some_and(|argument| self.src(argument) == value));
+            empty && !self.joins(condition, "and") && preorder(then).any(|part| part.kind() == "raise_statement")
+        };
+        if value.is_empty() || !preorder(definition).any(|part| part.kind() == "if_statement" && refuses(part)) {
+            return Vec::new();
+        }
+        let names = validators.iter().filter_map(|call| call.child_by_field_name("arguments")).flat_map(children);
+        names.filter_map(|name| self.string(name)).collect()
     }
 
     /// pydantic 1: `class Config: env_prefix = "APP_"`.
@@ -888,8 +986,12 @@ impl<'text> File<'text, '_> {
     }
 
     fn settle(&mut self) {
-        let demanded = std::mem::take(&mut self.demanded);
+        let (demanded, refused) = (std::mem::take(&mut self.demanded), std::mem::take(&mut self.refused));
         for read in &mut self.facts.reads {
+            let default = |name: &String| read.default.as_ref().is_some_and(|default| refused.contains(&(name.clone(), default.clone())));
+            if read.need == Need::Optional && (default(&read.name) || read.bound.as_ref().is_some_and(default)) {
+                read.need = Need::Demanded;
+            }
             let named = demanded.contains(&read.name) || read.bound.as_ref().is_some_and(|bound| demanded.contains(bound));
             if read.need == Need::Unclear && named {
                 read.need = Need::Demanded;
@@ -1076,6 +1178,31 @@ mod tests {
         reads("import os\nK = os.getenv('A')\nif not K:\n    print('off')", &[("A", Need::Unclear, None)]);
         reads("import os\nK = os.getenv('A')\ndef chat():\n    if not K:\n        raise HTTPException(503)", &[("A", Need::Unclear, None)]);
         reads("import os\nK = os.getenv('A')\ndef answer():\n    if not K:\n        raise RuntimeError()", &[("A", Need::Unclear, None)]);
+        let either = [("A", Need::Demanded, None), ("B", Need::Unclear, None)];
+        reads("import os\nK = os.getenv('A') or os.getenv('B')\nif not K:\n    raise RuntimeError()", &either);
+        reads("import os\nif not (os.getenv('A') or os.getenv('B')):\n    raise RuntimeError()", &either);
+        let both = [("A", Need::Demanded, None), ("B", Need::Demanded, None)];
+        reads("import os\nif not os.getenv('A') or not os.getenv('B'):\n    raise RuntimeError()", &both);
+    }
+
+    #[test]
+    fn what_was_asked_for_before_is_not_demanded() {
+        reads("import os\nif 'A' in os.environ and LIVE:\n    print(os.environ['A'])", &[("A", Need::Unclear, None), ("A", Need::Unclear, None)]);
+        reads("import os\nif 'A' in os.environ:\n    pass\nelse:\n    print(os.environ['A'])", &[("A", Need::Unclear, None), ("A", Need::Demanded, None)]);
+        reads("import os\nif 'B' not in os.environ:\n    print(os.environ['B'])", &[("B", Need::Unclear, None), ("B", Need::Demanded, None)]);
+    }
+
+    #[test]
+    fn a_default_that_the_program_refuses_is_none() {
+        let check = |condition: &str, expect: Need| {
+            reads(&format!("import os\nK = os.getenv('A', 'change-me')\nif {condition}:\n    raise ValueError()"), &[("A", expect, Some("change-me"))]);
+        };
+        check("K == 'change-me'", Need::Demanded);
+        check("not K or K == 'change-me'", Need::Demanded);
+        check("(K == 'change-me')", Need::Demanded);
+        check("LIVE and K == 'change-me'", Need::Optional);
+        check("K == 'other'", Need::Optional);
+        check("K != 'change-me'", Need::Optional);
     }
 
     #[test]
@@ -1089,6 +1216,22 @@ mod tests {
             class.fields.iter().map(|field| (field.name.as_str(), field.default.is_some(), field.aliases.iter().map(String::as_str).collect())).collect();
         assert_eq!(fields, vec![("a", false, vec![]), ("b", true, vec!["BEE"]), ("c", true, vec![])]);
         assert!(class.fields.last().is_some_and(|field| field.doc.contains("http://tools:1/mcp")));
+    }
+
+    #[test]
+    fn an_empty_default_that_a_validator_refuses_is_none() {
+        let check = |condition: &str, expect: bool| {
+            let text = format!(
+                "class S(BaseSettings):\n    a: str = ''\n    b: str = 'x'\n    c: str = ''\n    @field_validator('a', 'b')\n    @classmethod\n    def filled(cls, v: str) -> str:\n        if {condition}:\n            raise ValueError()\n        return v\n"
+            );
+            let facts = extract(&text);
+            let needed: Vec<&str> = facts.classes[0].fields.iter().filter(|field| field.default.is_none()).map(|field| field.name.as_str()).collect();
+            assert_eq!(needed, if expect { vec!["a"] } else { vec![] }, "{condition}");
+        };
+        check("not v", true);
+        check("not v or len(v) < 32", true);
+        check("not v and LIVE", false);
+        check("v == 'changeme'", false);
     }
 
     #[test]

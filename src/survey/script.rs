@@ -42,6 +42,9 @@ const WORDS: &[&str] = &[
 /// All of them at once.
 static LOOK: LazyLock<Words> = LazyLock::new(|| Words::new(WORDS));
 
+/// The setting of an Express application that holds its port; no name that a script could give.
+const EXPRESS_PORT: &str = "app.set(port)";
+
 const METHODS: &[&str] = &["get", "post", "put", "delete", "patch", "all", "route"];
 
 /// Extracts; an unparsable file gives what its readable parts say.
@@ -398,6 +401,12 @@ impl<'text> File<'text, '_> {
                 }
             }
             "start" if self.facts.imports("fastmcp") => self.fastmcp_start(node),
+            // Express keeps settings by name: `app.set("port", …)`, `app.get("port")`.
+            "set" if self.argument(node, 0).and_then(|name| self.string(name)).is_some_and(|name| name == "port") => {
+                if let Some(value) = self.argument(node, 1).map(|value| self.value(value, 0)) {
+                    self.facts.constants.insert(EXPRESS_PORT.to_owned(), value);
+                }
+            }
             "object" if self.text.contains("process.env") => self.schema(node),
             _ => {}
         }
@@ -694,7 +703,8 @@ impl<'text> File<'text, '_> {
                 let called = self.field(node, "function");
                 let short = called.rsplit('.').next().unwrap_or(called);
                 match short {
-                    "Number" | "parseInt" | "String" => self.argument(node, 0).map(|inner| self.value(inner, depth + 1)).unwrap_or_default(),
+                    // The last is what Express' generator writes.
+                    "Number" | "parseInt" | "String" | "normalizePort" => self.argument(node, 0).map(|inner| self.value(inner, depth + 1)).unwrap_or_default(),
                     "get" if called == "Deno.env.get" => Value { env: self.argument(node, 0).and_then(|name| self.string(name)), ..Value::default() },
                     // Nest: `configService.get("PORT", 3000)`.
                     "get" if called.to_ascii_lowercase().contains("config") => Value {
@@ -702,6 +712,9 @@ impl<'text> File<'text, '_> {
                         literal: self.argument(node, 1).and_then(|default| self.value(default, depth + 1).literal),
                         field: None,
                     },
+                    "get" if self.argument(node, 0).and_then(|name| self.string(name)).is_some_and(|name| name == "port") => {
+                        Value { field: Some(EXPRESS_PORT.to_owned()), ..Value::default() }
+                    }
                     _ => Value::default(),
                 }
             }

@@ -15,6 +15,7 @@ static REFERENCE: LazyLock<Option<Regex>> =
 pub(crate) fn reads(workspace: &Workspace, draft: &Draft) -> Vec<(String, Read)> {
     let mut out = Vec::new();
     spring(workspace, draft, &mut out);
+    node_config(workspace, draft, &mut out);
     command(workspace, draft, &mut out);
     out
 }
@@ -41,6 +42,38 @@ fn spring(workspace: &Workspace, draft: &Draft, out: &mut Vec<(String, Read)>) {
     if let Some((path, line, text)) = profile {
         let name = "SPRING_PROFILES_ACTIVE".to_owned();
         out.push((path, Read { name, need: Need::Optional, default: None, line, text, secret: false, bound: None, doc: String::new() }));
+    }
+}
+
+/// What the package `config` takes from the environment: its own file names the variable of each setting, and what is unset keeps its default.
+fn node_config(workspace: &Workspace, draft: &Draft, out: &mut Vec<(String, Read)>) {
+    if draft.service.language != "node" || !draft.service.depends_on("config") {
+        return;
+    }
+    for tail in ["json", "yaml", "yml"] {
+        let path = join(&draft.service.dir, &format!("config/custom-environment-variables.{tail}"));
+        let Some(text) = workspace.text(&path) else { continue };
+        let mut names = Vec::new();
+        if let Ok(tree) = super::yaml::read(text) {
+            leaves(&tree, &mut names);
+        }
+        for name in names {
+            let (line, text) = find_line(workspace.text(&path).unwrap_or_default(), &name);
+            let text = text.to_owned();
+            out.push((path.clone(), Read { name, need: Need::Optional, default: None, line, text, secret: false, bound: None, doc: String::new() }));
+        }
+    }
+}
+
+/// The names at the ends of a tree; `{"__name": "PORT", "__format": "number"}` is one as well.
+fn leaves(tree: &serde_json::Value, names: &mut Vec<String>) {
+    match tree {
+        serde_json::Value::String(name) if env_like(name) => names.push(name.clone()),
+        serde_json::Value::Object(fields) => match fields.get("__name") {
+            Some(name) => leaves(name, names),
+            None => fields.values().for_each(|field| leaves(field, names)),
+        },
+        _ => {}
     }
 }
 
@@ -127,6 +160,14 @@ mod tests {
         references("x", 1, text, spring, &mut out);
         let found: Vec<(&str, Need, Option<&str>)> = out.iter().map(|(_, read)| (read.name.as_str(), read.need, read.default.as_deref())).collect();
         assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn settings_of_a_tree_name_their_variables() {
+        let mut names = Vec::new();
+        let text = r#"{"store": {"host": "STORE_HOST", "port": {"__name": "STORE_PORT", "__format": "number"}}, "title": "a title", "on": true}"#;
+        leaves(&super::super::yaml::read(text).unwrap(), &mut names);
+        assert_eq!(names, ["STORE_HOST", "STORE_PORT"]);
     }
 
     #[test]

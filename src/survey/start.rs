@@ -80,6 +80,65 @@ fn skip_options<'words, 'text>(mut words: &'words [&'text str]) -> &'words [&'te
     words
 }
 
+/// Options of Python's servers that take a value of their own: the word behind one is no module.
+const VALUED: &[&str] = &[
+    "-c",
+    "-e",
+    "-g",
+    "-k",
+    "-l",
+    "-n",
+    "-t",
+    "-u",
+    "-w",
+    "--access-logfile",
+    "--access-logformat",
+    "--backlog",
+    "--certfile",
+    "--concurrency",
+    "--config",
+    "--env",
+    "--env-file",
+    "--error-logfile",
+    "--forwarded-allow-ips",
+    "--graceful-timeout",
+    "--group",
+    "--http",
+    "--interface",
+    "--keep-alive",
+    "--keyfile",
+    "--lifespan",
+    "--limit-concurrency",
+    "--limit-max-requests",
+    "--log-config",
+    "--log-config-json",
+    "--log-file",
+    "--log-level",
+    "--logger-class",
+    "--loop",
+    "--max-requests",
+    "--max-requests-jitter",
+    "--name",
+    "--pid",
+    "--pythonpath",
+    "--reload-dir",
+    "--root-path",
+    "--ssl-certfile",
+    "--ssl-keyfile",
+    "--statsd-host",
+    "--threads",
+    "--timeout",
+    "--timeout-keep-alive",
+    "--uds",
+    "--umask",
+    "--user",
+    "--worker-class",
+    "--worker-connections",
+    "--worker-tmp-dir",
+    "--workers",
+    "--ws",
+];
+
 fn options(start: &mut Start, words: &[&str]) {
     let mut at = 0;
     while let Some(word) = words.get(at) {
@@ -109,7 +168,7 @@ fn options(start: &mut Start, words: &[&str]) {
             "--app-dir" | "--chdir" => start.folder = value().map(str::to_owned),
             "--reload" | "--debug" => start.reload = true,
             "-A" | "--app" => start.module = start.module.take().or_else(|| value().map(str::to_owned)),
-            "-w" | "--workers" | "-k" | "--worker-class" | "--timeout" | "--log-level" | "-c" | "--config" | "-t" | "--threads" | "-l" | "--concurrency" => {
+            _ if VALUED.contains(&name) => {
                 let _ = value();
             }
             _ if name.starts_with('-') => {}
@@ -161,6 +220,9 @@ mod tests {
         check("uv run --no-sync uvicorn src.main:app --port=${PORT:-7860}", ("uvicorn", Some("src.main"), None, Some(7860)));
         check("python manage.py migrate && gunicorn --bind 0.0.0.0:${PORT:-8000} mysite.wsgi:application", ("gunicorn", Some("mysite.wsgi"), None, Some(8000)));
         check("gunicorn -w 4 -b 0.0.0.0:5000 app:app", ("gunicorn", Some("app"), None, Some(5000)));
+        check("gunicorn --threads 4 --log-config logging.conf --log-level=$LEVEL \"shop:create_app()\"", ("gunicorn", Some("shop"), None, None));
+        check("uvicorn --proxy-headers --root-path /api app.main:app", ("uvicorn", Some("app.main"), None, None));
+        check("gunicorn --preload app:app --keep-alive 0", ("gunicorn", Some("app"), None, None));
         check("python -m todo_mcp", ("python", Some("todo_mcp"), None, None));
         check("python3 -u server.py", ("python", None, Some("server.py"), None));
         check("NODE_ENV=production node dist/index.js", ("node", None, Some("dist/index.js"), None));

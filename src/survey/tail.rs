@@ -5,6 +5,8 @@ use super::facts::find_line;
 use super::more::Project;
 use super::walk::{base_of, dir_of, join};
 use super::{Kind, Place};
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 /// A language of the tail.
 pub(crate) struct Language {
@@ -171,15 +173,30 @@ pub(crate) const LANGUAGES: &[Language] = &[
 /// Where the rows begin that are only sources.
 const SOURCES: &[&str] = &["cobol", "scheme", "lua"];
 
+/// The rows by the names and the endings of their manifests: every file of a workspace is asked for.
+static ROWS: LazyLock<HashMap<&'static str, usize>> = LazyLock::new(|| {
+    let mut rows = HashMap::new();
+    for (index, language) in LANGUAGES.iter().enumerate().filter(|(_, language)| !SOURCES.contains(&language.name)) {
+        for manifest in language.manifests {
+            rows.entry(*manifest).or_insert(index);
+        }
+    }
+    rows
+});
+
+/// The same in small letters.
+static ANNOUNCED: LazyLock<HashSet<String>> = LazyLock::new(|| ROWS.keys().map(|manifest| manifest.to_ascii_lowercase()).collect());
+
 /// The row that a file's name announces.
 pub(crate) fn of(name: &str) -> Option<usize> {
-    LANGUAGES.iter().position(|language| !SOURCES.contains(&language.name) && fits(language, name))
+    let named = (!name.starts_with('.')).then(|| ROWS.get(name)).flatten();
+    let ending = name.rfind('.').filter(|at| *at > 0).and_then(|at| ROWS.get(name.get(at..)?));
+    named.into_iter().chain(ending).min().copied()
 }
 
 /// True for a manifest of the table, whatever the case of its letters.
 pub(crate) fn announced(lower: &str) -> bool {
-    let named = |manifest: &&str| if manifest.starts_with('.') { lower.ends_with(*manifest) } else { manifest.eq_ignore_ascii_case(lower) };
-    LANGUAGES.iter().filter(|language| !SOURCES.contains(&language.name)).any(|language| language.manifests.iter().any(named))
+    ANNOUNCED.contains(lower) || lower.rfind('.').and_then(|at| lower.get(at..)).is_some_and(|ending| ANNOUNCED.contains(ending))
 }
 
 /// Rows of languages without a manifest.
@@ -284,5 +301,8 @@ mod tests {
         check("CMakeLists.txt", Some("cpp"));
         check("main.cbl", None);
         check(".nimble", None);
+        check("stack.yaml.lock", None);
+        // An ending is the last one: a manifest of two dots would be found by nobody.
+        assert!(LANGUAGES.iter().flat_map(|row| row.manifests).all(|manifest| !manifest.starts_with('.') || manifest.matches('.').count() == 1));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Options, PassedOver, Skipped};
 use crate::names::Digest;
+use rayon::slice::ParallelSliceMut as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -136,7 +137,7 @@ impl Tree {
                 Err(why) => note(&mut skipped, why, 0),
             }
         }
-        listed.sort_unstable_by(|left: &Listed, right: &Listed| left.path.cmp(&right.path));
+        listed.par_sort_unstable_by(|left: &Listed, right: &Listed| left.path.cmp(&right.path));
         for _ in options.max_files..listed.len() {
             note(&mut skipped, "more files than the limit", 0);
         }
@@ -169,10 +170,7 @@ impl Tree {
         if size > options.max_file_bytes {
             return self.skip("larger than the limit", size);
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(1));
-        if file.by_ref().take(options.max_file_bytes).read_to_end(&mut bytes).is_err() {
-            return self.skip("unreadable", size);
-        }
+        let Ok(bytes) = content(&mut file, size) else { return self.skip("unreadable", size) };
         if bytes.get(..bytes.len().min(2048)).is_some_and(|head| head.contains(&0)) {
             return self.skip("binary", size);
         }
@@ -254,6 +252,22 @@ impl Tree {
             false => Presence::Missing,
         }
     }
+}
+
+/// The first `size` bytes of a file, or as many as it has by now; where they are all there, nobody asks for its end.
+fn content(file: &mut std::fs::File, size: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 /// A file as the walk found it.
@@ -344,10 +358,12 @@ fn foreign(path: &Path) -> Option<&'static str> {
 }
 
 fn relative(root: &Path, path: &Path) -> Option<String> {
-    let rest = path.strip_prefix(root).ok()?;
     if std::path::MAIN_SEPARATOR == '/' {
-        return rest.to_str().map(str::to_owned);
+        // A walk puts its entries together from the root: what follows it is the rest, letter by letter.
+        let rest = path.to_str()?.strip_prefix(root.to_str()?)?;
+        return Some(rest.trim_start_matches('/').to_owned());
     }
+    let rest = path.strip_prefix(root).ok()?;
     let parts: Option<Vec<&str>> = rest.components().map(|part| part.as_os_str().to_str()).collect();
     Some(parts?.join("/"))
 }

@@ -49,31 +49,32 @@ const SOURCE_LIMIT: usize = 400 * 1024;
 impl Workspace {
     /// Reads what can matter.
     pub(crate) fn load(tree: Tree, options: &Options) -> Self {
-        let jobs: Vec<(&String, Role)> = tree.files.iter().map(|path| (path, role(path))).filter(|(_, role)| *role != Role::Unread).collect();
+        let paths: Vec<&String> = tree.files.iter().collect();
+        let jobs: Vec<(&String, Role)> =
+            paths.into_par_iter().with_min_len(64).map(|path| (path, role(path))).filter(|(_, role)| *role != Role::Unread).collect();
         let over = jobs.len().saturating_sub(options.max_read);
         for _ in 0..over {
             let _: Option<()> = tree.skip("more files than the limit", 0);
         }
         let read: Vec<Reading> =
             jobs.par_iter().take(options.max_read).with_min_len(4).filter_map(|(path, role)| read_one(&tree, path, *role, options)).collect();
-        let (mut texts, mut sources, mut leaks, mut commands) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), Commands::default());
+        // In the order of their paths, as they are listed: a map of a sorted list is made in one pass.
+        let (mut texts, mut sources) = (Vec::new(), Vec::with_capacity(read.len()));
+        let (mut leaks, mut commands) = (Vec::new(), Commands::default());
         for Reading { path, content, leaks: found, commands: run } in read {
             leaks.extend(found);
             commands.extend(run);
             match content {
-                Content::Text(text) => {
-                    texts.insert(path, text);
-                }
-                Content::Facts(facts) => {
-                    sources.insert(path, *facts);
-                }
+                Content::Text(text) => texts.push((path, text)),
+                Content::Facts(facts) => sources.push((path, *facts)),
                 Content::Both(text, facts) => {
-                    texts.insert(path.clone(), text);
-                    sources.insert(path, *facts);
+                    texts.push((path.clone(), text));
+                    sources.push((path, *facts));
                 }
                 Content::Nothing => {}
             }
         }
+        let (texts, sources): (BTreeMap<String, String>, BTreeMap<String, Facts>) = (texts.into_iter().collect(), sources.into_iter().collect());
         leaks.sort();
         commands.sort();
         let folder = tree.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -133,6 +134,12 @@ impl Workspace {
             dir = dir_of(dir);
         }
         dir
+    }
+
+    /// The sources under a folder, sorted by their paths.
+    pub(crate) fn sources_under<'own>(&'own self, dir: &str) -> impl Iterator<Item = &'own str> + use<'own> {
+        let prefix = if dir == "." { String::new() } else { format!("{dir}/") };
+        self.sources.range(prefix.clone()..).map(|(path, _)| path.as_str()).take_while(move |path| path.starts_with(&prefix))
     }
 
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
@@ -306,6 +313,10 @@ fn role(path: &str) -> Role {
     if lower == "notes.txt" {
         return Role::Text;
     }
+    // The server of Express' generator has no ending.
+    if path == "bin/www" || path.ends_with("/bin/www") {
+        return Role::Script;
+    }
     match extension {
         "py" => Role::Python,
         "ts" | "tsx" | "js" | "jsx" | "mjs" | "cjs" | "mts" | "cts" => Role::Script,
@@ -335,6 +346,7 @@ fn manifest(lower: &str) -> bool {
     const NAMES: &[&str] = &[
         "package.json",
         "package.json5",
+        "custom-environment-variables.json",
         "pnpm-workspace.yaml",
         "pnpm-lock.yaml",
         "package-lock.json",
@@ -415,6 +427,8 @@ mod tests {
         check("app/test_main.py", Role::Unread);
         check("web/src/app.tsx", Role::Script);
         check("web/src/app.test.tsx", Role::Unread);
+        check("shop/bin/www", Role::Script);
+        check("www", Role::Unread);
         check(".claude/skills/deploy.py", Role::Unread);
         check(".claude/skills/deploy.md", Role::Searched);
         check("docker/backend.Dockerfile", Role::Text);

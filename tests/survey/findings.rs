@@ -94,6 +94,8 @@ fn secrets_in_tracked_files() {
     };
     let (open, none) = (code(", 'change-me'"), code(""));
     pair(&[("requirements.txt", "fastapi\n")], "secret_default_in_code", &[("main.py", &open)], &[("main.py", &none)]);
+    let switch = code(", 'change-me'").replace("JWT_SECRET", "CORS_CREDENTIALS");
+    pair(&[("requirements.txt", "fastapi\n")], "secret_default_in_code", &[("main.py", &open)], &[("main.py", &switch)]);
     let chart = ("chart/Chart.yaml", "name: x\n");
     pair(
         FASTAPI,
@@ -111,6 +113,10 @@ fn loopback() {
         &[("Procfile", "web: uvicorn main:app --port 8000\n")],
         &[("Procfile", "web: uvicorn main:app --host 0.0.0.0 --port 8000\n")],
     );
+    // Gunicorn listens on every address once PORT is set, and whoever runs a Procfile sets it.
+    let flask = [("app.py", "from flask import Flask\napp = Flask(__name__)\n"), ("requirements.txt", "flask==3.1.0\ngunicorn==23.0.0\n")];
+    let image = "FROM python:3.13-slim\nCOPY . .\nRUN pip install -r requirements.txt\nCMD [\"gunicorn\", \"app:app\"]\n";
+    pair(&flask, "listens_on_loopback", &[("Dockerfile", image)], &[("Procfile", "web: gunicorn app:app\n")]);
     let run = |host: &str| {
         format!("from fastapi import FastAPI\nimport uvicorn\napp = FastAPI()\nif __name__ == '__main__':\n    uvicorn.run(app{host}, port=8000)\n")
     };
@@ -497,6 +503,26 @@ fn installs_that_demand_a_lockfile() {
     pair(&[("package.json", NEXT)], code, &[("Dockerfile", &frozen)], &[("Dockerfile", &frozen), ("package-lock.json", "{}")]);
     has(&[("package.json", NEXT)], &[("Dockerfile", &free)], code, false);
     has(&[("package.json", NEXT), ("package-lock.json", "{}"), (".gitignore", "package-lock.json\n")], &[("Dockerfile", &frozen)], code, true);
+}
+
+#[test]
+fn a_compose_file_that_builds_from_the_wrong_folder_does_not_break_the_dockerfile() {
+    let base = [
+        ("api/requirements.txt", "fastapi==0.115.0\nuvicorn==0.34.0\n"),
+        ("api/main.py", "from fastapi import FastAPI\napp = FastAPI()\n"),
+        (
+            "api/Dockerfile",
+            "FROM python:3.13-slim\nCOPY requirements.txt /app/\nCOPY main.py /app/\nCMD [\"uvicorn\", \"main:app\", \"--host\", \"0.0.0.0\"]\n",
+        ),
+        ("deploy/compose.yaml", "services:\n  api:\n    build:\n      context: ../\n      dockerfile: api/Dockerfile\n"),
+    ];
+    has(&base, &[], "copy_source_missing", false);
+    has(
+        &base,
+        &[("api/Dockerfile", "FROM python:3.13-slim\nCOPY requirements.txt settings.py /app/\nCMD [\"python\", \"main.py\"]\n")],
+        "copy_source_missing",
+        true,
+    );
 }
 
 #[test]

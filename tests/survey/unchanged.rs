@@ -40,6 +40,17 @@ fn is_answered_without_reading() {
 }
 
 #[test]
+fn is_read_again_by_who_looks_once() {
+    let folder = made(&[("requirements.txt", "fastapi==0.115.0\n"), ("main.py", "from fastapi import FastAPI\napp = FastAPI()\n")]);
+    let cache = Cache::forgetful();
+    settle();
+    let survey = || cache.survey(folder.path(), &Options::default()).expect("a survey");
+    let (first, second) = (survey(), survey());
+    assert!(!Arc::ptr_eq(&first, &second));
+    assert_eq!((&*first, &*second), (&look(folder.path()), &look(folder.path())));
+}
+
+#[test]
 fn ends_with_any_change() {
     check(|root| fs::write(root.join("main.py"), "import os\nB = os.environ['LONGER']\n").expect("written"), true);
     check(|root| fs::write(root.join("worker.py"), "import os\nos.environ['C']\n").expect("written"), true);

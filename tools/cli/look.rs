@@ -10,7 +10,7 @@ use landfall::landfall::Landfall;
 use std::time::Duration;
 
 pub(super) async fn analyze(landfall: &Landfall, screen: &Screen, ask: ask::AnalyzeProject, check: bool) -> Result<u8, Failure> {
-    let reply = landfall.analyze(&ask).await?;
+    let reply = landfall.for_one_look().analyze(&ask).await?;
     let blocked =
         reply.more.findings.iter().any(|finding| finding.severity == Severity::Blocker) || reply.more.ready.iter().any(|ready| !ready.containerizable);
     let code = screen.reply::<tools::AnalyzeProject>(&reply);

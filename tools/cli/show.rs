@@ -209,10 +209,23 @@ fn wrapped(cell: &str, width: usize) -> Vec<String> {
                 line.push(' ');
                 line.push_str(word);
             }
-            _ => lines.extend(letters.chunks(width.max(1)).map(|part| part.iter().collect::<String>())),
+            _ => lines.extend(parts(&letters, width.max(1))),
         }
     }
     lines
+}
+
+/// A word that is too long for its column, broken behind the last mark that a path or a name is made of.
+fn parts(mut letters: &[char], width: usize) -> Vec<String> {
+    let mut out = Vec::new();
+    while letters.len() > width {
+        let mark = letters.iter().take(width).rposition(|letter| matches!(letter, '/' | '-' | '_' | '.' | ',' | ':'));
+        let (part, rest) = letters.split_at(mark.filter(|at| *at >= width / 3).map_or(width, |at| at + 1));
+        out.push(part.iter().collect());
+        letters = rest;
+    }
+    out.push(letters.iter().collect());
+    out
 }
 
 /// Text of any origin without what a terminal would obey.
@@ -306,6 +319,16 @@ mod tests {
         let mut reply = Reply::new(status, "x");
         reply.verdict = verdict;
         assert_eq!(exit_code(&reply), expect);
+    }
+
+    #[test]
+    fn long_words_break_where_a_path_does() {
+        let check = |cell: &str, width: usize, expect: &[&str]| assert_eq!(wrapped(cell, width), expect, "{cell}");
+        check("services/notification-service", 24, &["services/notification-", "service"]);
+        check("uvicorn src.main:app --port 8000", 16, &["uvicorn", "src.main:app", "--port 8000"]);
+        check("abcdefghijkl", 5, &["abcde", "fghij", "kl"]);
+        check("a/bcdefghijk", 9, &["a/bcdefgh", "ijk"]);
+        check("", 5, &[""]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Effect, Offer};
 use crate::story::{Block, Mark, word};
+use landfall::evidence::Finding;
 use landfall::failure::Failure;
 use landfall::landfall::Landfall;
 use landfall::reply::{Analysis, With};
@@ -82,29 +83,104 @@ fn needs(service: &survey::Service) -> Vec<String> {
 }
 
 /// Findings, blockers first, each with its place; those of one kind share a line, and their help is said once.
-pub(crate) fn findings(found: &[landfall::evidence::Finding]) -> Vec<Block> {
+pub(crate) fn findings(found: &[Finding]) -> Vec<Block> {
     let mut found: Vec<_> = found.iter().collect();
     found.sort_by(|left, right| (left.severity, &left.code).cmp(&(right.severity, &right.code)));
     let mut blocks = if found.is_empty() { Vec::new() } else { vec![Block::title("Findings")] };
-    let said = |finding: &landfall::evidence::Finding| {
-        let place = finding.evidence.first().map(|place| match place.line {
-            0 => format!(" ({})", place.file),
-            line => format!(" ({}:{line})", place.file),
-        });
-        format!("{}{}", finding.message, place.unwrap_or_default())
-    };
     for group in found.chunk_by(|left, right| left.code == right.code && left.severity == right.severity) {
         let Some(first) = group.first() else { continue };
         let mark = Mark::of_severity(first.severity);
-        if group.len() == 1 {
-            blocks.push(Block::Line(mark, format!("{}: {}", first.code, said(first))));
-        } else {
-            blocks.push(Block::Line(mark, format!("{}, {} times", first.code, group.len())));
-            blocks.extend(group.iter().map(|finding| Block::Detail(said(finding))));
+        match shared(group) {
+            Some((head, tail)) => {
+                let all = words(first);
+                let begin = all.get(..head).unwrap_or_default();
+                let end = all.get(all.len().saturating_sub(tail)..).unwrap_or_default();
+                let frame = [begin, &["…"], end].concat().join(" ");
+                blocks.push(Block::Line(mark, format!("{}, {} times: {frame}", first.code, group.len())));
+                blocks.extend(group.iter().map(|finding| {
+                    let words = words(finding);
+                    let own = words.get(head..words.len().saturating_sub(tail)).unwrap_or_default().join(" ");
+                    Block::Detail(format!("{own}{}", place(finding, &own)))
+                }));
+            }
+            None if group.len() == 1 => {
+                blocks.push(Block::Line(mark, format!("{}: {}{}", first.code, first.message, place(first, &first.message))));
+            }
+            None => {
+                blocks.push(Block::Line(mark, format!("{}, {} times", first.code, group.len())));
+                blocks.extend(group.iter().map(|finding| Block::Detail(format!("{}{}", finding.message, place(finding, &finding.message)))));
+            }
         }
         if !first.help.is_empty() {
             blocks.push(Block::Detail(format!("→ {}", first.help)));
         }
     }
     blocks
+}
+
+/// Where a finding shows, behind a text that may name the file already.
+fn place(finding: &Finding, said: &str) -> String {
+    match finding.evidence.first() {
+        None => String::new(),
+        Some(place) if said.contains(&place.file) => match place.line {
+            0 => String::new(),
+            line if said.ends_with(&place.file) => format!(":{line}"),
+            line => format!(" (line {line})"),
+        },
+        Some(place) if place.line == 0 => format!(" ({})", place.file),
+        Some(place) => format!(" ({}:{})", place.file, place.line),
+    }
+}
+
+fn words(finding: &Finding) -> Vec<&str> {
+    finding.message.split(' ').collect()
+}
+
+/// With how many words all messages of a group begin and end, where that is worth saying once and each has something of its own between.
+fn shared(group: &[&Finding]) -> Option<(usize, usize)> {
+    let (first, rest) = group.split_first()?;
+    let (own, others): (Vec<&str>, Vec<Vec<&str>>) = (words(first), rest.iter().map(|finding| words(finding)).collect());
+    let room = others.iter().map(Vec::len).chain([own.len()]).min()?.checked_sub(1)?;
+    let begins = |(at, word): &(usize, &&str)| others.iter().all(|other| other.get(*at) == Some(*word));
+    let ends = |(back, word): &(usize, &&str)| others.iter().all(|other| other.iter().nth_back(*back) == Some(*word));
+    let head = own.iter().enumerate().take_while(begins).count().min(room);
+    let tail = own.iter().rev().enumerate().take_while(ends).count().min(room - head);
+    (!rest.is_empty() && head + tail >= 3).then_some((head, tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall::evidence::{Place, Severity};
+
+    fn check(messages: &[(&str, &str, u32)], expect: &[&str]) {
+        let finding = |(message, file, line): &(&str, &str, u32)| Finding {
+            code: "latest_tag".to_owned(),
+            severity: Severity::Warning,
+            message: (*message).to_owned(),
+            help: String::new(),
+            evidence: vec![Place { file: (*file).to_owned(), line: *line, text: String::new() }],
+            fix: None,
+        };
+        let said = findings(&messages.iter().map(finding).collect::<Vec<_>>()).into_iter().filter_map(|block| match block {
+            Block::Line(_, text) | Block::Detail(text) => Some(text),
+            _ => None,
+        });
+        assert_eq!(said.collect::<Vec<String>>(), expect);
+    }
+
+    #[test]
+    fn what_findings_share_is_said_once() {
+        check(&[("the image of web runs as root", "web/Dockerfile", 1)], &["latest_tag: the image of web runs as root (web/Dockerfile:1)"]);
+        check(
+            &[("the image of api runs as root", "api/Dockerfile", 3), ("the image of web runs as root", "web/Dockerfile", 0)],
+            &["latest_tag, 2 times: the image of … runs as root", "api (api/Dockerfile:3)", "web (web/Dockerfile)"],
+        );
+        check(
+            &[("a.md (key) shows the value of a secret", "a.md", 4), ("b.md (key) shows the value of a secret", "b.md", 9)],
+            &["latest_tag, 2 times: … (key) shows the value of a secret", "a.md:4", "b.md:9"],
+        );
+        // Little or nothing in common is said as it is.
+        check(&[("one thing", "a", 1), ("another thing", "b", 2)], &["latest_tag, 2 times", "one thing (a:1)", "another thing (b:2)"]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Judge, cluster_name, host_of, serves};
 use crate::survey::assemble;
-use crate::survey::docker::{Dockerfile, Instruction};
+use crate::survey::docker::{Dockerfile, Instruction, pairs};
 use crate::survey::draft::Draft;
 use crate::survey::leaks::{placeholder, with_password};
 use crate::survey::python::urls;
@@ -145,12 +145,15 @@ impl Judge<'_> {
             // Documents are read as if they stood at the root; what does not fit that is not used.
             (path == file && !context.starts_with("..") && self.workspace.tree.has_folder(context)).then(|| context.to_owned())
         });
-        from_compose.or(written).unwrap_or_else(|| {
-            let own = dir_of(path);
-            let sources = self.workspace.dockerfiles.get(path).map(Dockerfile::copies).unwrap_or_default();
-            let fits = |dir: &str| {
-                sources.iter().filter(|(source, _)| self.workspace.tree.presence(&join(dir, source.trim_start_matches('/'))) == Presence::Tracked).count()
-            };
+        let own = dir_of(path);
+        let sources = self.workspace.dockerfiles.get(path).map(Dockerfile::copies).unwrap_or_default();
+        let there = |dir: &str, source: &str| {
+            source.contains(['*', '?', '[', '$', ':']) || self.workspace.tree.presence(&join(dir, source.trim_start_matches('/'))) == Presence::Tracked
+        };
+        let fits = |dir: &str| sources.iter().filter(|(source, _)| there(dir, source)).count();
+        // What is written elsewhere may be out of date: a Dockerfile whose own folder has all that it copies is built there.
+        let fitting = |context: &String| fits(context) == sources.len() || fits(own) < sources.len();
+        from_compose.or(written).filter(fitting).unwrap_or_else(|| {
             // Where most sources are: the folder itself, or one of those above it.
             let mut best = (fits(own), own.to_owned());
             let mut dir = own.to_owned();
@@ -445,16 +448,6 @@ impl Judge<'_> {
             }
         }
     }
-}
-
-/// `NAME=value NAME="value"`, or the old `NAME value`.
-fn pairs(rest: &str) -> Vec<(String, String)> {
-    let unquoted = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
-    let first = rest.split_whitespace().next().unwrap_or_default();
-    if !first.contains('=') {
-        return rest.split_once(char::is_whitespace).map(|(name, value)| vec![(name.to_owned(), unquoted(value))]).unwrap_or_default();
-    }
-    rest.split_whitespace().filter_map(|word| word.split_once('=')).map(|(name, value)| (name.to_owned(), unquoted(value))).collect()
 }
 
 /// Whether a version is within a declared range; `None` where the range is not understood.

@@ -1,0 +1,2 @@
+require "./shelf"
+run Sinatra::Application
