@@ -71,6 +71,7 @@ const CAUSES: &[Row] = &[
             "unable to find lockfile",
             "cargo.lock needs to be updated",
             "cannot update the lock file",
+            "cannot create the lock file",
             "missing go.sum entry",
             "updates to go.mod needed",
             "do not match what's specified in gemfile",
@@ -155,7 +156,7 @@ const CAUSES: &[Row] = &[
             "requires rustc",
             "is not supported by the following package",
             "invalid target release",
-            "release version 2",
+            "error: release version",
             "invalid source release",
             "netsdk1045",
             "your ruby version is",
@@ -389,6 +390,31 @@ mod tests {
         app("[2/3] RUN make", "executor failed running [/bin/sh -c make]: exit code: 127", "/bin/sh: 1: make: not found", "program is missing");
         app("[2/3] RUN ./x", "executor failed running [/bin/sh -c ./x]: exit code: 126", "./x: Permission denied", "may not be read");
         check("[2/3] RUN --mount=type=secret,id=token cat", "secret token: not found", "", "build secret", Owner::ValueNeeded);
+    }
+
+    /// A failed step as it was recorded, and the cause that a person reads from it.
+    #[derive(serde::Deserialize)]
+    struct Recorded {
+        name: String,
+        step: String,
+        error: String,
+        lines: Vec<String>,
+        cause: String,
+    }
+
+    /// What package managers and compilers really said (tests/failures/record.py runs them).
+    #[test]
+    fn recorded_failures_have_their_causes() {
+        let recorded: Vec<Recorded> = serde_json::from_str(include_str!("../../../tests/failures/commands.json")).unwrap();
+        let wrong: Vec<String> = recorded
+            .iter()
+            .filter_map(|row| {
+                let seen = cause(&row.step, &row.error, &row.lines).what;
+                (seen != row.cause).then(|| format!("{}: {seen}, but it is that {}", row.name, row.cause))
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(recorded.len() >= 25, "{} are recorded", recorded.len());
     }
 
     #[test]
