@@ -94,8 +94,8 @@ def record(name, files, command, cause):
         said = done.stdout.replace(folder, "/src").replace(sys.base_prefix, "/usr/local").replace(os.path.expanduser("~"), "/root")
     if not done.returncode:
         sys.exit(f"{name}: the command ended well: {said}")
-    # A step keeps its last lines; colours are no words.
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line)[:300] for line in said.splitlines() if line.strip() and not OWN.search(line)][-40:]
+    # A step keeps its last 200 lines; colours are no words.
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line)[:300] for line in said.splitlines() if line.strip() and not OWN.search(line)][-200:]
     lines = [re.sub(r"https?://(?!registry\.invalid)[^/\s)>\"']+", "https://registry.example", line) for line in lines]
     code = done.returncode if done.returncode > 0 else 128 - done.returncode
     return {"name": name, "step": f"[2/3] RUN {command}", "error": f'process "/bin/sh -c {command}" did not complete successfully: exit code: {code}', "lines": lines, "cause": cause}

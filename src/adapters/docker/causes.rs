@@ -9,6 +9,8 @@ pub(super) struct Cause {
     pub(super) owner: Owner,
     pub(super) what: &'static str,
     pub(super) help: &'static str,
+    /// The words that told it, in lower case; none where the step or the engine did.
+    pub(super) words: &'static [&'static str],
 }
 
 /// Any of these words, whose move, what it is, what to do.
@@ -270,14 +272,16 @@ const CAUSES: &[Row] = &[
     ),
 ];
 
+const FULL: &[&str] = &["no space left on device", "enospc", "disk quota exceeded"];
+
 /// The cause of a failed step, by its name, the engine's error and the last lines of its log.
 pub(super) fn cause(step: &str, error: &str, lines: &[String]) -> Cause {
-    let known = |owner, what, help| Cause { code: Code::BuildFailed, owner, what, help };
+    let known = |owner, what, help| Cause { code: Code::BuildFailed, owner, what, help, words: &[] };
     let error = error.to_lowercase();
     let text = format!("{step}\n{error}\n{}", lines.join("\n")).to_lowercase();
-    if ["no space left on device", "enospc", "disk quota exceeded"].iter().any(|word| text.contains(word)) {
+    if FULL.iter().any(|word| text.contains(word)) {
         let help = "free space: docker system prune, or give the cluster a larger disk";
-        return Cause { code: Code::DiskFull, owner: Code::DiskFull.owner(), what: "there is no space left", help };
+        return Cause { code: Code::DiskFull, owner: Code::DiskFull.owner(), what: "there is no space left", help, words: FULL };
     }
     if step.contains("type=secret") && (error.contains("not found") || error.contains("no such")) && error.contains("secret") {
         return known(
@@ -305,7 +309,7 @@ pub(super) fn cause(step: &str, error: &str, lines: &[String]) -> Cause {
     let row = CAUSES.iter().find(|(words, ..)| words.iter().any(|word| text.contains(word)));
     row.map_or_else(
         || known(Owner::App, "the command did not end well", "read the lines below; run the same command in the project to see all of its output"),
-        |(_, owner, what, help)| known(*owner, what, help),
+        |(words, owner, what, help)| Cause { words, ..known(*owner, what, help) },
     )
 }
 
