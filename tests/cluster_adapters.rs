@@ -203,13 +203,22 @@ async fn a_failing_build_says_which_step_and_why() {
 type Broken = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
 
 const BROKEN: &[Broken] = &[
-    ("npm-no-lockfile", "node:22-slim", &[("package.json", "{\"name\":\"a\",\"version\":\"1.0.0\"}")], "RUN npm ci", "the lock file is missing or does not match the manifest"),
+    (
+        "npm-no-lockfile",
+        "node:22-slim",
+        &[("package.json", "{\"name\":\"a\",\"version\":\"1.0.0\"}")],
+        "RUN npm ci",
+        "the lock file is missing or does not match the manifest",
+    ),
     (
         "npm-stale-lockfile",
         "node:22-slim",
         &[
             ("package.json", "{\"name\":\"a\",\"version\":\"1.0.0\",\"dependencies\":{\"is-odd\":\"3.0.1\"}}"),
-            ("package-lock.json", "{\"name\":\"a\",\"version\":\"1.0.0\",\"lockfileVersion\":3,\"requires\":true,\"packages\":{\"\":{\"name\":\"a\",\"version\":\"1.0.0\"}}}"),
+            (
+                "package-lock.json",
+                "{\"name\":\"a\",\"version\":\"1.0.0\",\"lockfileVersion\":3,\"requires\":true,\"packages\":{\"\":{\"name\":\"a\",\"version\":\"1.0.0\"}}}",
+            ),
         ],
         "RUN npm ci",
         "the lock file is missing or does not match the manifest",
@@ -230,15 +239,45 @@ const BROKEN: &[Broken] = &[
         "RUN pip install .",
         "the project or a dependency asks for another version of the language",
     ),
-    ("pip-compiler", "python:3.13-slim", &[], "RUN pip install --no-binary :all: psycopg2==2.9.11", "a dependency is compiled here, and a compiler or system library is missing"),
-    ("no-network", "node:22-slim", &[], "RUN npm install --registry http://registry.invalid --fetch-retries 0 is-odd", "the network or a package registry could not be reached from the build"),
-    ("node-memory", "node:22-slim", &[], "RUN node --max-old-space-size=20 -e \"const a = []; for (;;) a.push(new Array(1e5).fill({}))\"", "the build ran out of memory"),
+    (
+        "pip-compiler",
+        "python:3.13-slim",
+        &[],
+        "RUN pip install --no-binary :all: psycopg2==2.9.11",
+        "a dependency is compiled here, and a compiler or system library is missing",
+    ),
+    (
+        "no-network",
+        "node:22-slim",
+        &[],
+        "RUN npm install --registry http://registry.invalid --fetch-retries 0 is-odd",
+        "the network or a package registry could not be reached from the build",
+    ),
+    (
+        "node-memory",
+        "node:22-slim",
+        &[],
+        "RUN node --max-old-space-size=20 -e \"const a = []; for (;;) a.push(new Array(1e5).fill({}))\"",
+        "the build ran out of memory",
+    ),
     ("disk", BASE, &[], "RUN dd if=/dev/zero of=/dev/full count=1", "there is no space left"),
     ("python-syntax", "python:3.13-slim", &[("main.py", "def broken(:\n")], "RUN python -m py_compile main.py", "the application does not compile"),
-    ("go-compile", "golang:1.24-bookworm", &[("go.mod", "module a\n"), ("main.go", "package main\n\nfunc main() { missing() }\n")], "RUN go build .", "the application does not compile"),
+    (
+        "go-compile",
+        "golang:1.24-bookworm",
+        &[("go.mod", "module a\n"), ("main.go", "package main\n\nfunc main() { missing() }\n")],
+        "RUN go build .",
+        "the application does not compile",
+    ),
     ("variable", "python:3.13-slim", &[], "RUN python -c \"import os; os.environ['NEEDED']\"", "the build needs an environment variable that it was not given"),
     ("no-module", "python:3.13-slim", &[], "RUN python -c \"import nobody_has_this\"", "the application's own code stops while it is built"),
-    ("database", "node:22-slim", &[], "RUN node -e \"require('net').connect(5432, '127.0.0.1')\"", "the build connects to a service that does not run during a build"),
+    (
+        "database",
+        "node:22-slim",
+        &[],
+        "RUN node -e \"require('net').connect(5432, '127.0.0.1')\"",
+        "the build connects to a service that does not run during a build",
+    ),
     ("no-program", BASE, &[], "RUN make-it-so", "a program is missing in the image"),
     ("no-permission", BASE, &[], "USER 10001\nRUN touch /etc/mine", "a file may not be read, written or run by the build's user"),
     ("no-file", BASE, &[], "COPY nowhere.txt /x", "a file that COPY or ADD names is not in the build context"),
@@ -259,7 +298,8 @@ async fn builds_that_really_fail_have_their_causes() {
         let context = folder.path().join(name);
         std::fs::create_dir_all(&context).unwrap();
         let copy = if files.is_empty() { String::new() } else { "COPY . .\n".to_owned() };
-        let failure = images.build(&proof, &request(name, &context, files, &format!("FROM {base}\nWORKDIR /src\n{copy}{instruction}\n")), &Silent).await.unwrap_err();
+        let failure =
+            images.build(&proof, &request(name, &context, files, &format!("FROM {base}\nWORKDIR /src\n{copy}{instruction}\n")), &Silent).await.unwrap_err();
         if !failure.message.ends_with(&format!(": {cause}")) {
             wrong.push(format!("{name} is told as {failure:?}"));
         }
@@ -294,7 +334,11 @@ async fn a_changed_line_rebuilds_only_the_last_layers() {
         let notes = Notes::default();
         let built = images.build(&proof, &request("layers", folder.path(), &files, &dockerfile.text), &notes).await.unwrap();
         let notes = notes.0.into_inner().unwrap();
-        let ran: Vec<String> = notes.iter().filter(|note| note.contains(": step ") && !notes.contains(&format!("{note} (cached)")) && !note.ends_with("(cached)")).cloned().collect();
+        let ran: Vec<String> = notes
+            .iter()
+            .filter(|note| note.contains(": step ") && !notes.contains(&format!("{note} (cached)")) && !note.ends_with("(cached)"))
+            .cloned()
+            .collect();
         (built.id, ran)
     };
     let server = &sources[2].1;

@@ -27,11 +27,8 @@ const SAMPLE: &[&str] =
     &["todo", "django-uv", "express-redis", "fastapi-postgres", "go-service", "mcp-http", "pnpm-workspace", "procfile-workers", "spring-boot", "vite-static"];
 
 /// Fixtures that have nothing to deploy, each with the reason that is given for it.
-const REFUSED: &[(&str, Code)] = &[
-    ("image-only", Code::NothingToDeploy),
-    ("mcp-rust-stdio", Code::NothingToDeploy),
-    ("package-without-program", Code::NotDeployable),
-];
+const REFUSED: &[(&str, Code)] =
+    &[("image-only", Code::NothingToDeploy), ("mcp-rust-stdio", Code::NothingToDeploy), ("package-without-program", Code::NotDeployable)];
 
 /// Stands where a registry's answer would: the production values name the image by its digest.
 const DIGEST: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";

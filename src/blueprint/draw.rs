@@ -444,9 +444,7 @@ fn command(facts: &Service, config: &Config, port: Option<u16>, persons: bool) -
             let program = line.and_then(|line| line.split_whitespace().next()).and_then(|program| program.rsplit('/').next());
             program.map(|program| [vec![format!("/app/{program}")], words].concat()).unwrap_or_default()
         }
-        "scala" if own.is_none() => {
-            line.and_then(|line| line.rsplit_once("/bin/")).map(|(_, program)| vec![format!("/app/bin/{program}")]).unwrap_or_default()
-        }
+        "scala" if own.is_none() => line.and_then(|line| line.rsplit_once("/bin/")).map(|(_, program)| vec![format!("/app/bin/{program}")]).unwrap_or_default(),
         _ if own.is_none() && standalone(facts) => ["node", "server.js"].map(str::to_owned).to_vec(),
         _ => line.map(|line| start::exec_form(line, port)).unwrap_or_default(),
     }

@@ -366,8 +366,8 @@ fn cluster_name(host: &str) -> bool {
 /// Whether a service can be containerized, and why (not).
 pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
     const KNOWN: &[&str] = &[
-        "node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno", "swift", "dart", "crystal", "cpp", "cobol", "gleam", "scala",
-        "shell", "scheme", "lua",
+        "node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno", "swift", "dart", "crystal", "cpp", "cobol", "gleam",
+        "scala", "shell", "scheme", "lua",
     ];
     let service = &draft.service;
     let name = service.name.as_str();

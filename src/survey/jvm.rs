@@ -62,8 +62,16 @@ const INSTALLED: &[&str] = &[
 ];
 
 /// Words of Maven's plugins and parents that make an archive which runs by itself.
-const SELF_CONTAINED: &[&str] =
-    &["spring-boot", "maven-shade-plugin", "maven-assembly-plugin", "micronaut-parent", "micronaut-maven-plugin", "helidon", "maven-war-plugin", "<packaging>war"];
+const SELF_CONTAINED: &[&str] = &[
+    "spring-boot",
+    "maven-shade-plugin",
+    "maven-assembly-plugin",
+    "micronaut-parent",
+    "micronaut-maven-plugin",
+    "helidon",
+    "maven-war-plugin",
+    "<packaging>war",
+];
 
 impl Project<'_> {
     pub(super) fn java(&self) -> Option<Draft> {
@@ -119,7 +127,8 @@ impl Project<'_> {
         } else if manager == "maven" {
             let above = root.as_deref().and_then(|root| self.workspace.text(&join(root, "pom.xml"))).unwrap_or_default();
             let contained = SELF_CONTAINED.iter().any(|word| text.contains(word) || above.contains(word));
-            let named = ["<mainClass>", "<exec.mainClass>"].iter().find_map(|tag| text.split_once(tag)?.1.split('<').next()).map(str::trim).filter(|name| class(name));
+            let named =
+                ["<mainClass>", "<exec.mainClass>"].iter().find_map(|tag| text.split_once(tag)?.1.split('<').next()).map(str::trim).filter(|name| class(name));
             let main = named.map(str::to_owned).or_else(|| draft.entry.as_deref().and_then(class_of));
             if let (false, Some(main)) = (contained, main) {
                 draft.fact("java.pack", "classes");
@@ -313,7 +322,9 @@ fn installed(text: &str) -> bool {
 
 /// A class as Java names it: `org.example.App`.
 fn class(name: &str) -> bool {
-    let part = |part: &str| part.starts_with(|letter: char| letter.is_alphabetic() || letter == '_') && part.chars().all(|letter| letter.is_alphanumeric() || "_$".contains(letter));
+    let part = |part: &str| {
+        part.starts_with(|letter: char| letter.is_alphabetic() || letter == '_') && part.chars().all(|letter| letter.is_alphanumeric() || "_$".contains(letter))
+    };
     !name.is_empty() && name.split('.').all(part)
 }
 
@@ -356,7 +367,9 @@ mod tests {
 
     #[test]
     fn a_plugin_that_installs_a_program_is_told_from_its_namesakes() {
-        for text in ["plugins {\n    application\n}", "plugins { id 'application' }", "  application {\n", "plugins {\n    id(\"io.ktor.plugin\") version \"3.0.3\"\n}"] {
+        for text in
+            ["plugins {\n    application\n}", "plugins { id 'application' }", "  application {\n", "plugins {\n    id(\"io.ktor.plugin\") version \"3.0.3\"\n}"]
+        {
             assert!(installed(text), "{text}");
         }
         for text in ["plugins { id 'java' }", "// application", "description = 'an application'", "implementation 'org.example:application:1'"] {

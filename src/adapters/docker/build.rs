@@ -336,10 +336,19 @@ impl Tracker {
         let mut failure = Failure::new(cause.code, format!("build {}: {step_text}: {}", short(&self.image), cause.what)).help(cause.help);
         failure.owner = cause.owner;
         failure.causes.push(self.clean(error, 400));
-        for line in lines.iter().skip(lines.len().saturating_sub(SHOWN)) {
-            failure.causes.push(self.clean(line, 300));
-        }
+        failure.causes.extend(shown(&lines, cause.words).into_iter().map(|line| self.clean(line, 300)));
         failure
+    }
+}
+
+/// The last lines of a step; before them the one that tells the cause, where a program went on to explain its options.
+fn shown<'l>(lines: &'l [String], words: &[&str]) -> Vec<&'l String> {
+    let from = lines.len().saturating_sub(SHOWN);
+    let tells = |line: &&String| words.iter().any(|word| line.to_lowercase().contains(word));
+    let last = lines.iter().skip(from);
+    match lines.iter().take(from).find(tells).filter(|_| !last.clone().any(|line| tells(&line))) {
+        Some(telling) => std::iter::once(telling).chain(last.skip(1)).collect(),
+        None => last.collect(),
     }
 }
 
@@ -451,6 +460,20 @@ mod tests {
         assert_eq!(failure.causes.len(), 1 + SHOWN);
         assert_eq!(failure.causes.last().unwrap(), "ERROR: No matching distribution found for nope==1");
         assert!(!failure.to_string().contains("hunter2") && failure.to_string().contains("auth ***"), "{failure}");
+    }
+
+    #[test]
+    fn the_line_that_tells_the_cause_is_shown_wherever_it_stands() {
+        let lines: Vec<String> =
+            (0..60).map(|number| if number == 7 { "npm error EUSAGE: no lockfile".to_owned() } else { format!("option {number}") }).collect();
+        let told = shown(&lines, &["eusage"]);
+        assert_eq!(
+            (told.len(), told[0].as_str(), told[1].as_str(), told[SHOWN - 1].as_str()),
+            (SHOWN, "npm error EUSAGE: no lockfile", "option 41", "option 59")
+        );
+        assert_eq!(shown(&lines, &["option 59", "eusage"])[0], "option 40", "it is among the last lines already");
+        assert_eq!(shown(&lines, &[])[0], "option 40");
+        assert_eq!(shown(&lines[..3], &["eusage"]).len(), 3);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(super) struct Cause {
     pub(super) owner: Owner,
     pub(super) what: &'static str,
     pub(super) help: &'static str,
+    /// The words that told it, in lower case; none where the step or the engine did.
+    pub(super) words: &'static [&'static str],
 }
 
 /// Any of these words, whose move, what it is, what to do.
@@ -71,6 +73,7 @@ const CAUSES: &[Row] = &[
             "unable to find lockfile",
             "cargo.lock needs to be updated",
             "cannot update the lock file",
+            "cannot create the lock file",
             "missing go.sum entry",
             "updates to go.mod needed",
             "do not match what's specified in gemfile",
@@ -155,7 +158,7 @@ const CAUSES: &[Row] = &[
             "requires rustc",
             "is not supported by the following package",
             "invalid target release",
-            "release version 2",
+            "error: release version",
             "invalid source release",
             "netsdk1045",
             "your ruby version is",
@@ -269,14 +272,16 @@ const CAUSES: &[Row] = &[
     ),
 ];
 
+const FULL: &[&str] = &["no space left on device", "enospc", "disk quota exceeded"];
+
 /// The cause of a failed step, by its name, the engine's error and the last lines of its log.
 pub(super) fn cause(step: &str, error: &str, lines: &[String]) -> Cause {
-    let known = |owner, what, help| Cause { code: Code::BuildFailed, owner, what, help };
+    let known = |owner, what, help| Cause { code: Code::BuildFailed, owner, what, help, words: &[] };
     let error = error.to_lowercase();
     let text = format!("{step}\n{error}\n{}", lines.join("\n")).to_lowercase();
-    if ["no space left on device", "enospc", "disk quota exceeded"].iter().any(|word| text.contains(word)) {
+    if FULL.iter().any(|word| text.contains(word)) {
         let help = "free space: docker system prune, or give the cluster a larger disk";
-        return Cause { code: Code::DiskFull, owner: Code::DiskFull.owner(), what: "there is no space left", help };
+        return Cause { code: Code::DiskFull, owner: Code::DiskFull.owner(), what: "there is no space left", help, words: FULL };
     }
     if step.contains("type=secret") && (error.contains("not found") || error.contains("no such")) && error.contains("secret") {
         return known(
@@ -304,7 +309,7 @@ pub(super) fn cause(step: &str, error: &str, lines: &[String]) -> Cause {
     let row = CAUSES.iter().find(|(words, ..)| words.iter().any(|word| text.contains(word)));
     row.map_or_else(
         || known(Owner::App, "the command did not end well", "read the lines below; run the same command in the project to see all of its output"),
-        |(_, owner, what, help)| known(*owner, what, help),
+        |(words, owner, what, help)| Cause { words, ..known(*owner, what, help) },
     )
 }
 
@@ -389,6 +394,31 @@ mod tests {
         app("[2/3] RUN make", "executor failed running [/bin/sh -c make]: exit code: 127", "/bin/sh: 1: make: not found", "program is missing");
         app("[2/3] RUN ./x", "executor failed running [/bin/sh -c ./x]: exit code: 126", "./x: Permission denied", "may not be read");
         check("[2/3] RUN --mount=type=secret,id=token cat", "secret token: not found", "", "build secret", Owner::ValueNeeded);
+    }
+
+    /// A failed step as it was recorded, and the cause that a person reads from it.
+    #[derive(serde::Deserialize)]
+    struct Recorded {
+        name: String,
+        step: String,
+        error: String,
+        lines: Vec<String>,
+        cause: String,
+    }
+
+    /// What package managers and compilers really said (tests/failures/record.py runs them).
+    #[test]
+    fn recorded_failures_have_their_causes() {
+        let recorded: Vec<Recorded> = serde_json::from_str(include_str!("../../../tests/failures/commands.json")).unwrap();
+        let wrong: Vec<String> = recorded
+            .iter()
+            .filter_map(|row| {
+                let seen = cause(&row.step, &row.error, &row.lines).what;
+                (seen != row.cause).then(|| format!("{}: {seen}, but it is that {}", row.name, row.cause))
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(recorded.len() >= 25, "{} are recorded", recorded.len());
     }
 
     #[test]

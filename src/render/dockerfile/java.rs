@@ -62,8 +62,11 @@ pub(super) fn values(facts: &Service, member: &str) -> Result<Vec<(&'static str,
         (true, _) => "build/libs/",
     };
     let at = if member == "." { folder.to_owned() } else { format!("{member}/{folder}") };
-    let files: Result<Vec<String>, Failure> =
-        fact("gradle.files").unwrap_or_default().split_whitespace().map(|file| plain_path(facts, "gradle.files", file).map(|file| format!("COPY {file} ./{file}"))).collect();
+    let files: Result<Vec<String>, Failure> = fact("gradle.files")
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(|file| plain_path(facts, "gradle.files", file).map(|file| format!("COPY {file} ./{file}")))
+        .collect();
     Ok(vec![
         ("MEMBER", member.to_owned()),
         ("TASK", task.to_owned()),
