@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use landfall::evidence::Time;
 use landfall::failure::{Code, Failure};
-use landfall::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
+use landfall::names::{AdvisorName, AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use landfall::ports::{
-    Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest,
-    McpPeer, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, Profile, ProfileStatus, Program, Progress, Proof,
-    Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
+    Advisor, AdvisorFacts, AdvisorRefusal, AdvisorSetting, Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision,
+    HelmSaid, ImageFacts, Images, LocalCluster, LogRequest, McpPeer, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts,
+    Profile, ProfileStatus, Program, Progress, Proof, Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use landfall::secret::Secret;
 use serde_json::{Value, json};
@@ -35,6 +35,9 @@ struct Inner {
     watchers: Vec<tokio::sync::watch::Sender<Arc<Observed>>>,
     slow: Duration,
     empties: bool,
+    /// What the advisor says next, and what it was asked.
+    answers: VecDeque<Result<String, AdvisorRefusal>>,
+    asked: Vec<String>,
 }
 
 /// The world; clones share it.
@@ -57,6 +60,7 @@ impl Fake {
             cluster: shared.clone(),
             mcp: shared.clone(),
             scanner: shared.clone(),
+            advisors: vec![shared.clone()],
             clock: shared,
         }
     }
@@ -74,6 +78,16 @@ impl Fake {
     /// What is rendered once the namespace is there has no objects.
     pub(crate) fn empties_after_the_chart_stage(&self) {
         self.0.lock().unwrap().empties = true;
+    }
+
+    /// What the advisor says when it is asked next.
+    pub(crate) fn says(&self, answer: Result<&str, AdvisorRefusal>) {
+        self.0.lock().unwrap().answers.push_back(answer.map(str::to_owned));
+    }
+
+    /// Everything that the advisor was asked, the newest last.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.0.lock().unwrap().asked.clone()
     }
 
     /// Charts take this long to be judged.
@@ -423,5 +437,24 @@ impl McpPeer for Fake {
 impl Scanner for Fake {
     async fn scan(&self, _: &Proof, _: &ImageRef) -> Result<ScanReport, String> {
         Err("there is no scanner".into())
+    }
+}
+
+#[async_trait]
+impl Advisor for Fake {
+    fn name(&self) -> AdvisorName {
+        AdvisorName::KubectlAi
+    }
+
+    async fn detect(&self, _: Option<&Proof>, setting: &AdvisorSetting) -> Result<AdvisorFacts, AdvisorRefusal> {
+        assert_eq!(setting.model.as_deref(), Some("small"));
+        Ok(AdvisorFacts { version: "0.0.28".into(), sends_to: "a stand-in".into() })
+    }
+
+    async fn consult(&self, _: Option<&Proof>, _: &AdvisorSetting, prompt: &str, _: Duration) -> Result<String, AdvisorRefusal> {
+        let mut inner = self.0.lock().unwrap();
+        inner.done.push("consult an advisor".to_owned());
+        inner.asked.push(prompt.to_owned());
+        inner.answers.pop_front().expect("an answer for every question")
     }
 }

@@ -16,6 +16,7 @@ const VALIDATION: (&str, &str) = (GATES, "every_check_of_the_validation_gate_fai
 const MCP: (&str, &str) = (GATES, "every_check_of_an_mcp_server_fails_for_its_own_fault_alone");
 const LIFE: (&str, &str) = ("tests/cluster_main.rs", "an_app_lives_through_its_revisions");
 const BEGUN: (&str, &str) = ("tests/cluster_main.rs", "what_was_begun_is_taken_back_or_finished");
+const ADVICE: &str = "tests/engine/advice.rs";
 const REPORTS: &str = "src/report/tests.rs";
 
 /// A file and the name of a test in it.
@@ -23,6 +24,8 @@ type Test = (&'static str, &'static str);
 
 /// Where a check is seen passing and failing.
 const CHECKED: &[(&str, Test, Test)] = &[
+    ("docker.proposal", (ADVICE, "a_dockerfile_is_built_judged_and_applied_by_nobody"), (ADVICE, "a_dockerfile_that_breaks_a_rule_is_neither_built_nor_shown")),
+    ("helm.proposal", (ADVICE, "values_pass_the_helm_gate_or_are_refused"), (ADVICE, "values_pass_the_helm_gate_or_are_refused")),
     ("docker.builds", DOCKER, BUILD),
     ("docker.", DOCKER, DOCKER),
     ("helm.constitution", HELM, LAW),
