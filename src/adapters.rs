@@ -11,4 +11,5 @@ pub mod helm;
 pub mod kube;
 pub mod mcp_peer;
 pub mod scanner;
+pub mod advisors;
 pub mod clock;

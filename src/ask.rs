@@ -2,7 +2,7 @@
 
 use crate::blueprint::Expose;
 use crate::config::Pause;
-use crate::names::{EnvironmentName, Namespace, OperationId, ProfileName, ServiceName};
+use crate::names::{AdvisorName, EnvironmentName, Namespace, OperationId, ProfileName, ServiceName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -195,6 +195,16 @@ pub enum ReportFormat {
     Html,
 }
 
+/// What an advisor is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AdviceKind {
+    #[default]
+    Diagnosis,
+    Dockerfile,
+    Values,
+}
+
 ask!(
     /// Arguments of analyze_project.
     AnalyzeProject(workspace) {
@@ -365,6 +375,22 @@ ask!(
         pub format: ReportFormat,
         /// Id; default: the newest settled one.
         pub operation: Option<OperationId>,
+    }
+);
+
+ask!(
+    /// Arguments of ask_advisor.
+    AskAdvisor(target) {
+        /// Default: the first that is switched on.
+        pub advisor: Option<AdvisorName>,
+        /// What to propose.
+        pub want: AdviceKind,
+        /// Service or operation id; default: the newest failure.
+        pub about: Option<String>,
+        /// At most 500 characters.
+        pub question: Option<String>,
+        /// File with an answer that a person brought.
+        pub answer: Option<String>,
     }
 );
 

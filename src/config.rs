@@ -1,7 +1,7 @@
 //! `landfall.toml`, and the names of every file and folder that Landfall reads or writes; it decides nothing.
 
 use crate::failure::{Code, Failure};
-use crate::names::{AppName, EnvName, Namespace, OperationId, ProfileName, ServiceName};
+use crate::names::{AdvisorName, AppName, EnvName, Namespace, OperationId, ProfileName, ServiceName};
 use crate::ports::StartSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -135,9 +135,94 @@ pub struct Smoke {
     #[serde(default)]
     pub header: BTreeMap<String, String>,
     /// Expected status.
-    pub expect: u16,
+    #[serde(default)]
+    pub expect: Option<u16>,
     #[serde(default)]
     pub writes: bool,
+    /// Instead of one request: several in order, each of which may name what earlier answers gave.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+/// One request of a smoke test. In path, headers, body and `contains`, `{name}` stands for a captured value and `{unique}` for a text of this run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub get: Option<String>,
+    pub post: Option<String>,
+    pub put: Option<String>,
+    pub patch: Option<String>,
+    pub delete: Option<String>,
+    pub json: Option<String>,
+    #[serde(default)]
+    pub header: BTreeMap<String, String>,
+    /// Expected status.
+    pub expect: u16,
+    /// A text that the answer must hold.
+    pub contains: Option<String>,
+    /// name → JSON pointer into the answer, such as `/access_token`.
+    #[serde(default)]
+    pub capture: BTreeMap<String, String>,
+}
+
+impl Step {
+    /// Method and path, where there is exactly one.
+    pub fn method(&self) -> Option<(&'static str, &str)> {
+        let all = [("GET", &self.get), ("POST", &self.post), ("PUT", &self.put), ("PATCH", &self.patch), ("DELETE", &self.delete)];
+        let mut given = all.into_iter().filter_map(|(method, path)| Some((method, path.as_deref()?)));
+        given.next().filter(|_| given.next().is_none())
+    }
+
+    /// `POST /login`.
+    pub fn line(&self) -> String {
+        self.method().map(|(method, path)| format!("{method} {path}")).unwrap_or_default()
+    }
+
+    /// The names in braces, wherever they stand.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let texts = [&self.get, &self.post, &self.put, &self.patch, &self.delete, &self.json, &self.contains].into_iter().flatten().chain(self.header.values());
+        let name = |part: &'_ str| -> bool { !part.is_empty() && part.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') };
+        texts.flat_map(|text| text.split('{').skip(1)).filter_map(|part| part.split_once('}')).map(|(part, _)| part).filter(move |part| name(part))
+    }
+}
+
+impl Smoke {
+    /// The requests in their order: the steps, or the one request that is named without them.
+    pub fn requests(&self) -> Vec<Step> {
+        if !self.steps.is_empty() {
+            return self.steps.clone();
+        }
+        vec![Step {
+            get: self.get.clone(),
+            post: self.post.clone(),
+            json: self.json.clone(),
+            header: self.header.clone(),
+            expect: self.expect.unwrap_or(200),
+            ..Step::default()
+        }]
+    }
+
+    /// What is wrong with it, or nothing.
+    fn wrong(&self) -> Option<String> {
+        let alone = self.get.is_some() || self.post.is_some() || self.json.is_some() || self.expect.is_some() || !self.header.is_empty();
+        if alone != self.steps.is_empty() || self.steps.is_empty() && self.expect.is_none() {
+            return Some("has either one request with its expected status, or steps".to_owned());
+        }
+        let mut known: Vec<String> = vec!["unique".to_owned()];
+        for (n, step) in self.requests().iter().enumerate() {
+            if step.method().is_none_or(|(_, path)| !path.starts_with('/')) {
+                return Some(format!("step {} needs exactly one of get, post, put, patch and delete, with a path", n + 1));
+            }
+            if let Some(name) = step.names().find(|name| !known.iter().any(|known| known == name)) {
+                return Some(format!("step {} names {{{name}}}, which no step before it captures", n + 1));
+            }
+            if let Some((name, pointer)) = step.capture.iter().find(|(_, pointer)| !pointer.starts_with('/')) {
+                return Some(format!("step {} captures {name} at {pointer}, which is no JSON pointer such as /id", n + 1));
+            }
+            known.extend(step.capture.keys().cloned());
+        }
+        None
+    }
 }
 
 /// Where a value comes from; the value itself is only read by the operation that needs it.
@@ -243,6 +328,9 @@ impl Config {
             return Err(Failure::new(Code::ConfigInvalid, format!("landfall.toml has schema {}, this program knows 1", config.schema))
                 .help("set schema = 1, or use a newer landfall"));
         }
+        if let Some((smoke, why)) = config.smoke.iter().find_map(|smoke| Some((smoke, smoke.wrong()?))) {
+            return Err(Failure::new(Code::ConfigInvalid, format!("the smoke test {} {why}", smoke.name)).help("mend it in landfall.toml, then call again"));
+        }
         for (service, settings) in &config.service {
             if let Some(name) = settings.env.keys().find(|name| crate::secret::secret_name(name.as_str())) {
                 return Err(Failure::new(Code::ConfigInvalid, format!("[service.{service}.env] sets {name}, whose name says it is secret"))
@@ -250,6 +338,67 @@ impl Config {
             }
         }
         Ok(config)
+    }
+}
+
+/// Who may be asked for proposals, from `advisors.toml` of the user's state folder: a workspace or a caller cannot switch anybody on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Advisors {
+    pub schema: u32,
+    pub gordon: Option<AdvisorConfig>,
+    pub kubectl_ai: Option<AdvisorConfig>,
+    pub kagent: Option<AdvisorConfig>,
+}
+
+/// One advisor's section.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdvisorConfig {
+    #[serde(default)]
+    pub enabled: bool,
+    pub provider: Option<String>,
+    pub model: Option<String>,
+    pub endpoint: Option<String>,
+    pub key: Option<ValueSource>,
+    /// `namespace/name`
+    pub agent: Option<String>,
+}
+
+impl Advisors {
+    /// The name of the file.
+    pub const FILE: &str = "advisors.toml";
+
+    /// Reads the user's decisions; nobody is switched on where there is no file. `CONFIG_INVALID` names the line.
+    pub fn load(state: &Path) -> Result<Self, Failure> {
+        let path = state.join(Self::FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { schema: 1, ..Self::default() }),
+            Err(error) => return Err(Failure::file("read", &path, &error)),
+        };
+        let advisors: Self = toml::from_str(&text).map_err(|error| {
+            Failure::new(Code::ConfigInvalid, "read advisors.toml").cause(error.to_string().trim_end()).help("mend that line, then call again")
+        })?;
+        if advisors.schema != 1 {
+            return Err(Failure::new(Code::ConfigInvalid, format!("advisors.toml has schema {}, this program knows 1", advisors.schema)).help("set schema = 1"));
+        }
+        Ok(advisors)
+    }
+
+    /// The section of an advisor that is switched on.
+    pub fn of(&self, name: AdvisorName) -> Option<&AdvisorConfig> {
+        let section = match name {
+            AdvisorName::Gordon => &self.gordon,
+            AdvisorName::KubectlAi => &self.kubectl_ai,
+            AdvisorName::Kagent => &self.kagent,
+        };
+        section.as_ref().filter(|section| section.enabled)
+    }
+
+    /// The first that is switched on.
+    pub fn first(&self) -> Option<AdvisorName> {
+        AdvisorName::ALL.into_iter().find(|name| self.of(*name).is_some())
     }
 }
 
@@ -355,6 +504,29 @@ mod tests {
     fn secrets_are_not_taken_as_public_values() {
         let failure = Config::parse("schema = 1\n[service.api.env]\nJWT_SECRET = \"x\"\n").unwrap_err();
         assert!(failure.help.contains("[secrets]"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_smoke_test_that_could_not_run_is_an_error() {
+        let check = |text: &str, expect: &str| {
+            let parsed = Config::parse(&format!("schema = 1\n[[smoke]]\nname = \"tasks\"\nservice = \"api\"\n{text}\n"));
+            match (parsed, expect) {
+                (Ok(_), "") => {}
+                (Err(failure), expect) if !expect.is_empty() => assert!(failure.message.contains(expect), "{text}: {failure}"),
+                (parsed, _) => panic!("{text}: {parsed:?}"),
+            }
+        };
+        check("get = \"/health\"\nexpect = 200", "");
+        check("get = \"/health\"", "either one request");
+        check("get = \"/health\"\nexpect = 200\nsteps = [{ get = \"/x\", expect = 200 }]", "either one request");
+        check("expect = 200", "step 1 needs exactly one");
+        check("steps = [{ get = \"/a\", post = \"/b\", expect = 200 }]", "step 1 needs exactly one");
+        check("steps = [{ post = \"/login\", expect = 200, capture = { token = \"token\" } }]", "no JSON pointer");
+        check("steps = [{ get = \"/tasks/{id}\", expect = 200 }]", "names {id}");
+        check(
+            "steps = [{ post = \"/tasks\", json = '{\"a\": {\"b\": 1}}', expect = 201, capture = { id = \"/id\" } }, { delete = \"/tasks/{id}\", expect = 204 }]",
+            "",
+        );
     }
 
     #[test]

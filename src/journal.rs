@@ -8,7 +8,7 @@ pub use store::{Journal, Reader, Readers, read};
 use crate::ask::UndoMode;
 use crate::evidence::{Course, Diagnosis, Gate, Time, Verdict};
 use crate::failure::Failure;
-use crate::names::{ImageRef, Namespace, OperationId, ReleaseName, Revision};
+use crate::names::{AdvisorName, ImageRef, Namespace, OperationId, ReleaseName, Revision};
 use crate::reply::{OperationState, ReleaseView};
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +177,19 @@ pub enum Event {
         n: u32,
         releases: Vec<ReleaseView>,
     },
+    /// An advisor was asked, or refused before it was; texts by their SHA-256.
+    Advised {
+        advisor: AdvisorName,
+        version: String,
+        prompt: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<String>,
+        /// `proposal`, or why there is none.
+        outcome: String,
+        /// How the proposal was judged.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gates: Vec<Gate>,
+    },
     JournalRepaired {
         bytes_cut: u64,
     },
@@ -317,7 +330,7 @@ impl State {
                 self.operation = OperationState::Running;
             }
             Event::StageStarted { .. } if stage == StageName::Rollback => self.operation = OperationState::RollingBack,
-            Event::StageStarted { .. } | Event::JournalRepaired { .. } => {}
+            Event::StageStarted { .. } | Event::Advised { .. } | Event::JournalRepaired { .. } => {}
             Event::StageEnded { verdict } => self.verdicts.push((stage, *verdict)),
             Event::EffectIntended { key, effect, undo, .. } => {
                 // An effect that is tried again has the way back that it had.
@@ -447,6 +460,7 @@ impl Record {
             Event::UndoFailed { key, failure } => format!("could not take back {key}: {failure}"),
             Event::RevisionReached { n, .. } => format!("app revision r{n} is in the cluster"),
             Event::RevisionVerified { n, .. } => format!("app revision r{n} is verified"),
+            Event::Advised { advisor, version, outcome, .. } => format!("{} {version} was asked: {outcome}", advisor.as_str()),
             Event::JournalRepaired { bytes_cut } => format!("a torn last line of {bytes_cut} bytes was cut"),
             Event::OperationEnded { state, summary, .. } => format!("ended {}: {summary}", state_word(*state)),
         };

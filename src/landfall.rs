@@ -1,5 +1,6 @@
 //! Everything that can be asked of the engine, one function each; tools and the command line call these and nothing else.
 
+mod advise;
 mod analyze;
 mod changes;
 mod looks;

@@ -34,6 +34,7 @@ pub mod draft;
 pub mod engine;
 pub mod rollout;
 pub mod probe;
+pub mod advisor;
 pub mod stages;
 pub mod operation;
 pub mod report;

@@ -199,6 +199,29 @@ fn digits(text: &str) -> bool {
     text.chars().all(|letter| letter.is_ascii_digit())
 }
 
+/// Who can be asked for a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AdvisorName {
+    Gordon,
+    KubectlAi,
+    Kagent,
+}
+
+impl AdvisorName {
+    /// Every advisor, in the order in which one is chosen where several are switched on.
+    pub const ALL: [Self; 3] = [Self::KubectlAi, Self::Kagent, Self::Gordon];
+
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gordon => "gordon",
+            Self::KubectlAi => "kubectl_ai",
+            Self::Kagent => "kagent",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use crate::evidence::Time;
 use crate::failure::Failure;
-use crate::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
+use crate::names::{AdvisorName, AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use crate::secret::Secret;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ pub struct World {
     pub cluster: Arc<dyn Cluster>,
     pub mcp: Arc<dyn McpPeer>,
     pub scanner: Arc<dyn Scanner>,
+    pub advisors: Vec<Arc<dyn Advisor>>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -543,4 +544,73 @@ pub trait Scanner: Send + Sync {
 pub struct ScanReport {
     pub scanner: String,
     pub counts: BTreeMap<String, u64>,
+}
+
+// ---------------------------------------------------------------- advisors
+
+/// What the user lets an advisor use, and nothing else.
+#[derive(Clone, Debug, Default)]
+pub struct AdvisorSetting {
+    /// Whose model: `openai`, `ollama`, …
+    pub provider: Option<String>,
+    pub model: Option<String>,
+    /// Address of the provider, where it is not the provider's own.
+    pub endpoint: Option<String>,
+    pub key: Option<Secret>,
+    /// `namespace/name` of an agent in the cluster.
+    pub agent: Option<String>,
+}
+
+/// An advisor that can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdvisorFacts {
+    pub version: String,
+    /// Where the question goes, for the person whose question it is.
+    pub sends_to: String,
+}
+
+/// Why there is no proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AdvisorRefusalCode {
+    /// The user has not switched it on.
+    NotEnabled,
+    Absent,
+    /// It lacks a model, a key or an agent that only reads.
+    Unconfigured,
+    /// Only a person may ask it.
+    Attended,
+    TimedOut,
+    /// It wants to run commands; they are listed, and nothing was run.
+    WantsToAct,
+    Unreadable,
+    /// The answer tries something that nobody asked for.
+    Hostile,
+}
+
+/// Why there is no proposal, and what the advisor wanted instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AdvisorRefusal {
+    pub code: AdvisorRefusalCode,
+    pub why: String,
+    /// Commands that it wanted to run: shown, never run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+}
+
+impl AdvisorRefusal {
+    /// A refusal with its reason, redacted.
+    pub fn new(code: AdvisorRefusalCode, why: &str) -> Self {
+        Self { code, why: crate::secret::plain(why, 400), commands: Vec::new() }
+    }
+}
+
+/// Somebody who can be asked for a proposal. Gets text, answers text; it is given nothing to act with.
+#[async_trait]
+pub trait Advisor: Send + Sync {
+    fn name(&self) -> AdvisorName;
+    /// Whether it can be asked, without asking it. ≤ 5 s.
+    async fn detect(&self, at: Option<&Proof>, setting: &AdvisorSetting) -> Result<AdvisorFacts, AdvisorRefusal>;
+    /// Its answer as it gave it, at most 1 MiB: untrusted text.
+    async fn consult(&self, at: Option<&Proof>, setting: &AdvisorSetting, prompt: &str, deadline: Duration) -> Result<String, AdvisorRefusal>;
 }

@@ -3,9 +3,11 @@
 pub mod http;
 pub mod inside;
 pub mod environment;
+pub mod stdio;
 pub mod logs;
 
 pub use environment::{Environment, Origin, VariableVerdict, Verdict, environment, environment_of, judge_environment};
 pub use http::{HttpAsk, HttpSeen, http_through_forward, listens};
 pub use inside::{Caller, Inside, Silence, http_from_inside};
 pub use logs::{LogError, Weight, errors_in};
+pub use stdio::{Spoken, SpokenTool, Stdio, stdio_inside};

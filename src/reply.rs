@@ -4,7 +4,7 @@ use crate::blueprint::ValueNeeded;
 use crate::config::ApprovalMode;
 use crate::evidence::{Diagnosis, Finding, Gate, Time, Verdict};
 use crate::names::OperationId;
-use crate::ports::{Program, ProofCheck};
+use crate::ports::{AdvisorRefusal, Program, ProofCheck};
 use crate::survey::{BackingNeed, PassedOver, Ready, Service, Skipped, Specs, Unknown, WorkspaceMcp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -421,6 +421,9 @@ pub struct Validated {
     pub variables: Vec<VariableView>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
+    /// What measured use says about requests, limits and replicas; one look, not a load test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advice: Vec<String>,
 }
 
 /// A deployed MCP server.
@@ -584,4 +587,44 @@ pub struct Reported {
     pub artifacts: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_run: Vec<String>,
+}
+
+/// What an advisor proposes: text that was judged, staged, and applied by nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProposalView {
+    pub kind: crate::ask::AdviceKind,
+    /// The service it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Where it would stand, relative to the workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The difference to what is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff_uri: Option<String>,
+    /// Hypotheses, the likeliest first: somebody else's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hypotheses: Vec<String>,
+    /// The gates it was judged at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gate_verdicts: Vec<Gate>,
+}
+
+/// ask_advisor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Advised {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<ProposalView>,
+    /// Why there is no proposal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<AdvisorRefusal>,
+    /// Where the question went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<String>,
+    /// The question, where a person has to ask it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What Landfall itself knows of it, without any advisor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<String>,
 }

@@ -5,6 +5,10 @@ pub mod chart;
 pub mod constitution;
 pub mod deploy;
 pub mod validate;
+pub mod stdio;
+mod smoke;
+mod sizing;
+pub mod advise;
 pub mod rollback;
 pub mod workspace;
 #[cfg(test)]

@@ -11,6 +11,9 @@
 #[path = "engine/world.rs"]
 mod world;
 
+#[path = "engine/advice.rs"]
+mod advice;
+
 #[path = "cluster/folder.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with tests on the cluster")]
 mod folder;

@@ -337,6 +337,28 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Ask Gordon, kubectl-ai or kagent for a proposal, which is judged
+    Advise {
+        #[command(flatten)]
+        target: Target,
+        /// gordon, kubectl_ai, kagent [default: the first that is switched on]
+        #[arg(long, value_parser = choice::<landfall::names::AdvisorName>)]
+        advisor: Option<landfall::names::AdvisorName>,
+        /// diagnosis, dockerfile, values
+        #[arg(long, value_parser = choice::<ask::AdviceKind>, default_value = "diagnosis")]
+        want: ask::AdviceKind,
+        /// Service or operation [default: the newest failure]
+        #[arg(long)]
+        about: Option<String>,
+        /// At most 500 characters
+        #[arg(long)]
+        question: Option<String>,
+        /// File of the workspace with an answer that you brought
+        #[arg(long, value_name = "FILE")]
+        answer: Option<String>,
+        #[command(flatten)]
+        way: Way,
+    },
     /// The app's health, with the cause of what is not healthy
     Status {
         #[command(flatten)]
@@ -598,6 +620,11 @@ async fn one(landfall: &Landfall, screen: &Screen, command: Command) -> Result<u
         Command::Report { target, kind, format, operation, output } => {
             let (workspace, profile, namespace) = (target.at.path(), target.profile, target.namespace);
             write::report(landfall, screen, ask::DeploymentReport { workspace, profile, namespace, kind, format, operation }, output).await
+        }
+        Command::Advise { target, advisor, want, about, question, answer, way } => {
+            let (workspace, profile, namespace) = (target.at.path(), target.profile, target.namespace);
+            let ask = ask::AskAdvisor { workspace, profile, namespace, advisor, want, about, question, answer };
+            act::act::<tools::AskAdvisor>(landfall, screen, ask, way).await
         }
         Command::Status { target, scope, service, logs, watch } => {
             let (workspace, profile, namespace) = (target.at.path(), target.profile, target.namespace);

@@ -149,7 +149,24 @@ fn constants(schema: &mut Map<String, Value>) {
 }
 
 /// Fields that many replies have, or that few callers look into: their types are told in the full schema, and kept short in the list.
-const SHORT: &[&str] = &["operation", "approval", "next", "passed_over", "skipped", "unknown", "proof", "programs"];
+const SHORT: &[&str] = &[
+    "operation",
+    "approval",
+    "next",
+    "passed_over",
+    "skipped",
+    "unknown",
+    "proof",
+    "programs",
+    "findings",
+    "warnings",
+    "backing",
+    "ready",
+    "logs",
+    "objects",
+    "proposals",
+    "refusal",
+];
 /// Fields that every reply may have and no caller chooses by: the full schema alone has them.
 const LEFT_OUT: &[&str] = &["schema_version", "target", "gates", "diagnoses", "files", "values_needed", "resources", "seen_at"];
 
@@ -160,6 +177,10 @@ fn shallow(root: &mut Map<String, Value>) {
     let Some(Value::Object(properties)) = root.get_mut("properties") else { return };
     properties.retain(|name, _| !LEFT_OUT.contains(&name.as_str()));
     for (name, property) in properties.iter_mut() {
+        if name == "status" {
+            // The same five in every reply, which says them itself.
+            brief(property);
+        }
         cut(property, if SHORT.contains(&name.as_str()) { 0 } else { 1 });
     }
 }

@@ -1,6 +1,7 @@
-//! The twelve tools: names, texts, hints, and which engine function each one is; the same offers serve MCP and the command line.
+//! The thirteen tools: names, texts, hints, and which engine function each one is; the same offers serve MCP and the command line.
 
 pub(crate) mod analyze_project;
+pub(crate) mod ask_advisor;
 pub(crate) mod cancel_operation;
 pub(crate) mod cluster_health;
 pub(crate) mod containerize;
@@ -14,6 +15,7 @@ pub(crate) mod validate_env;
 pub(crate) mod verify_mcp;
 
 pub(crate) use analyze_project::AnalyzeProject;
+pub(crate) use ask_advisor::AskAdvisor;
 pub(crate) use cancel_operation::CancelOperation;
 pub(crate) use cluster_health::ClusterHealth;
 pub(crate) use containerize::Containerize;
@@ -78,7 +80,7 @@ pub(crate) trait Offer: Send + Sync + 'static {
     }
 }
 
-/// An offer whose types are behind a pointer, so that all twelve stand in one table.
+/// An offer whose types are behind a pointer, so that all thirteen stand in one table.
 #[async_trait::async_trait]
 pub(crate) trait AnyTool: Send + Sync {
     fn name(&self) -> &'static str;
@@ -140,6 +142,7 @@ pub(crate) static ALL: &[&dyn AnyTool] = &[
     &OperationStatus,
     &CancelOperation,
     &DeploymentReport,
+    &AskAdvisor,
 ];
 
 /// The tool of this name.

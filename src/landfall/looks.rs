@@ -521,7 +521,7 @@ impl Landfall {
     }
 }
 
-fn busy(request: &Request) -> Failure {
+pub(super) fn busy(request: &Request) -> Failure {
     Failure::new(Code::OperationRunning, format!("{} {} runs on this app", request.tool, request.id))
         .help(format!("wait for it: operation_status {{\"operation\": \"{}\"}}", request.id))
 }

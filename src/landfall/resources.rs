@@ -307,6 +307,7 @@ fn shows_evidence(record: &Record) -> bool {
         | Event::UndoFailed { .. }
         | Event::RevisionReached { .. }
         | Event::RevisionVerified { .. }
+        | Event::Advised { .. }
         | Event::JournalRepaired { .. } => true,
         Event::OperationStarted { .. }
         | Event::OperationResumed { .. }

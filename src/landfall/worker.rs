@@ -18,6 +18,7 @@ use crate::render::RenderedFile;
 use crate::reply::{self, OperationState, ReleaseView};
 use crate::report;
 use crate::stages::{self, deploy::Decision, validate::Look, validate::Scope};
+use crate::survey::McpShape;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -27,14 +28,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How an operation ended, and the tool's own fields for its reply.
-struct End {
+pub(super) struct End {
     state: OperationState,
     summary: String,
     result: Value,
 }
 
 impl End {
-    fn new(state: OperationState, summary: impl Into<String>, result: &impl Serialize) -> Self {
+    pub(super) fn new(state: OperationState, summary: impl Into<String>, result: &impl Serialize) -> Self {
         Self { state, summary: summary.into(), result: serde_json::to_value(result).unwrap_or_default() }
     }
 }
@@ -108,6 +109,7 @@ impl Landfall {
             "rollback" => self.work_rollback(run, request).await,
             "validate_env" => self.work_validate(run, request).await,
             "verify_mcp" => self.work_verify(run, request).await,
+            "ask_advisor" => self.work_advise(run, request).await,
             other => Err(Failure::internal(format!("no worker knows the tool {other}"))),
         }
     }
@@ -550,7 +552,8 @@ impl Landfall {
         let verdict = crate::evidence::overall(&found.gates);
         run.end(StageName::Validate, verdict)?;
         let (state, summary) = judged_words(verdict, &found.gates, "validation");
-        let validated = reply::Validated { programs: Vec::new(), proof: at.checks.clone(), variables: found.variables, latency: found.latency };
+        let validated =
+            reply::Validated { programs: Vec::new(), proof: at.checks.clone(), variables: found.variables, latency: found.latency, advice: found.advice };
         Ok(End::new(state, summary, &validated))
     }
 
@@ -564,10 +567,7 @@ impl Landfall {
                 .workload(name.as_str())
                 .ok_or_else(|| Failure::new(Code::ServiceUnknown, format!("there is no service {name}")).help("cluster_health lists what is deployed"))?,
             (None, [only]) => only,
-            (None, []) => {
-                return Err(Failure::new(Code::NotMcp, "no service of this app is an MCP server over HTTP")
-                    .help("analyze_project shows the MCP shape of the workspace"));
-            }
+            (None, []) => return self.work_verify_inside(run, &ask, &at, &blueprint).await,
             (None, several) => {
                 let names: Vec<_> = several.iter().map(|workload| workload.name.as_str()).collect();
                 return Err(Failure::new(Code::BadArgument, format!("several MCP servers: {}", names.join(", "))).help("name one with \"service\""));
@@ -586,6 +586,31 @@ impl Landfall {
         let (state, summary) = judged_words(gate.verdict, std::slice::from_ref(&gate), "MCP");
         let verified = reply::Verified { server: found.server, tools: found.tools, shape: Some(crate::survey::McpShape::HttpDeployment) };
         Ok(End::new(state, summary, &verified))
+    }
+
+    /// Without a server over HTTP: the one that a service starts as a subprocess is proven where it runs; what is only called MCP is said to be that.
+    async fn work_verify_inside(&self, run: &Run, ask: &ask::VerifyMcp, at: &Proof, blueprint: &Blueprint) -> Result<End, Failure> {
+        let mcp = self.surveyed(&run.folders.workspace).await?.mcp;
+        let host = mcp.evidence.last().and_then(|server| stages::stdio::host(blueprint, server));
+        let (subject, checks, found) = match (mcp.shape, host) {
+            (McpShape::None, _) => {
+                return Err(Failure::new(Code::NotMcp, "no service of this app is an MCP server, and none is called one")
+                    .help("analyze_project shows the MCP shape of the workspace"));
+            }
+            (McpShape::StdioSubprocess, Some((workload, ways))) => {
+                let look = self.look(run, at, blueprint).await?;
+                run.doing(StageName::Validate, workload.name.as_str(), "speaks MCP over stdio");
+                let calls = stages::validate::McpCalls { path: None, calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
+                let (checks, found) = look.mcp_stdio(workload, &ways, &calls).await;
+                (workload.name.to_string(), checks, found)
+            }
+            (shape, _) => (blueprint.app.to_string(), vec![stages::stdio::unserved(shape, &mcp.evidence)], stages::validate::Found::default()),
+        };
+        let gate = Gate::judge(crate::evidence::GateName::Validation, subject, checks);
+        run.judged(StageName::Validate, &gate)?;
+        run.end(StageName::Validate, gate.verdict)?;
+        let (state, summary) = judged_words(gate.verdict, std::slice::from_ref(&gate), "MCP");
+        Ok(End::new(state, summary, &reply::Verified { server: found.server, tools: found.tools, shape: Some(mcp.shape) }))
     }
 
     /// The target and the blueprint of what runs there.
@@ -679,7 +704,7 @@ struct Renewal {
     _stop: tokio_util::sync::DropGuard,
 }
 
-fn ask_of<T: for<'de> Deserialize<'de>>(request: &Request) -> Result<T, Failure> {
+pub(super) fn ask_of<T: for<'de> Deserialize<'de>>(request: &Request) -> Result<T, Failure> {
     serde_json::from_value(Value::Object(request.ask.clone())).map_err(|error| Failure::internal("read the operation's arguments").cause(error))
 }
 

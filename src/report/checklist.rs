@@ -23,6 +23,7 @@ pub struct Row {
 
 /// Every check that a gate can hold, in the order in which they are run, with what it asks.
 pub const CHECKS: &[(&str, &str)] = &[
+    ("docker.proposal", "a Dockerfile that an advisor proposes keeps the rules for other people's Dockerfiles"),
     ("docker.builds", "the image was built from exactly this input"),
     ("docker.non_root", "the image runs as a numeric user other than 0"),
     ("docker.no_secrets", "no layer and no setting holds something of a credential's shape"),
@@ -30,6 +31,7 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("docker.scan", "a scanner finds no critical vulnerability; not run without a scanner"),
     ("docker.size", "the image is within the budget"),
     ("docker.on_node", "every node has the image by its id, so that pods need no pull"),
+    ("helm.proposal", "values that an advisor proposes bring no secret and change neither images nor objects"),
     ("helm.lint", "helm lint --strict finds nothing"),
     ("helm.schema", "the values schema refuses a wrong type and an unknown key"),
     ("helm.renders", "the chart renders with the values of every environment"),

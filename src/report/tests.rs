@@ -415,6 +415,7 @@ fn the_verdict_is_not_complete_before_somebody_looked_at_what_runs() {
     let told = scene.tell(ReportKind::Verdict);
     assert_eq!(told.verdict, Some(Verdict::Incomplete));
     assert!(told.markdown().contains("⚠️ running now: not looked at"), "{}", told.markdown());
+    assert!(told.markdown().contains("advisors: none was asked"), "{}", told.markdown());
     assert!(told.markdown().contains("landfall://operation/op-20260101-030405-a1b2/evidence/"), "{}", told.markdown());
     let stories = stories(&scene.folders(), None).unwrap();
     let mut reply = crate::reply::Reply::new(crate::reply::Status::Done, "all pods run");

@@ -2,7 +2,7 @@
 
 use super::{Call, GATES, Material, Part, Story, Told, artifacts, check_line, checklist, mark, newest_gates, one_line, page, verdict_mark};
 use crate::evidence::{Check, Gate, GateName, Outcome, Verdict};
-use crate::journal::{StageName, verdict_word};
+use crate::journal::{Event, StageName, verdict_word};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -55,6 +55,8 @@ pub(super) fn tell(material: &Material<'_>) -> Told {
         }
         None => head.push_str("- ⚠️ rollback: not tried on this app yet\n"),
     }
+    let advice = advice(material);
+    let _ = writeln!(head, "- · advisors: {advice}");
     for (story, failure) in material.damaged() {
         let _ = writeln!(head, "- ❌ the journal of {} shows nothing: {}", story.request.id, one_line(&failure.to_string()));
     }
@@ -101,6 +103,7 @@ pub(super) fn tell(material: &Material<'_>) -> Told {
             "running": { "verdict": running.0, "told": running.1 },
             "verified": verified.map(|(story, (n, releases))| json!({ "revision": n, "releases": releases, "operation": story.request.id })),
             "rollback_tried": back.is_some(),
+            "advisors": advice,
             "damaged": material.damaged().map(|(story, failure)| json!({ "operation": story.request.id, "failure": failure })).collect::<Vec<_>>(),
             "checklist": rows,
             "not_run": not_run,
@@ -110,6 +113,22 @@ pub(super) fn tell(material: &Material<'_>) -> Told {
         artifacts,
         not_run,
         next: next(material, whole),
+    }
+}
+
+/// Who was asked for advice and what came of it; a deployment that used none says so.
+fn advice(material: &Material<'_>) -> String {
+    let asked = material.stories.iter().filter(|story| story.damage.is_none()).flat_map(|story| {
+        story.records.iter().filter_map(move |record| match &record.event {
+            Event::Advised { advisor, outcome, .. } => Some(format!("{} in {}: {outcome}", advisor.as_str(), story.request.id)),
+            _ => None,
+        })
+    });
+    let asked: Vec<_> = asked.take(5).collect();
+    if asked.is_empty() {
+        "none was asked; every file and diagnosis is Landfall's own".to_owned()
+    } else {
+        format!("{}; what they propose is applied by nobody but you", asked.join("; "))
     }
 }
 

@@ -122,12 +122,8 @@ async fn judge(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFa
             gate.checks.into_iter().filter(|check| check.id != "docker.on_node" && check.id != "docker.size").collect()
         }
         Some(_) | None => {
-            run.doing(STAGE, name, "looks for secrets in the layers");
-            let mut checks = vec![builds(step, facts), non_root(facts), no_secrets(run, step, facts, at).await];
-            run.doing(STAGE, name, "starts the image without network or write access");
-            checks.push(starts(run, workload, step, at).await);
-            run.doing(STAGE, name, "scans for vulnerabilities");
-            checks.push(scan(run, step, at).await);
+            let mut checks = of_image(run, workload, step, facts, at).await;
+            checks.retain(|check| check.id != "docker.size");
             checks
         }
     };
@@ -141,6 +137,19 @@ async fn judge(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFa
         let _ = crate::files::write_private(&kept, &text);
     }
     Ok((gate, nodes))
+}
+
+/// What an image alone answers, wherever it is.
+pub(super) async fn of_image(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFacts, at: &Proof) -> Vec<Check> {
+    let name = workload.name.as_str();
+    run.doing(STAGE, name, "looks for secrets in the layers");
+    let mut checks = vec![builds(step, facts), non_root(facts), no_secrets(run, step, facts, at).await];
+    run.doing(STAGE, name, "starts the image without network or write access");
+    checks.push(starts(run, workload, step, at).await);
+    run.doing(STAGE, name, "scans for vulnerabilities");
+    checks.push(scan(run, step, at).await);
+    checks.push(size(run.config.gates.image_budget_mb, facts));
+    checks
 }
 
 fn builds(step: &ImageStep, facts: &ImageFacts) -> Check {

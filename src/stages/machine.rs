@@ -52,7 +52,16 @@ impl Machine {
     /// The machine behind every port.
     pub(super) fn world(self) -> World {
         let all = Arc::new(self);
-        World { local: all.clone(), images: all.clone(), charts: all.clone(), cluster: all.clone(), mcp: all.clone(), scanner: all.clone(), clock: all }
+        World {
+            local: all.clone(),
+            images: all.clone(),
+            charts: all.clone(),
+            cluster: all.clone(),
+            mcp: all.clone(),
+            scanner: all.clone(),
+            advisors: Vec::new(),
+            clock: all,
+        }
     }
 }
 

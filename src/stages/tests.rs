@@ -28,7 +28,7 @@ fn survey() -> Survey {
     survey
 }
 
-fn blueprint() -> Blueprint {
+pub(super) fn blueprint() -> Blueprint {
     let wishes = Wishes { backing: BTreeMap::from([("postgres".to_owned(), "in_cluster".to_owned())]), ..Wishes::default() };
     draw(&survey(), &config(), &AppName::parse("todo").unwrap(), &wishes).unwrap()
 }
@@ -351,6 +351,48 @@ async fn every_check_of_an_mcp_server_fails_for_its_own_fault_alone() {
     check_validation("mcp", |machine| machine.tools = Some(vec!["add_note"]), &[("validation.mcp_call", NotRun)]).await;
     let other = json!({ "status": 200, "content_type": "text/html", "body": "hello", "elapsed_ms": 3.0 }).to_string();
     check_validation("mcp", move |machine| machine.inside.clone_from(&other), &[("validation.mcp_from_caller", Fail)]).await;
+}
+
+async fn check_stdio(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
+    let mut machine = good("api");
+    machine.inside = json!({
+        "name": "tasks", "version": "1", "protocol": "2025-06-18",
+        "tools": [{ "name": "list_tasks", "read_only": true }, { "name": "add_task" }],
+        "calls": [{ "is_error": false, "text": "none", "ms": 4 }],
+    })
+    .to_string();
+    change(&mut machine);
+    let (world, blueprint, config, at) = (machine.world(), blueprint(), config(), proof());
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let (workload, ways) = super::stdio::host(&blueprint, &Place::file("api/tools/server.py")).unwrap();
+    assert_eq!((workload.name.as_str(), &ways[0], &ways[1]), ("api", &vec!["-m".to_owned(), "tools.server".to_owned()], &vec!["tools/server.py".to_owned()]));
+    let (checks, found) = look.mcp_stdio(workload, &ways, &super::validate::McpCalls::default()).await;
+    if expect.is_empty() {
+        let called: Vec<_> = found.tools.iter().map(|tool| (tool.name.as_str(), tool.called)).collect();
+        assert_eq!(called, [("list_tasks", true), ("add_task", false)]);
+        assert_eq!(found.server.unwrap().path, "stdio");
+    }
+    only(&[Gate::judge(crate::evidence::GateName::Validation, "api", checks)], expect);
+}
+
+#[tokio::test]
+async fn an_mcp_server_over_stdio_is_proven_where_its_caller_starts_it() {
+    use Outcome::{Fail, NotRun};
+    check_stdio(|_| (), &[]).await;
+    let mute = json!({ "error": "it ended before it answered initialize: no database" }).to_string();
+    check_stdio(move |machine| machine.inside.clone_from(&mute), &[("validation.mcp_handshake", Fail)]).await;
+    check_stdio(|machine| machine.inside.clear(), &[("validation.mcp_handshake", NotRun)]).await;
+    check_stdio(|machine| machine.inside = machine.inside.replace("\"is_error\":false", "\"is_error\":true"), &[("validation.mcp_call", Fail)]).await;
+    check_stdio(|machine| machine.inside = machine.inside.replace(",\"read_only\":true", ""), &[("validation.mcp_call", NotRun)]).await;
+    let none = json!({ "name": "tasks", "version": "1", "protocol": "2025-06-18", "tools": [] }).to_string();
+    check_stdio(move |machine| machine.inside.clone_from(&none), &[("validation.mcp_tools", Fail), ("validation.mcp_call", NotRun)]).await;
+}
+
+#[test]
+fn what_is_only_called_mcp_is_refused_with_what_shows_it() {
+    let check = super::stdio::unserved(crate::survey::McpShape::NameOnly, &[Place::new("backend/mcp/tools.py", 1, "def add_task")]);
+    assert_eq!((check.outcome, check.evidence[0].at.as_str()), (Outcome::Fail, "backend/mcp/tools.py:1"));
+    assert!(check.reason.contains("called MCP"), "{check:?}");
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ pub struct Found {
     pub gates: Vec<Gate>,
     pub variables: Vec<VariableView>,
     pub latency: Option<Latency>,
+    /// What measured use says about requests, limits and replicas.
+    pub advice: Vec<String>,
     pub server: Option<ServerView>,
     pub tools: Vec<ToolView>,
     /// What the taxonomy says of requests that got no answer.
@@ -134,7 +136,9 @@ impl Look<'_> {
                 checks.push(self.logs(&pod, &container, scope.window_s).await);
             }
             if wants(CheckGroup::Metrics) {
-                checks.push(self.usage(workload, &pod).await.optional());
+                let (check, advice) = self.usage(workload, &pod).await;
+                checks.push(check.optional());
+                found.advice.extend(advice);
             }
             found.gates.push(Gate::judge(GateName::Validation, name, checks));
         }
@@ -365,29 +369,13 @@ impl Look<'_> {
 
     async fn smoke(&self, workload: &Workload, pod: &str, smoke: &Smoke, writing: bool) -> Check {
         let id = format!("validation.smoke.{}", smoke.name);
-        let (method, path) = match (&smoke.get, &smoke.post) {
-            (Some(path), _) => ("GET", path.clone()),
-            (None, Some(path)) => ("POST", path.clone()),
-            (None, None) => return Check::fail(&id, "a smoke request", "it has neither get nor post", vec![]),
-        };
-        let probed = format!("{method} {path} answers {}", smoke.expect);
+        let probed = "the requests of landfall.toml";
         if smoke.writes && !writing {
             return Check::not_run(&id, probed, "it writes; ask for smoke=writing").optional();
         }
         let Some(port) = workload.port else { return Check::fail(&id, probed, "the service offers no port", vec![]) };
-        let ask = HttpAsk {
-            method: method.into(),
-            headers: smoke.header.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect(),
-            body: smoke.json.clone().map(Secret::new),
-            ..HttpAsk::get(&path, workload.name.as_str(), PATIENCE)
-        };
-        match probe::http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &ask).await {
-            Ok(seen) if seen.status == smoke.expect => {
-                Check::pass(&id, probed, Evidence::new(Source::Probe, path, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
-            }
-            Ok(seen) => Check::fail(&id, probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, path, &seen.text(400))]),
-            Err(failure) => unanswered(&id, probed, &path, &failure),
-        }
+        let way = Forwarded { look: self, pod, port };
+        super::smoke::follow(smoke, workload.name.as_str(), PATIENCE, &way).await
     }
 
     /// Handshake, tools/list and tool calls with the Host header that the caller uses; then the handshake from inside the caller.
@@ -439,23 +427,11 @@ impl Look<'_> {
         calls: &McpCalls,
         tools: &mut [ToolView],
     ) -> Check {
-        let chosen: Vec<(String, Map<String, Value>)> = if calls.calls.is_empty() {
-            facts.tools.iter().filter(|tool| tool.read_only).map(|tool| (tool.name.clone(), arguments_for(&tool.input_schema))).collect()
-        } else {
-            calls.calls.clone()
+        let chosen = match chosen(facts, calls) {
+            Ok(chosen) => chosen,
+            Err(check) => return *check,
         };
-        let probed = "tools/call of the tools that may be called";
-        if chosen.is_empty() {
-            return Check::not_run("validation.mcp_call", probed, "no tool is annotated read-only; name one in calls").optional();
-        }
-        let read_only = |name: &str| facts.tools.iter().any(|tool| tool.name == name && tool.read_only);
-        if let Some((name, _)) = chosen.iter().find(|(name, _)| !calls.writing && !read_only(name)) {
-            return Check::not_run(
-                "validation.mcp_call",
-                probed,
-                format!("{name} is not annotated read-only; allow it with writes=with_cleanup, which asks for approval"),
-            );
-        }
+        let probed = CALLED;
         let mut told = Vec::new();
         let mut bad = Vec::new();
         for (name, arguments) in chosen {
@@ -542,26 +518,65 @@ impl Look<'_> {
         }
     }
 
-    async fn usage(&self, workload: &Workload, pod: &str) -> Check {
+    async fn usage(&self, workload: &Workload, pod: &str) -> (Check, Vec<String>) {
         let probed = "use of memory against its limit";
         match self.world.cluster.usage(self.at, &self.blueprint.namespace).await {
             Ok(all) => {
                 let Some(usage) = all.iter().find(|usage| usage.pod == pod) else {
-                    return Check::not_run("validation.metrics", probed, "metrics-server has no figure for this pod yet (about a minute after it started)");
+                    let check = Check::not_run("validation.metrics", probed, "metrics-server has no figure for this pod yet (about a minute after it started)");
+                    return (check, Vec::new());
                 };
                 let told = format!("{} m CPU, {} MiB of {}", usage.cpu_millicores, usage.memory_bytes / (1024 * 1024), workload.resources.memory_limit);
                 let seen = Evidence::new(Source::Probe, format!("metrics of Pod/{pod}"), &told);
-                match crate::quantity::whole(&workload.resources.memory_limit) {
+                let check = match crate::quantity::whole(&workload.resources.memory_limit) {
                     Some(limit) if usage.memory_bytes > limit / 100 * 95 => Check::fail("validation.metrics", probed, "memory is at its limit", vec![seen]),
                     Some(_) | None => Check::pass("validation.metrics", probed, seen),
-                }
+                };
+                (check, super::sizing::advise(workload, usage))
             }
-            Err(failure) => Check::not_run("validation.metrics", probed, failure.to_string()),
+            Err(failure) => (Check::not_run("validation.metrics", probed, failure.to_string()), Vec::new()),
         }
     }
 }
 
-fn tools_listed(workload: &Workload, facts: &PeerFacts, at: &str) -> Check {
+/// The way of a smoke test: through a forwarded port.
+struct Forwarded<'a> {
+    look: &'a Look<'a>,
+    pod: &'a str,
+    port: u16,
+}
+
+#[async_trait::async_trait]
+impl super::smoke::Way for Forwarded<'_> {
+    async fn send(&self, ask: &HttpAsk) -> Result<probe::HttpSeen, Failure> {
+        let Look { world, at, blueprint, .. } = self.look;
+        probe::http_through_forward(world.cluster.as_ref(), at, &blueprint.namespace, self.pod, self.port, ask).await
+    }
+}
+
+const CALLED: &str = "tools/call of the tools that may be called";
+
+/// The tools that are called, with their arguments; or the check that says why none is.
+pub(super) fn chosen(facts: &PeerFacts, calls: &McpCalls) -> Result<Vec<(String, Map<String, Value>)>, Box<Check>> {
+    let chosen: Vec<(String, Map<String, Value>)> = if calls.calls.is_empty() {
+        facts.tools.iter().filter(|tool| tool.read_only).map(|tool| (tool.name.clone(), arguments_for(&tool.input_schema))).collect()
+    } else {
+        calls.calls.clone()
+    };
+    if chosen.is_empty() {
+        return Err(Box::new(Check::not_run("validation.mcp_call", CALLED, "no tool is annotated read-only; name one in calls").optional()));
+    }
+    let read_only = |name: &str| facts.tools.iter().any(|tool| tool.name == name && tool.read_only);
+    match chosen.iter().find(|(name, _)| !calls.writing && !read_only(name)) {
+        Some((name, _)) => {
+            let why = format!("{name} is not annotated read-only; allow it with writes=with_cleanup, which asks for approval");
+            Err(Box::new(Check::not_run("validation.mcp_call", CALLED, why)))
+        }
+        None => Ok(chosen),
+    }
+}
+
+pub(super) fn tools_listed(workload: &Workload, facts: &PeerFacts, at: &str) -> Check {
     let names: Vec<_> = facts.tools.iter().map(|tool| tool.name.as_str()).collect();
     let expected = workload.mcp.as_ref().map(|mcp| mcp.tools.clone()).unwrap_or_default();
     let missing: Vec<_> = expected.iter().filter(|name| !names.contains(&name.as_str())).cloned().collect();

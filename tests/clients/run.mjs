@@ -185,7 +185,7 @@ async function typescript() {
     for (const way of [[product], [server.direct.url]]) {
       const env = { ...place.env, LANDFALL_SDK: sdk, LANDFALL_CLIENTS: installed, LANDFALL_TOKEN: server.direct.token };
       const done = await run(process.execPath, ["--experimental-strip-types", "--no-warnings", client, shop, ...way], { env });
-      holds(`${sdk} over ${way[0].startsWith("http") ? "HTTP" : "stdio"}`, done.code === 0 && done.out.includes("12 tools") && done.out.includes("plan "), `exit ${done.code}: ${(done.err + done.out).slice(-800)}`);
+      holds(`${sdk} over ${way[0].startsWith("http") ? "HTTP" : "stdio"}`, done.code === 0 && done.out.includes("13 tools") && done.out.includes("plan "), `exit ${done.code}: ${(done.err + done.out).slice(-800)}`);
     }
   }
   server.end();

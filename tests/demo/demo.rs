@@ -267,7 +267,7 @@ impl Talk {
             folder: folder.to_owned(),
             expected: Vec::new(),
         };
-        talk.expect("the server offers twelve tools", tools.len() == 12, &tools.len().to_string());
+        talk.expect("the server offers thirteen tools", tools.len() == 13, &tools.len().to_string());
         Ok(talk)
     }
 

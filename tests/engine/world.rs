@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use landfall::evidence::Time;
 use landfall::failure::{Code, Failure};
-use landfall::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
+use landfall::names::{AdvisorName, AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use landfall::ports::{
-    Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest,
-    McpPeer, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, Profile, ProfileStatus, Program, Progress, Proof,
-    Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
+    Advisor, AdvisorFacts, AdvisorRefusal, AdvisorSetting, Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision,
+    HelmSaid, ImageFacts, Images, LocalCluster, LogRequest, McpPeer, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts,
+    Profile, ProfileStatus, Program, Progress, Proof, Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use landfall::secret::Secret;
 use serde_json::{Value, json};
@@ -60,6 +60,9 @@ struct Inner {
     dies_at: Option<usize>,
     /// What was tried and not done when the worker died; none where it died over a line of its journal.
     died_before: Option<String>,
+    /// What the advisor says next, and what it was asked.
+    advice: VecDeque<Result<String, AdvisorRefusal>>,
+    asked: Vec<String>,
 }
 
 /// A revision's manifest, and the values its chart had.
@@ -89,6 +92,7 @@ impl Fake {
             cluster: shared.clone(),
             mcp: shared.clone(),
             scanner: shared.clone(),
+            advisors: vec![shared.clone()],
             clock: shared,
         }
     }
@@ -106,6 +110,16 @@ impl Fake {
     /// What is rendered once the namespace is there has no objects.
     pub(crate) fn empties_after_the_chart_stage(&self) {
         self.0.lock().unwrap().empties = true;
+    }
+
+    /// What the advisor says when it is asked next.
+    pub(crate) fn says(&self, answer: Result<&str, AdvisorRefusal>) {
+        self.0.lock().unwrap().advice.push_back(answer.map(str::to_owned));
+    }
+
+    /// Everything that the advisor was asked, the newest last.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.0.lock().unwrap().asked.clone()
     }
 
     /// Charts take this long to be judged.
@@ -670,5 +684,24 @@ impl McpPeer for Fake {
 impl Scanner for Fake {
     async fn scan(&self, _: &Proof, _: &ImageRef) -> Result<ScanReport, String> {
         Err("there is no scanner".into())
+    }
+}
+
+#[async_trait]
+impl Advisor for Fake {
+    fn name(&self) -> AdvisorName {
+        AdvisorName::KubectlAi
+    }
+
+    async fn detect(&self, _: Option<&Proof>, setting: &AdvisorSetting) -> Result<AdvisorFacts, AdvisorRefusal> {
+        assert_eq!(setting.model.as_deref(), Some("small"));
+        Ok(AdvisorFacts { version: "0.0.28".into(), sends_to: "a stand-in".into() })
+    }
+
+    async fn consult(&self, _: Option<&Proof>, _: &AdvisorSetting, prompt: &str, _: Duration) -> Result<String, AdvisorRefusal> {
+        let mut inner = self.0.lock().unwrap();
+        inner.done.push("consult an advisor".to_owned());
+        inner.asked.push(prompt.to_owned());
+        inner.advice.pop_front().expect("an answer for every question")
     }
 }

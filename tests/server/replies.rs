@@ -27,6 +27,7 @@ fn calls(workspace: &str) -> Vec<(&'static str, Value)> {
         ("deployment_report", json!({ "workspace": workspace, "kind": "audit" })),
         ("cluster_health", json!({ "workspace": workspace })),
         ("verify_mcp", json!({ "workspace": workspace })),
+        ("ask_advisor", json!({ "workspace": workspace, "want": "dockerfile" })),
         ("deploy", json!({ "workspace": workspace })),
         ("rollback", json!({ "workspace": workspace })),
         ("cancel_operation", json!({ "workspace": workspace })),

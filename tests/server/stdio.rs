@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const TOOLS: [&str; 12] = [
+const TOOLS: [&str; 13] = [
     "analyze_project",
     "plan_deployment",
     "containerize",
@@ -22,6 +22,7 @@ const TOOLS: [&str; 12] = [
     "operation_status",
     "cancel_operation",
     "deployment_report",
+    "ask_advisor",
 ];
 
 #[test]

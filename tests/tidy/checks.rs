@@ -17,6 +17,7 @@ const MCP: (&str, &str) = (GATES, "every_check_of_an_mcp_server_fails_for_its_ow
 const LIFE: (&str, &str) = ("tests/cluster_main.rs", "an_app_lives_through_its_revisions");
 const BEGUN: (&str, &str) = ("tests/cluster_main.rs", "what_was_begun_is_taken_back_or_finished");
 const REHEARSED: Test = ("tests/engine.rs", "the_way_back_is_rehearsed_before_anything_is_touched");
+const ADVICE: &str = "tests/engine/advice.rs";
 const REPORTS: &str = "src/report/tests.rs";
 
 /// A file and the name of a test in it.
@@ -24,6 +25,8 @@ type Test = (&'static str, &'static str);
 
 /// Where a check is seen passing and failing.
 const CHECKED: &[(&str, Test, Test)] = &[
+    ("docker.proposal", (ADVICE, "a_dockerfile_is_built_judged_and_applied_by_nobody"), (ADVICE, "a_dockerfile_that_breaks_a_rule_is_neither_built_nor_shown")),
+    ("helm.proposal", (ADVICE, "values_pass_the_helm_gate_or_are_refused"), (ADVICE, "values_pass_the_helm_gate_or_are_refused")),
     ("docker.builds", DOCKER, BUILD),
     ("docker.", DOCKER, DOCKER),
     ("helm.constitution", HELM, LAW),

@@ -252,6 +252,7 @@ fn command_for(call: &NextCall) -> String {
         "operation_status" => "operations show",
         "cancel_operation" => "operations cancel",
         "deployment_report" => "report",
+        "ask_advisor" => "advise",
         other => other,
     };
     let mut line = format!("landfall {command}");

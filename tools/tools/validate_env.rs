@@ -44,6 +44,10 @@ impl Offer for ValidateEnv {
                 format!("{} requests, {} errors, p50 {:.0} ms, p95 {:.0} ms", latency.requests, latency.errors, latency.p50_ms, latency.p95_ms),
             ));
         }
+        if !more.advice.is_empty() {
+            blocks.push(Block::title("Measured just now; one look, not a load test"));
+            blocks.extend(more.advice.iter().map(|line| Block::Line(Mark::Plain, line.clone())));
+        }
         blocks
     }
 
