@@ -264,7 +264,7 @@ const BROKEN: &[Broken] = &[
     ("python-syntax", "python:3.13-slim", &[("main.py", "def broken(:\n")], "RUN python -m py_compile main.py", "the application does not compile"),
     (
         "go-compile",
-        "golang:1.24-bookworm",
+        "golang:1.19-bookworm",
         &[("go.mod", "module a\n"), ("main.go", "package main\n\nfunc main() { missing() }\n")],
         "RUN go build .",
         "the application does not compile",
