@@ -642,7 +642,7 @@ async fn inside_a_process_whose_files_cannot_grow() {
             assert_eq!(state, OperationState::Succeeded, "{kilobytes} KiB");
             assert_eq!(house.fake.picture(), whole.fake.picture(), "{kilobytes} KiB: as where there was room all the time");
         }
-        println!("{kilobytes} KiB: {:?}, then {state:?}, {} lines", full.as_ref().map_err(|failure| failure.code), records.len());
+        eprintln!("{kilobytes} KiB: {:?}, then {state:?}, {} lines", full.as_ref().map_err(|failure| failure.code), records.len());
     }
 }
 

@@ -138,15 +138,15 @@ fn barrier<'a>(observed: &'a Observed, way: Way, of: &Pod, peer: &Pod, to: &Pod,
     let none = BTreeMap::new();
     let labels = of.metadata.labels.as_ref().unwrap_or(&none);
     let mine: Vec<_> = observed.policies.iter().filter(|policy| looks(policy, way) && selects(policy, labels)).collect();
-    let through = |policy: &&&NetworkPolicy| {
+    let lets = |peers: Option<&[NetworkPolicyPeer]>, ports: Option<&[NetworkPolicyPort]>| lets_peer(peers, peer) && lets_port(ports, to, port);
+    let through = |policy: &&NetworkPolicy| {
         let Some(spec) = &policy.spec else { return true };
-        let rules: Vec<(&Option<Vec<NetworkPolicyPeer>>, &Option<Vec<NetworkPolicyPort>>)> = match way {
-            Way::In => spec.ingress.iter().flatten().map(|rule| (&rule.from, &rule.ports)).collect(),
-            Way::Out => spec.egress.iter().flatten().map(|rule| (&rule.to, &rule.ports)).collect(),
-        };
-        rules.into_iter().any(|(peers, ports)| lets_peer(peers.as_deref(), peer) && lets_port(ports.as_deref(), to, port))
+        match way {
+            Way::In => spec.ingress.iter().flatten().any(|rule| lets(rule.from.as_deref(), rule.ports.as_deref())),
+            Way::Out => spec.egress.iter().flatten().any(|rule| lets(rule.to.as_deref(), rule.ports.as_deref())),
+        }
     };
-    if mine.iter().any(|policy| through(&policy)) { None } else { mine.first().copied() }
+    if mine.iter().any(through) { None } else { mine.first().copied() }
 }
 
 /// Without policyTypes a policy looks at what comes in, and at what goes out where it has rules for it.

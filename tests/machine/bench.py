@@ -229,24 +229,6 @@ def second_build(landfall, profile):
         ]
 
 
-def health(landfall, guard, pods, nodes, rounds):
-    """Median ms and most MB of a look at an app of that many pods, all ready, behind an API server on loopback."""
-    served = subprocess.Popen([guard, "serve", str(pods), str(nodes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        port = json.loads(served.stdout.readline())["port"]
-        with tempfile.TemporaryDirectory() as folder:
-            env = surroundings(folder, port) | {"PATH": folder}
-            command = [landfall, "status", SHOP, "--profile", "hung", "--json"]
-            said = json.loads(subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout)
-            seen = said["counts"]["pods"]
-            if seen != {"good": pods, "total": pods}:
-                raise SystemExit(f"bench: not all pods are seen: {seen}")
-            return ran(command, rounds, env)
-    finally:
-        served.stdin.close()
-        served.wait(10)
-
-
 def unreachable(landfall):
     """Median ms of a look where nobody listens, and where somebody does who never answers."""
     silent = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -264,8 +246,6 @@ def unreachable(landfall):
 def guarding(landfall, guard):
     """Rows about looking at an app and following its rollout. What `helm --wait` takes for the same failures is measured on the cluster."""
     told = json.loads(subprocess.run([guard, "measure"], check=True, capture_output=True).stdout)
-    small, small_memory = health(landfall, guard, 500, 50, 7)
-    large, large_memory = health(landfall, guard, 10000, 1000, 3)
     closed, silent = unreachable(landfall)
     return [
         ("first definitive sign to the diagnosis", told["diagnosis_ms"], None, 300, "ms"),
@@ -273,10 +253,6 @@ def guarding(landfall, guard):
         ("a journal's line on disk, median", told["append_ms"], None, 2, "ms"),
         ("unreachable cluster told, nobody listens", closed, None, 1000, "ms"),
         ("unreachable cluster told, never an answer", silent, None, 1000, "ms"),
-        ("health of 500 pods, whole process", small, None, 2000, "ms"),
-        ("most memory of that", small_memory, None, 60, "MB"),
-        ("health of 10,000 pods on 1,000 nodes", large, None, 2000, "ms"),
-        ("most memory of that ", large_memory, None, 60, "MB"),
     ]
 
 

@@ -1,6 +1,6 @@
-//! Figures of looking at an app and of following its rollout, for `make bench`; an API server on loopback stands for the cluster.
-//! `guard-speed serve PODS NODES` is one with that many healthy pods, until its input ends; `guard-speed measure` prints how long, in ms,
-//! a line of a journal, a diagnosis after its first definitive sign and a verdict after the last pod's readiness take.
+//! Figures of following a rollout, for `make bench`; an API server on loopback stands for the cluster.
+//! `guard-speed measure` prints how long, in ms, a line of a journal, a diagnosis after its first definitive sign
+//! and a verdict after the last pod's readiness take.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::allow_attributes, reason = "a program for measuring may stop at the first surprise")]
 
@@ -19,7 +19,7 @@ use landfall::ports::{Cluster as _, LocalCluster, Proof, Silent};
 use landfall::rollout::{End, Expectation, Rollout, WorkloadKind};
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,26 +32,17 @@ const ROUNDS: usize = 15;
 fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["serve", pods, nodes] => serve(pods.parse()?, nodes.parse()?),
         ["measure"] => {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             let told = runtime.block_on(measure())?;
             say(&told)
         }
-        _ => bail!("usage: guard-speed serve PODS NODES | measure"),
+        _ => bail!("usage: guard-speed measure"),
     }
 }
 
 fn say(what: &Value) -> anyhow::Result<()> {
     std::io::stdout().write_all(format!("{what}\n").as_bytes()).context("print")
-}
-
-fn serve(pods: usize, nodes: usize) -> anyhow::Result<()> {
-    let api = Api::secure("server.crt");
-    populate(&api, pods, nodes);
-    say(&json!({ "port": api.port }))?;
-    std::io::stdin().read_to_end(&mut Vec::new()).context("wait for the end of the input")?;
-    Ok(())
 }
 
 /// The app `shop`: releases of twenty pods each, spread over the nodes.
