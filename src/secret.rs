@@ -317,8 +317,7 @@ mod tests {
         pub(super) const URL: &str = r"[a-zA-Z0-9+.-]+://[^\s:/@]{0,200}:(?P<value>[^\s@/]{1,400})@";
         pub(super) const ASSIGNED: &str = r#"(?i)(?P<keep>[a-z0-9_.-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token|refresh[_-]?token|session[_-]?token|credential)[a-z0-9_.-]*["']?\s*(?:=|:)\s*["']?)(?P<value>[^\s"',;}{]{4,})"#;
         pub(super) const NAME: &str = r"(?i)(secret|passw(or)?d|passphrase|api_?key|access_?key|private_?key|signing_?key|encryption_?key|credential|(^|_)token$|(auth|access|refresh|bot|session|github|api)_?token|_dsn$|(^|_)(database|db|postgres|postgresql|mysql|mongo|mongodb|redis|amqp|rabbitmq|broker)_?(url|uri)$|connection_?string)";
-        pub(super) const HARMLESS: &str =
-            r"(?i)(minutes|seconds|hours|days|expir|ttl|max_?tokens|tokens$|algorithm|_name$|_file$|_path$|_id$|cors_credentials$|allow_credentials$|^next_public_|^vite_|^react_app_)";
+        pub(super) const HARMLESS: &str = r"(?i)(minutes|seconds|hours|days|expir|ttl|max_?tokens|tokens$|algorithm|_name$|_file$|_path$|_id$|cors_credentials$|allow_credentials$|^next_public_|^vite_|^react_app_)";
     }
 
     fn values(shape: &str, text: &str) -> Vec<std::ops::Range<usize>> {
@@ -352,7 +351,17 @@ mod tests {
         for secret in ["JWT_SECRET", "BETTER_AUTH_SECRET", "OPENAI_API_KEY", "DATABASE_URL", "POSTGRES_PASSWORD", "GITHUB_TOKEN", "REDIS_URL"] {
             assert!(secret_name(secret), "{secret}");
         }
-        for open in ["ACCESS_TOKEN_EXPIRE_MINUTES", "AI_MAX_TOKENS", "BACKEND_URL", "PORT", "JWT_ALGORITHM", "NEXT_PUBLIC_API_KEY", "LOG_LEVEL", "CORS_CREDENTIALS", "ALLOW_CREDENTIALS"] {
+        for open in [
+            "ACCESS_TOKEN_EXPIRE_MINUTES",
+            "AI_MAX_TOKENS",
+            "BACKEND_URL",
+            "PORT",
+            "JWT_ALGORITHM",
+            "NEXT_PUBLIC_API_KEY",
+            "LOG_LEVEL",
+            "CORS_CREDENTIALS",
+            "ALLOW_CREDENTIALS",
+        ] {
             assert!(!secret_name(open), "{open}");
         }
     }

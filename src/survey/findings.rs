@@ -286,7 +286,9 @@ impl<'all> Judge<'all> {
     fn secret_defaults(&mut self, draft: &Draft) {
         let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
         for (path, read) in super::finish::reads(&files) {
-            let written = |default: &str| default.len() >= 4 && !matches!(default, "true" | "false" | "True" | "False" | "None") && !harmless_address(&read.name, default);
+            let written = |default: &str| {
+                default.len() >= 4 && !matches!(default, "true" | "false" | "True" | "False" | "None") && !harmless_address(&read.name, default)
+            };
             let known = read.default.as_deref().is_some_and(written);
             if known && (read.secret || crate::secret::secret_name(&read.name)) {
                 self.add("secret_default_in_code", &read.name, vec![Place { file: path, line: read.line, text: String::new() }]);

@@ -144,11 +144,8 @@ impl<'all> Members<'all> {
             .filter(|(other, path)| *other == notation && dir_of(path) != dir && within(path, dir))
             .map(|(_, path)| dir_of(path))
             .collect();
-        let own = |path: &str| {
-            notation.sources().iter().any(|tail| path.ends_with(tail))
-                && !below_one(path, dir, &nested)
-                && !super::assemble::beside(path, dir)
-        };
+        let own =
+            |path: &str| notation.sources().iter().any(|tail| path.ends_with(tail)) && !below_one(path, dir, &nested) && !super::assemble::beside(path, dir);
         self.workspace.sources_under(dir).filter(|path| own(path)).map(str::to_owned).collect()
     }
 
