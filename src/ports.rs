@@ -318,7 +318,7 @@ pub trait Charts: Send + Sync {
     async fn version(&self) -> Result<String, Failure>;
     /// `helm lint --strict`.
     async fn lint(&self, chart: &Path, values: &[PathBuf]) -> Result<HelmSaid, Failure>;
-    /// Renders; `ok` false with helm's text where it does not.
+    /// Renders for this version of Kubernetes, or for a recent one; `ok` false with helm's text where it does not.
     async fn template(
         &self,
         chart: &Path,

@@ -479,6 +479,11 @@ impl DeployFlags {
     }
 }
 
+/// Ctrl-C from now on: also what is typed before anybody waits for it is heard.
+fn interrupts() -> Result<tokio::signal::unix::Signal, Failure> {
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).map_err(|error| Failure::internal("listen for Ctrl-C").cause(error))
+}
+
 /// Carries out one command line; the number is the program's exit code.
 pub(crate) async fn run(line: CommandLine) -> u8 {
     let CommandLine { common, command } = line;

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Oldest version that works: release labels and their output.
 const OLDEST: (u32, u32) = (3, 14);
+/// Kubernetes' version where no cluster was asked: a helm that was built without one takes v1.20, which recent charts refuse.
+const UNASKED: &str = "1.34.0";
 /// How long commands may take that touch no cluster, or only read it.
 const SHORT: Duration = Duration::from_secs(60);
 /// How long rollback and uninstall may take; neither waits for pods.
@@ -335,11 +337,8 @@ impl Charts for Helm {
         files: &[PathBuf],
         kubernetes: Option<&str>,
     ) -> Result<HelmSaid, Failure> {
-        let mut run = self.run().args(["template", release.as_str()]).arg(chart).args(["--namespace", namespace.as_str()]).args(values(files));
-        if let Some(version) = kubernetes {
-            run = run.args(["--kube-version", version]);
-        }
-        let ran = run.output().await?;
+        let run = self.run().args(["template", release.as_str()]).arg(chart).args(["--namespace", namespace.as_str()]).args(values(files));
+        let ran = run.args(["--kube-version", kubernetes.unwrap_or(UNASKED)]).output().await?;
         if ran.cut {
             return Err(Failure::new(Code::RenderFailed, format!("render {}: the manifest is larger than 8 MB", chart.display())));
         }

@@ -17,7 +17,7 @@ pub(crate) struct Judged<'a> {
     pub(crate) chart: &'a Path,
     pub(crate) release: &'a ReleaseName,
     pub(crate) namespace: &'a Namespace,
-    /// Kubernetes' version, without a `v`; helm's own default where no cluster is at hand.
+    /// Kubernetes' version, without a `v`; a recent one where no cluster is at hand.
     pub(crate) version: Option<&'a str>,
     /// The user's state folder, for files that live as long as the look.
     pub(crate) state: &'a Path,

@@ -111,13 +111,14 @@ async fn answer(landfall: &Landfall, screen: &Screen, reply: &mut Reply, way: Wa
 
 /// Follows an operation: news to stderr, Ctrl-C leaves it running, twice asks it to stop.
 async fn follow(landfall: &Landfall, screen: &Screen, workspace: Option<String>, operation: &OperationView) -> Result<Followed, Failure> {
+    let mut interrupts = super::interrupts()?;
     let bar = Bar::new(screen, operation);
     let (mut after, mut interrupted) = (None, false);
     loop {
         let question = ask::OperationStatus { workspace: workspace.clone(), operation: Some(operation.id.clone()), wait_s: Some(2.5), after };
         let status = tokio::select! {
             status = landfall.status(&question) => status?,
-            _ = tokio::signal::ctrl_c() => {
+            _ = interrupts.recv() => {
                 if interrupted {
                     bar.line("asking the operation to stop; what it changed is walked back");
                     landfall.cancel(&ask::CancelOperation { workspace: workspace.clone(), operation: Some(operation.id.clone()), undo: ask::UndoMode::WalkBack }).await?;
@@ -125,7 +126,7 @@ async fn follow(landfall: &Landfall, screen: &Screen, workspace: Option<String>,
                 }
                 interrupted = true;
                 bar.line(&format!("{} goes on without this terminal; Ctrl-C again within 3 s asks it to stop", operation.id));
-                if tokio::time::timeout(Duration::from_secs(3), tokio::signal::ctrl_c()).await.is_err() {
+                if tokio::time::timeout(Duration::from_secs(3), interrupts.recv()).await.is_err() {
                     bar.finish();
                     screen.say(&format!("landfall operations show {} --follow", operation.id));
                     if screen.json {

@@ -36,12 +36,12 @@ pub(super) async fn status(landfall: &Landfall, screen: &Screen, ask: ask::Clust
         return landfall.health(&ask).await.map(|reply| screen.reply::<tools::ClusterHealth>(&reply));
     }
     // Heard at any moment, also while the cluster is being asked.
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut interrupts = super::interrupts()?;
     let mut code = 0;
     loop {
         let looked = tokio::select! {
             looked = landfall.health(&ask) => looked,
-            _ = &mut interrupted => return Ok(code),
+            _ = interrupts.recv() => return Ok(code),
         };
         if screen.live && !screen.json {
             screen.print("\x1b[2J\x1b[H");
@@ -57,20 +57,21 @@ pub(super) async fn status(landfall: &Landfall, screen: &Screen, ask: ask::Clust
         };
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
-            _ = &mut interrupted => return Ok(code),
+            _ = interrupts.recv() => return Ok(code),
         }
     }
 }
 
 pub(super) async fn open(landfall: &Landfall, screen: &Screen, ask: ask::ClusterHealth) -> Result<u8, Failure> {
     let (forward, url) = landfall.open(&ask).await?;
+    let mut interrupts = super::interrupts()?;
     if screen.json {
         screen.print(&format!("{}\n", serde_json::to_string_pretty(&url).unwrap_or_default()));
     } else {
         screen.print(&format!("{}\n", url.url));
     }
     screen.say(&format!("{} → {}; Ctrl-C ends it", url.service, forward.pod));
-    let _ = tokio::signal::ctrl_c().await;
+    interrupts.recv().await;
     drop(forward);
     Ok(0)
 }
