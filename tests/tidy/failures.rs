@@ -10,8 +10,11 @@ const REPLAYS: &str = "tests/replays/rows.yaml";
 const PROVOKED: &str = "tests/failures/rows.yaml";
 const PROOF: &str = "tests/refusals/wrong_clusters.rs";
 
+/// A file and the name of a test in it.
+type Test = (&'static str, &'static str);
+
 /// Rows that no namespace shows, and no stream: code, what reads it, file and test in which it is refused, and in which what only looks like it goes through.
-const ELSEWHERE: &[(&str, &str, (&str, &str), (&str, &str))] = &[(
+const ELSEWHERE: &[(&str, &str, Test, Test)] = &[(
     "WRONG_CLUSTER",
     "src/adapters/proof.rs",
     (PROOF, "contexts_that_lead_elsewhere_change_nothing"),
