@@ -490,6 +490,10 @@ async fn a_chart_is_checked_installed_upgraded_rolled_back_and_uninstalled() {
     assert!(lint.ok, "{}", lint.text);
     let rendered = helm.template(&chart, &release(), &room.name, &[], Some("1.34.4")).await.unwrap();
     assert!(rendered.ok && rendered.text.contains("value: \"1\""), "{}", rendered.text);
+    let head = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap();
+    std::fs::write(chart.join("Chart.yaml"), format!("{head}kubeVersion: \">=1.25.0-0\"\n")).unwrap();
+    let unasked = helm.template(&chart, &release(), &room.name, &[], None).await.unwrap();
+    assert!(unasked.ok, "a recent Kubernetes is taken where no cluster was asked: {}", unasked.text);
     let package = helm.package(&chart, &folder.path().join("out")).await.unwrap();
     assert!(package.path.ends_with("tiny-0.1.0+abc.tgz") && package.digest.len() == 64);
     assert_eq!(helm.history(&proof, &room.name, &release()).await.unwrap(), Vec::new());

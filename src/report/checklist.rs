@@ -198,7 +198,9 @@ mod tests {
         let named: Vec<&str> = ROWS.iter().flat_map(|row| if let Shown::Checks(ids) = row.shown { ids } else { &[] }).copied().collect();
         let odd: Vec<_> = named.iter().filter(|name| !known(name)).collect();
         assert!(odd.is_empty(), "{odd:?}");
-        let left: Vec<_> = CHECKS.iter().map(|(check, _)| *check).filter(|check| !named.iter().any(|name| covers(name, check))).collect();
+        // What an advisor proposes is no part of a deployment until a person takes it over.
+        let deployed = CHECKS.iter().map(|(check, _)| *check).filter(|check| !check.ends_with(".proposal"));
+        let left: Vec<_> = deployed.filter(|check| !named.iter().any(|name| covers(name, check))).collect();
         assert!(left.is_empty(), "no row asks for {left:?}");
         assert!(CHECKS.iter().all(|(check, _)| gate_of(check).is_some()));
     }

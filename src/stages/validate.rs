@@ -556,9 +556,12 @@ impl super::smoke::Way for Forwarded<'_> {
 
 const CALLED: &str = "tools/call of the tools that may be called";
 
+/// A tool and its arguments.
+type Call = (String, Map<String, Value>);
+
 /// The tools that are called, with their arguments; or the check that says why none is.
-pub(super) fn chosen(facts: &PeerFacts, calls: &McpCalls) -> Result<Vec<(String, Map<String, Value>)>, Box<Check>> {
-    let chosen: Vec<(String, Map<String, Value>)> = if calls.calls.is_empty() {
+pub(super) fn chosen(facts: &PeerFacts, calls: &McpCalls) -> Result<Vec<Call>, Box<Check>> {
+    let chosen: Vec<Call> = if calls.calls.is_empty() {
         facts.tools.iter().filter(|tool| tool.read_only).map(|tool| (tool.name.clone(), arguments_for(&tool.input_schema))).collect()
     } else {
         calls.calls.clone()
