@@ -171,7 +171,7 @@ fn streamable_http_is_served_to_who_may_ask() {
     assert_eq!(server.post("/mcp", &more, &json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).0, 202);
     let (status, _, body) = server.post("/mcp", &more, &json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" }));
     assert_eq!(status, 200, "{body}");
-    assert_eq!(events(&body).last().unwrap()["result"]["tools"].as_array().unwrap().len(), 12);
+    assert_eq!(events(&body).last().unwrap()["result"]["tools"].as_array().unwrap().len(), crate::stdio::TOOLS.len());
     assert_eq!(server.post("/mcp", &[("Mcp-Session-Id", "made-up")], &json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/list" })).0, 404);
 }
 
@@ -188,7 +188,7 @@ fn a_batch_over_http_is_answered_as_one() {
     let text = &body[body.find('[').unwrap()..=body.rfind(']').unwrap()];
     let answers: Vec<Value> = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {body}"));
     assert_eq!(answers.iter().map(|answer| answer["id"].clone()).collect::<Vec<_>>(), [json!(7), json!("list")]);
-    assert_eq!(answers[1]["result"]["tools"].as_array().unwrap().len(), 12);
+    assert_eq!(answers[1]["result"]["tools"].as_array().unwrap().len(), crate::stdio::TOOLS.len());
     for bad in [json!([]), json!([hello("2025-03-26")])] {
         assert_eq!(server.post("/mcp", &more, &bad).0, 400, "{bad}");
     }
@@ -206,7 +206,7 @@ fn the_revision_without_a_handshake_is_served_over_http() {
     let more = [("MCP-Protocol-Version", "2026-07-28"), ("Mcp-Method", "tools/list")];
     let (status, _, body) = server.post("/mcp", &more, &json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": { "_meta": meta } }));
     assert_eq!(status, 200, "{body}");
-    assert_eq!(events(&body).last().unwrap()["result"]["tools"].as_array().unwrap().len(), 12, "{body}");
+    assert_eq!(events(&body).last().unwrap()["result"]["tools"].as_array().unwrap().len(), crate::stdio::TOOLS.len(), "{body}");
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn older_clients_are_served_over_sse() {
     assert_eq!(server.post(&endpoint, &[], &json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).0, 202);
     assert_eq!(server.post(&endpoint, &[], &json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" })).0, 202);
     let answer: Value = serde_json::from_str(&next("message")).unwrap();
-    assert_eq!(answer["result"]["tools"].as_array().unwrap().len(), 12);
+    assert_eq!(answer["result"]["tools"].as_array().unwrap().len(), crate::stdio::TOOLS.len());
     assert_eq!(server.post("/messages?sessionId=made-up", &[], &hello("2024-11-05")).0, 404);
     assert_eq!(server.post("/messages", &[], &hello("2024-11-05")).0, 404);
     assert_eq!(server.post(&endpoint, &[], &json!("nonsense")).0, 400);

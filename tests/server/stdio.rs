@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const TOOLS: [&str; 13] = [
+pub(crate) const TOOLS: [&str; 13] = [
     "analyze_project",
     "plan_deployment",
     "containerize",
