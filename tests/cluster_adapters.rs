@@ -351,7 +351,9 @@ async fn a_changed_line_rebuilds_only_the_last_layers() {
         again = steps(server).await;
     }
     assert_eq!((again.0, installs(&again.1)), (first.clone(), false), "the same sources are the same image: {:?}", again.1);
-    let (changed, ran) = steps(&format!("{server}\n// one line more\n")).await;
+    // A line that no earlier run has built.
+    let new = state.path().display();
+    let (changed, ran) = steps(&format!("{server}\n// {new}\n")).await;
     assert_ne!(changed, first);
     assert!(!installs(&ran), "what is installed does not depend on the sources: {ran:?}");
     assert!(ran.iter().any(|step| step.contains("COPY")), "the changed line is built: {ran:?}");
