@@ -18,7 +18,7 @@ cp tests/machine/bare/{Cargo.toml,main.rs} Cargo.lock "$bare/" && (cd "$bare" &&
 peer=""
 if have npm; then
   folder="$CACHE/landfall-clients/peer-$(sha256sum tests/machine/peer/package-lock.json | cut -c 1-16)"; mkdir -p "$folder"
-  cp tests/machine/peer/package*.json "$folder/" && npm ci --prefix "$folder" --no-audit --no-fund --loglevel=error >/dev/null 2>&1
+  cp tests/machine/peer/package*.json "$folder/" && (cd "$folder" && npm install --no-save --no-audit --no-fund --loglevel=error) >/dev/null 2>&1
   peer="$(find "$folder"/node_modules/kubernetes-mcp-server-*/bin -type f 2>/dev/null | head -n 1)"
 fi
 cargo build --quiet --release --example guard-speed || exit 1
