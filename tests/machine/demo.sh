@@ -12,7 +12,7 @@ cargo build --bin landfall --example demo || exit 1
 
 target="${CARGO_TARGET_DIR:-target}/debug"
 afresh() { # what an earlier demo left in this profile, which is nobody else's, would leave nothing to deploy
-  kubectl get namespace todo >/dev/null 2>&1 || return 0
+  kubectl --request-timeout=3s get namespace todo >/dev/null 2>&1 || return 0
   say "removing what an earlier demo left: the namespace todo of $CLUSTER_PROFILE"
   kubectl delete namespace todo --timeout=180s >/dev/null
 }
@@ -20,6 +20,7 @@ demo() { "$target/examples/demo" --program "$target/landfall" --workspace exampl
 
 if kill -0 "$CLUSTER_JOB" 2>/dev/null; then
   cluster_env   # where the cluster will be: nothing of it is needed yet
+  afresh || exit 1
   demo survey || exit $?
   say "waiting for the cluster; everything up to here needed none"
   await_cluster && afresh || exit 1
