@@ -12,6 +12,7 @@ use crate::reply::{Amount, OperationState, OperationView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What an operation was asked to do; written once, before the worker starts.
@@ -153,23 +154,24 @@ fn young(request: &Request) -> bool {
 }
 
 /// What an operation looks like now: journal, pulse and lock together.
-pub fn look(folders: &Folders, request: &Request) -> Result<(OperationView, Option<State>), Failure> {
+pub fn look(folders: &Folders, request: &Request) -> Result<(OperationView, Option<Arc<State>>), Failure> {
     look_again(folders, request, &mut journal::Reader::new(&folders.operation(&request.id)))
 }
 
 /// The same with a reader that is kept between looks.
-pub fn look_again(folders: &Folders, request: &Request, journal: &mut journal::Reader) -> Result<(OperationView, Option<State>), Failure> {
+pub fn look_again(folders: &Folders, request: &Request, journal: &mut journal::Reader) -> Result<(OperationView, Option<Arc<State>>), Failure> {
     let folder = folders.operation(&request.id);
     // The lock is asked before the journal: a worker that ends in between has written its end by then.
     let held = journal::held(&folder);
-    let state = State::of(journal.records()?);
-    let pulse: Option<Pulse> = std::fs::read(folder.join(Heart::FILE)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    journal.records()?;
+    let state = journal.state();
     let known = state.as_ref().map_or(OperationState::Running, |state| state.operation);
     let shown = if known.settled() || held || (state.is_none() && young(request)) { known } else { OperationState::Interrupted };
     let shown = if shown == OperationState::Running && folder.join("cancel").exists() { OperationState::Cancelling } else { shown };
     let updated = state.as_ref().map_or(request.created_at, |state| state.updated_at);
     let end = if shown.settled() || shown == OperationState::Interrupted { updated } else { jiff::Timestamp::now() };
-    let live = pulse.filter(|_| !shown.settled());
+    let pulse = || -> Option<Pulse> { serde_json::from_slice(&std::fs::read(folder.join(Heart::FILE)).ok()?).ok() };
+    let live = if shown.settled() { None } else { pulse() };
     let view = OperationView {
         id: request.id.clone(),
         tool: request.tool.clone(),

@@ -1,5 +1,6 @@
 //! Values that nobody may see, and the cleaning of every text that leaves the engine; it never stores anything.
 
+use aho_corasick::AhoCorasick;
 use regex::Regex;
 use std::fmt;
 use std::ops::Range;
@@ -89,6 +90,12 @@ impl Shape {
     }
 }
 
+/// True where some shape's word is in the text: one look, which most texts end with.
+fn words_in(text: &str) -> bool {
+    static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(SHAPES.iter().flat_map(|shape| shape.words)).ok());
+    WORDS.as_ref().is_none_or(|words| words.is_match(text))
+}
+
 /// Replaces everything of a credential's shape by `***`.
 pub fn redact(text: &str) -> String {
     let mut out = match hidden(text, &passwords_in_urls(text)) {
@@ -97,6 +104,9 @@ pub fn redact(text: &str) -> String {
     };
     if let Some(hidden) = hidden(&out, &assigned_values(&out)) {
         out = hidden;
+    }
+    if !words_in(&out) {
+        return out;
     }
     for shape in &SHAPES {
         if let Some(regex) = shape.in_text(&out) {
@@ -179,8 +189,8 @@ fn assigned_values(text: &str) -> Vec<Range<usize>> {
         let before = before.strip_suffix(['"', '\'']).unwrap_or(before);
         let begin = before.char_indices().rev().find(|(_, letter)| !part(*letter)).map_or(0, |(at, letter)| at + letter.len_utf8());
         // What was a value is no name any more.
-        let name = before.get(begin.max(passed)..).unwrap_or_default();
-        if name.len() < 6 || !NAMED.iter().any(|(first, second)| holds(&name.to_ascii_lowercase(), first, second, &['_', '-'])) {
+        let name = before.get(begin.max(passed)..).unwrap_or_default().to_ascii_lowercase();
+        if name.len() < 6 || !NAMED.iter().any(|(first, second)| holds(&name, first, second, &['_', '-'])) {
             continue;
         }
         let after = text.get(at + mark.len()..).unwrap_or_default().trim_start();
@@ -207,7 +217,7 @@ fn file_name(written: &str) -> bool {
 
 /// True where the text holds something of a credential's shape.
 pub fn looks_secret(text: &str) -> bool {
-    !passwords_in_urls(text).is_empty() || !assigned_values(text).is_empty() || SHAPES.iter().any(|shape| shape.in_text(text).is_some())
+    !passwords_in_urls(text).is_empty() || !assigned_values(text).is_empty() || (words_in(text) && SHAPES.iter().any(|shape| shape.in_text(text).is_some()))
 }
 
 /// True where the name of a variable says that its value is secret.
@@ -274,8 +284,12 @@ pub fn visible(text: &str) -> String {
     static ESCAPES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])").ok());
     let text = match text.contains('\x1b').then(|| ESCAPES.as_ref()).flatten() {
         Some(escapes) => escapes.replace_all(text, ""),
-        None => text.into(),
+        None => std::borrow::Cow::Borrowed(text),
     };
+    // Of ASCII only control characters are not seen, and most texts hold none.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return text.into_owned();
+    }
     text.chars().filter(|letter| *letter == '\n' || *letter == '\t' || !invisible(*letter)).collect()
 }
 

@@ -358,10 +358,15 @@ pub(crate) fn neutral(value: &mut Value) {
     within(value, TEXT);
 }
 
+/// True where a text holds more than the visible characters of ASCII.
+fn unusual(text: &str) -> bool {
+    text.bytes().any(|byte| !matches!(byte, b' '..=b'~'))
+}
+
 fn within(value: &mut Value, most: usize) {
     match value {
         Value::String(text) => {
-            if text.contains(|letter: char| letter.is_control() || !letter.is_ascii()) {
+            if unusual(text) {
                 *text = landfall::secret::visible(text);
             }
             if text.len() > most
@@ -376,7 +381,7 @@ fn within(value: &mut Value, most: usize) {
             for (name, field) in fields.iter_mut() {
                 within(field, if matches!(name.as_str(), "markdown" | "next") { LONG_TEXT } else { most });
             }
-            let odd: Vec<String> = fields.keys().filter(|name| landfall::secret::visible(name) != **name).cloned().collect();
+            let odd: Vec<String> = fields.keys().filter(|name| unusual(name) && landfall::secret::visible(name) != **name).cloned().collect();
             for name in odd {
                 if let Some(field) = fields.shift_remove(&name) {
                     fields.insert(landfall::secret::visible(&name), field);

@@ -98,12 +98,13 @@ impl<O: Offer> AnyTool for O {
     }
 
     fn listing(&self) -> rmcp::model::Tool {
-        let (read_only, destructive, idempotent) = match O::EFFECT {
-            Effect::Reads => (true, false, true),
-            Effect::Writes => (false, false, true),
-            Effect::Replaces => (false, true, true),
+        let hints = ToolAnnotations::with_title(O::TITLE).open_world(O::OPEN_WORLD);
+        // That a call may be repeated is said, as the specification has it, only of tools that change something.
+        let hints = match O::EFFECT {
+            Effect::Reads => hints.read_only(true).destructive(false),
+            Effect::Writes => hints.read_only(false).destructive(false).idempotent(true),
+            Effect::Replaces => hints.read_only(false).destructive(true).idempotent(true),
         };
-        let hints = ToolAnnotations::with_title(O::TITLE).read_only(read_only).destructive(destructive).idempotent(idempotent).open_world(O::OPEN_WORLD);
         let tool = rmcp::model::Tool::new(O::NAME, O::DESCRIPTION, schema::accepts::<O::Ask>())
             .with_raw_output_schema(schema::returns::<With<O::More>>())
             .with_annotations(hints);

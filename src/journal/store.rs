@@ -66,7 +66,8 @@ impl Journal {
         let mut text = Vec::new();
         file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut text)).map_err(|error| Failure::file("read the journal", &path, &error))?;
         let mut records = Vec::new();
-        let good = parse(&text, &path, &mut records)?;
+        let (good, damage) = parse(&text, &path, &mut records);
+        damage?;
         let cut = u64::try_from(text.len().saturating_sub(good)).unwrap_or(0);
         let length = u64::try_from(good).unwrap_or(0);
         if cut > 0 {
@@ -150,36 +151,40 @@ pub struct Reader {
     /// The file and its last change when it was read to its end.
     stamp: Option<(u64, i64, i64)>,
     records: Vec<Record>,
+    /// What `records` add up to.
+    state: Option<Arc<super::State>>,
 }
 
-/// Readers that are kept between looks, so that each line is read and its hash proven once.
+/// Readers that are kept between looks and shared by those who look at once, so that each line is read and its hash proven once.
 #[derive(Debug, Default)]
-pub struct Readers(Mutex<BTreeMap<PathBuf, Reader>>);
+pub struct Readers(Mutex<BTreeMap<PathBuf, Arc<Mutex<Reader>>>>);
 
 /// Journals that are kept in memory at once.
 const KEPT: usize = 16;
 
 impl Readers {
-    /// The reader of this operation's folder; whoever has it gives it back with `keep`.
-    pub fn take(&self, folder: &Path) -> Reader {
+    /// The reader of this operation's folder.
+    pub fn of(&self, folder: &Path) -> Arc<Mutex<Reader>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.remove(&folder.join("journal.jsonl")).unwrap_or_else(|| Reader::new(folder))
-    }
-
-    /// Keeps a reader for the next look.
-    pub fn keep(&self, reader: Reader) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = kept.get(folder) {
+            return Arc::clone(reader);
+        }
         if kept.len() >= KEPT {
             kept.pop_first();
         }
-        kept.insert(reader.path.clone(), reader);
+        Arc::clone(kept.entry(folder.to_owned()).or_insert_with(|| Arc::new(Mutex::new(Reader::new(folder)))))
     }
 }
 
 impl Reader {
     /// A reader of this operation's folder.
     pub fn new(folder: &Path) -> Self {
-        Self { path: folder.join("journal.jsonl"), read: 0, stamp: None, records: Vec::new() }
+        Self { path: folder.join("journal.jsonl"), read: 0, stamp: None, records: Vec::new(), state: None }
+    }
+
+    /// The operation's state after what the last `records` read; `None` before the first line.
+    pub fn state(&self) -> Option<Arc<super::State>> {
+        self.state.clone()
     }
 
     /// What the last `records` read, without looking at the disk again.
@@ -205,12 +210,18 @@ impl Reader {
         let (size, stamp) = (facts.len(), stamp(&facts));
         if size < self.read || (size == self.read && self.stamp.is_some_and(|known| known != stamp)) {
             // Not the file that was read before, or not as it was.
-            (self.read, self.records) = (0, Vec::new());
+            (self.read, self.records, self.state) = (0, Vec::new(), None);
         }
         if size > self.read {
             let mut text = Vec::new();
             file.seek(SeekFrom::Start(self.read)).and_then(|_| file.read_to_end(&mut text)).map_err(failed)?;
-            self.read += u64::try_from(parse(&text, &self.path, &mut self.records)?).unwrap_or(0);
+            let known = self.records.len();
+            let (good, damage) = parse(&text, &self.path, &mut self.records);
+            self.read += u64::try_from(good).unwrap_or(0);
+            let new = self.records.get(known..).unwrap_or_default();
+            let state = self.state.take().map(Arc::unwrap_or_clone).or_else(|| new.first().map(|first| super::State::initial(first.at)));
+            self.state = state.map(|state| Arc::new(new.iter().fold(state, super::State::next)));
+            damage?;
         }
         self.stamp = Some(stamp);
         Ok(&self.records)
@@ -223,33 +234,31 @@ fn stamp(facts: &std::fs::Metadata) -> (u64, i64, i64) {
     (facts.ino(), facts.ctime(), facts.ctime_nsec())
 }
 
-/// Adds the records of a text that follows on those there are; the length of the text they cover.
-fn parse(text: &[u8], path: &Path, records: &mut Vec<Record>) -> Result<usize, Failure> {
+/// Adds the records of a text that follows on those there are, up to the first damaged line; the length of the text they cover.
+fn parse(text: &[u8], path: &Path, records: &mut Vec<Record>) -> (usize, Result<(), Failure>) {
     let mut good = 0;
-    let damaged = |n: usize, why: String| {
-        Failure::new(Code::JournalDamaged, format!("line {n} of {} is damaged", path.display()))
-            .cause(why)
-            .help("the operation cannot be resumed; cluster_health shows what is in the cluster, deployment_report kind=audit shows what is known")
-    };
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let n = records.len() + 1;
-        let torn = line.last() != Some(&b'\n');
-        match serde_json::from_slice::<Record>(line) {
-            Ok(record) if !torn => {
-                let prev = records.last().map_or(NOTHING, |last| last.hash.as_str());
-                if record.prev != prev || hash(&record)? != record.hash {
-                    return Err(damaged(n, "its hash does not follow from the line before".to_owned()));
-                }
+        let why = match serde_json::from_slice::<Record>(line) {
+            // Only the last line can be torn by a crash.
+            _ if line.last() != Some(&b'\n') => break,
+            Ok(record) if follows(&record, records.last()) => {
                 records.push(record);
                 good += line.len();
+                continue;
             }
-            // Only the last line can be torn by a crash.
-            Ok(_) | Err(_) if torn => break,
-            Ok(_) => break,
-            Err(error) => return Err(damaged(n, error.to_string())),
-        }
+            Ok(_) => "its hash does not follow from the line before".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let damaged = Failure::new(Code::JournalDamaged, format!("line {} of {} is damaged", records.len() + 1, path.display()))
+            .cause(why)
+            .help("the operation cannot be resumed; cluster_health shows what is in the cluster, deployment_report kind=audit shows what is known");
+        return (good, Err(damaged));
     }
-    Ok(good)
+    (good, Ok(()))
+}
+
+fn follows(record: &Record, last: Option<&Record>) -> bool {
+    record.prev == last.map_or(NOTHING, |last| last.hash.as_str()) && hash(record).is_ok_and(|hash| hash == record.hash)
 }
 
 fn hash(record: &Record) -> Result<String, Failure> {
@@ -314,6 +323,28 @@ mod tests {
         drop(open(folder.path()).unwrap());
         let records = read(folder.path()).unwrap();
         assert!(matches!(records.last().unwrap().event, Event::JournalRepaired { bytes_cut: 16 }), "{:?}", records.last());
+    }
+
+    #[test]
+    fn a_kept_reader_knows_the_state_and_names_a_damaged_line_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let readers = Readers::default();
+        let journal = begin(folder.path());
+        let reader = readers.of(folder.path());
+        let mut reader = reader.lock().unwrap();
+        assert!(reader.state().is_none());
+        reader.records().unwrap();
+        journal.append(None, None, Event::UndoDone { key: "helm/a".into(), note: "x".into() }).unwrap();
+        reader.records().unwrap();
+        assert_eq!(*reader.state().unwrap(), journal.state());
+        let mut file = OpenOptions::new().append(true).open(folder.path().join("journal.jsonl")).unwrap();
+        file.write_all(b"{}\n{}\n").unwrap();
+        for _ in 0..2 {
+            assert!(reader.records().unwrap_err().message.starts_with("line 4 of "), "{:?}", reader.records());
+            assert_eq!(reader.known().len(), 3);
+        }
+        drop(reader);
+        assert_eq!(readers.of(folder.path()).lock().unwrap().known().len(), 3);
     }
 
     #[test]

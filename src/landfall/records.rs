@@ -5,11 +5,12 @@ use crate::ask::{self, ReportFormat, ReportKind};
 use crate::config::{Config, Folders};
 use crate::evidence::{Course, Verdict};
 use crate::failure::{Code, Failure};
-use crate::journal::{self, StageName, State};
+use crate::journal::{self, Record, StageName, State};
 use crate::names::OperationId;
 use crate::operation::{self, Request};
 use crate::reply::{self, EventView, OperationState, OperationView, Reply, ResourceLink, Status, Target, With};
 use serde_json::{Map, Value, json};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// Events that one call answers with.
@@ -33,51 +34,30 @@ impl Landfall {
     /// operation_status: waits up to 2.5 s for news.
     pub async fn status(&self, ask: &ask::OperationStatus) -> Result<With<reply::Progressed>, Failure> {
         let (folders, request) = self.which(ask.workspace.as_deref(), ask.operation.as_ref())?;
-        let mut journal = self.journals.take(&folders.operation(&request.id));
-        let answer = self.status_of(ask, &folders, &request, &mut journal).await;
-        self.journals.keep(journal);
-        answer
-    }
-
-    async fn status_of(
-        &self,
-        ask: &ask::OperationStatus,
-        folders: &Folders,
-        request: &Request,
-        journal: &mut journal::Reader,
-    ) -> Result<With<reply::Progressed>, Failure> {
         let after = ask.after.unwrap_or(0);
         let wait = Duration::from_secs_f64(ask.wait_s.unwrap_or(2.5).clamp(0.0, 2.5));
         let until = Instant::now() + wait;
-        let view = loop {
-            let (view, _) = operation::look_again(folders, request, journal)?;
-            let news = ask.after.is_some() && journal.known().last().is_some_and(|last| last.n > after);
-            let over = view.state.settled() || view.state == OperationState::Interrupted;
-            if over || news || Instant::now() >= until {
-                break view;
+        let journal = self.journals.of(&folders.operation(&request.id));
+        let (view, state, events, more_to_read) = loop {
+            {
+                let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+                let (view, state) = operation::look_again(&folders, &request, &mut journal)?;
+                let newest = journal.known().last().map_or(0, |last| last.n);
+                let over = view.state.settled() || view.state == OperationState::Interrupted;
+                if over || ask.after.is_some_and(|after| newest > after) || Instant::now() >= until {
+                    let events = shown_events(journal.known(), ask.after);
+                    let more_to_read = newest > events.last().map_or(after, |event| event.n);
+                    break (view, state, events, more_to_read);
+                }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
-        let records = journal.known();
-        let events: Vec<_> = records
-            .iter()
-            .filter(|record| record.n > after)
-            .map(|record| EventView { n: record.n, at: record.at, text: crate::secret::plain(&record.sentence(), 240) })
-            .collect();
-        // Whoever asks for what came after an event reads on from there; whoever names none sees the newest.
-        let events = match ask.after {
-            Some(_) => events.get(..EVENTS.min(events.len())),
-            None => events.get(events.len().saturating_sub(EVENTS)..),
-        };
-        let events = events.unwrap_or_default().to_vec();
         let last = events.last().map_or(after, |event| event.n);
-        let more_to_read = records.last().is_some_and(|newest| newest.n > last);
-        if view.state.settled()
-            && let Some((mut reply, more)) = settled_from(folders, request, journal)
-        {
-            reply.target = Some(target_of(request));
+        if let Some(state) = state.filter(|_| view.state.settled()) {
+            let (mut reply, more) = settled_from(&folders, &request, view, &state);
+            reply.target = Some(target_of(&request));
             if more_to_read {
-                reply.then("operation_status", read_on(request, last), "read on: more events follow");
+                reply.then("operation_status", read_on(&request, last), "read on: more events follow");
             }
             return Ok(With::new(reply, reply::Progressed { events, result: Some(more) }));
         }
@@ -88,19 +68,18 @@ impl Landfall {
             reply.summary = format!("{} was interrupted: its worker is gone; what it did is in its journal", request.id);
             reply.then(&request.tool, Value::Object(super::changes::shown(&request.ask)), "begin again; or, at a terminal: landfall operations resume");
         } else {
-            reply.then("operation_status", read_on(request, last), if more_to_read { "read on: more events follow" } else { "wait for news" });
+            reply.then("operation_status", read_on(&request, last), if more_to_read { "read on: more events follow" } else { "wait for news" });
         }
         reply.operation = Some(view);
-        reply.target = Some(target_of(request));
+        reply.target = Some(target_of(&request));
         Ok(With::new(reply, reply::Progressed { events, result: None }))
     }
 
     /// The reply of the tool that began a settled operation: a fold over its journal, and the tool's own fields.
     pub(super) fn settled_reply(&self, folders: &Folders, request: &Request) -> Option<(Reply, Map<String, Value>)> {
-        let mut journal = self.journals.take(&folders.operation(&request.id));
-        let reply = settled_from(folders, request, &mut journal);
-        self.journals.keep(journal);
-        reply
+        let journal = self.journals.of(&folders.operation(&request.id));
+        let (view, state) = operation::look_again(folders, request, &mut journal.lock().unwrap_or_else(PoisonError::into_inner)).ok()?;
+        Some(settled_from(folders, request, view, state?.as_ref()))
     }
 
     /// cancel_operation.
@@ -272,9 +251,7 @@ fn read_on(request: &Request, last: u64) -> Value {
 }
 
 /// What a settled operation answers, from its journal.
-fn settled_from(folders: &Folders, request: &Request, journal: &mut journal::Reader) -> Option<(Reply, Map<String, Value>)> {
-    let (view, state) = operation::look_again(folders, request, journal).ok()?;
-    let state = state?;
+fn settled_from(folders: &Folders, request: &Request, view: OperationView, state: &State) -> (Reply, Map<String, Value>) {
     let more = operation::result(folders, &request.id).unwrap_or_default();
     let verdict = match view.state {
         OperationState::Succeeded => Verdict::Pass,
@@ -287,8 +264,8 @@ fn settled_from(folders: &Folders, request: &Request, journal: &mut journal::Rea
         | OperationState::Interrupted => Verdict::Incomplete,
     };
     let mut reply = Reply::new(Status::Done, state.summary.clone());
-    reply.verdict = Some(judged(&state, verdict));
-    reply.gates = shown_gates(&state);
+    reply.verdict = Some(judged(state, verdict));
+    reply.gates = shown_gates(state);
     reply.diagnoses = state.diagnoses.iter().take(20).cloned().collect();
     if let Some(failure) = state.failure.as_ref().filter(|_| reply.diagnoses.is_empty()) {
         reply.diagnoses.push(crate::stages::told(&request.app, failure));
@@ -302,7 +279,7 @@ fn settled_from(folders: &Folders, request: &Request, journal: &mut journal::Rea
     });
     let place = place_of(request);
     match (view.state, state.course.as_ref().map(|(_, course)| *course)) {
-        (OperationState::Refused | OperationState::Failed, Some(Course::Regenerate)) => regenerate(&mut reply, &state, place.clone()),
+        (OperationState::Refused | OperationState::Failed, Some(Course::Regenerate)) => regenerate(&mut reply, state, place.clone()),
         (OperationState::Refused | OperationState::Failed, Some(Course::Escalate)) => {
             reply.then("deployment_report", place.clone(), "what was tried and seen, for the person who has to look");
         }
@@ -328,7 +305,17 @@ fn settled_from(folders: &Folders, request: &Request, journal: &mut journal::Rea
         }
     }
     reply.operation = Some(view);
-    Some((reply, more))
+    (reply, more)
+}
+
+/// A page of events: those that follow on the named one, else the newest.
+fn shown_events(records: &[Record], after: Option<u64>) -> Vec<EventView> {
+    let from = match after {
+        Some(after) => records.partition_point(|record| record.n <= after),
+        None => records.len().saturating_sub(EVENTS),
+    };
+    let shown = records.iter().skip(from).take(EVENTS);
+    shown.map(|record| EventView { n: record.n, at: record.at, text: crate::secret::plain(&record.sentence(), 240) }).collect()
 }
 
 /// The call that generates anew what was at fault.

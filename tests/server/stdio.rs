@@ -90,9 +90,11 @@ fn the_list_of_tools_is_short_fixed_and_annotated() {
     let tools = message["result"]["tools"].as_array().unwrap();
     assert_eq!(tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect::<Vec<_>>(), TOOLS);
     for tool in tools {
-        for hint in ["title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"] {
+        for hint in ["title", "readOnlyHint", "destructiveHint", "openWorldHint"] {
             assert!(!tool["annotations"][hint].is_null(), "{} has no {hint}", tool["name"]);
         }
+        let changes = tool["annotations"]["readOnlyHint"] == false;
+        assert_eq!(tool["annotations"]["idempotentHint"] == true, changes, "{} can be called again", tool["name"]);
         assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{}", tool["name"]);
         assert_eq!(tool["outputSchema"]["type"], "object", "{}", tool["name"]);
         assert!(tool["description"].as_str().unwrap().len() > 80, "{}", tool["name"]);
