@@ -82,7 +82,13 @@ impl Default for Options {
 /// | `release.command` | what the Procfile runs once for each release |
 /// | `go.main` | package to build, `.` or `./cmd/x` |
 /// | `jvm.root` | folder of the Maven or Gradle build that the service is a module of, where that is another folder |
-/// | `rust.binary`, `java.jar`, `dotnet.project`, `elixir.app`, `php.root` | what the build leaves behind, or the folder that is served |
+/// | `package_manager.version` | what the project declares of its package manager, or the series that its lockfile needs |
+/// | `yarn.berry`, `yarn.folder` | `true` for Yarn 2 and later; `true` where a `.yarn` folder is tracked |
+/// | `pages.…` | manager, lockfile and version for what browsers load, built beside a program of another language |
+/// | `gradle.series` | the major version that the project's wrapper names |
+/// | `dotnet.root` | folder that holds everything the project is built from, where that is another folder |
+/// | `elixir.config` | folder of the configuration that dependencies are compiled with |
+/// | `rust.binary`, `java.jar`, `dotnet.project`, `elixir.app`, `php.root` | what the build leaves behind or is told to build, or the folder that is served |
 ///
 /// Fails with `WORKSPACE_NOT_FOUND` or `WORKSPACE_UNREADABLE`; a folder with nothing to deploy is a survey with the finding `nothing_to_deploy`.
 pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {

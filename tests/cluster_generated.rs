@@ -244,6 +244,35 @@ fn data_in_a_file_outlives_a_rollout() {
 }
 
 #[test]
+fn a_persons_own_chart_is_deployed_as_it_is() {
+    if !full() {
+        return;
+    }
+    let app = App::new("own-chart");
+    let workspace = app.workspace("express", 300);
+    app.run(&["chart", workspace.to_str().unwrap(), "--json"]);
+    // What we would write, under another folder and without our name, with a mark of its own, is a person's chart.
+    let (ours, theirs) = (workspace.join("deploy/charts/express-hello"), workspace.join("helm"));
+    folder::copy(&ours, &theirs);
+    for (path, text) in folder::files(&theirs) {
+        let text = String::from_utf8(text).unwrap();
+        let kept: String = text.lines().filter(|line| !line.contains("Written by Landfall")).map(|line| format!("{line}\n")).collect();
+        std::fs::write(path, kept).unwrap();
+    }
+    let deployment = theirs.join("templates/deployment.yaml");
+    let text = std::fs::read_to_string(&deployment).unwrap();
+    assert!(text.contains("\nmetadata:\n"), "{text}");
+    std::fs::write(&deployment, text.replacen("\nmetadata:\n", "\nmetadata:\n  annotations:\n    example.org/written: by-hand\n", 1)).unwrap();
+    std::fs::remove_dir_all(workspace.join("deploy")).unwrap();
+    std::fs::remove_file(workspace.join("landfall.lock")).unwrap();
+
+    app.deployed(&workspace, &[]);
+    assert!(!workspace.join("deploy/charts").exists(), "no chart is written beside it");
+    assert_eq!(app.kubectl(&["get", "deployment", "express-hello", "-o", "jsonpath={.metadata.annotations.example\\.org/written}"]), "by-hand");
+    assert!(app.answer("express-hello", 3000, "/").contains("hello"));
+}
+
+#[test]
 fn an_unchanged_project_is_not_built_again() {
     let app = App::new("again");
     let workspace = app.workspace("express", 300);

@@ -389,6 +389,7 @@ pub(crate) fn workspace_root(facts: &Service) -> Option<&str> {
         "python" if facts.package_manager.as_deref() == Some("uv") => lockfile_folder(facts),
         "java" => facts.build_facts.get("jvm.root").map(String::as_str),
         "go" => facts.build_facts.get("go.work").map(String::as_str),
+        "csharp" => facts.build_facts.get("dotnet.root").map(String::as_str),
         _ => None,
     };
     root.filter(|root| *root != facts.dir)

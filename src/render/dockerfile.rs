@@ -109,11 +109,14 @@ impl Recipe<'_> {
             Family::Go => self.go()?,
             Family::Rust => vec![("BINARY", self.path("rust.binary", self.facts.name.as_str())?), ("LOCKED", self.locked("--locked ", ""))],
             Family::Java => java::values(self.facts, &self.member()?)?,
-            Family::DotNet => vec![("RUNTIME", if self.facts.kind == Kind::Worker { "runtime" } else { "aspnet" }.to_owned())],
+            Family::DotNet => self.dotnet(stack)?,
             Family::Ruby => self.ruby(),
             Family::Php => self.php()?,
             Family::Elixir => {
-                vec![("ASSETS", if self.facts.depends_on("esbuild") || self.facts.depends_on("tailwind") { "RUN mix assets.deploy" } else { "" }.to_owned())]
+                let assets = self.facts.depends_on("esbuild") || self.facts.depends_on("tailwind");
+                // What dependencies are compiled with.
+                let config = if self.fact("elixir.config").is_some() { "COPY config/config.exs config/prod.exs* ./config/" } else { "" };
+                vec![("CONFIG", config.to_owned()), ("ASSETS", if assets { "RUN mix assets.deploy" } else { "" }.to_owned())]
             }
             Family::Deno => self.deno()?,
             Family::Tail => self.tail()?,
@@ -207,6 +210,18 @@ impl Recipe<'_> {
         ])
     }
 
+    fn dotnet(&self, stack: &Stack) -> Result<Vec<(&'static str, String)>, Failure> {
+        let project = self.fact("dotnet.project").map(|project| plain_path(self.facts, "dotnet.project", project)).transpose()?;
+        let older = self.version(stack).split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 8);
+        let port = self.workload.port.unwrap_or(8080);
+        Ok(vec![
+            ("RUNTIME", if self.facts.kind == Kind::Worker { "runtime" } else { "aspnet" }.to_owned()),
+            ("PROJECT", project.map(|project| format!(" {project}")).unwrap_or_default()),
+            ("MEMBER", self.member()?),
+            ("LISTEN", if older { format!("ASPNETCORE_URLS=http://+:{port}") } else { format!("ASPNETCORE_HTTP_PORTS={port}") }),
+        ])
+    }
+
     fn ruby(&self) -> Vec<(&'static str, String)> {
         let pipeline = ["sprockets-rails", "propshaft"].iter().any(|gem| self.facts.depends_on(gem));
         vec![
@@ -227,15 +242,41 @@ impl Recipe<'_> {
             ("MANIFESTS", if composer { install } else { String::new() }),
             ("ASSETS", if composer { "RUN composer dump-autoload --no-dev --no-scripts --optimize".to_owned() } else { String::new() }),
             ("EXTENSIONS", packages::extensions(self.facts)),
+            ("MADE", if self.fact("pages.manager").is_some() { "pages" } else { "vendor" }.to_owned()),
+            ("PAGES", self.pages()?),
             ("SERVER", self.beside(&self.apache_name())?),
             ("ROOT", if root == "." { String::new() } else { format!("/{root}") }),
         ])
     }
 
+    /// The stage that builds what browsers load, where a package.json beside the program does so.
+    fn pages(&self) -> Result<String, Failure> {
+        let Some(manager) = self.fact("pages.manager") else { return Ok(String::new()) };
+        let build_facts = self.facts.build_facts.iter().filter_map(|(key, value)| Some((key.strip_prefix("pages.")?.to_owned(), value.clone()))).collect();
+        let package_manager = Some(manager.to_owned());
+        let facts = Service { language: "node".to_owned(), package_manager, build_facts, dependencies: BTreeMap::new(), ..self.facts.clone() };
+        let node = Node::of(&facts, &[]);
+        let image = match manager {
+            "bun" => format!("oven/bun:{}-slim", node::BUN),
+            _ => format!("node:{}-slim", self.fact("pages.node").unwrap_or("22")),
+        };
+        let tool = if manager == "bun" { String::new() } else { node.tool() };
+        let lines = [
+            format!("FROM {image} AS pages"),
+            "WORKDIR /app".to_owned(),
+            tool,
+            format!("COPY {} ./", node.manifests()?),
+            format!("RUN --mount=type=cache,target={},sharing=locked \\\n    {}", node.cache(), node.install()),
+            "COPY --from=vendor /app ./".to_owned(),
+            format!("RUN {manager} run build && rm -rf node_modules"),
+        ];
+        Ok(lines.into_iter().filter(|line| !line.is_empty()).map(|line| line + "\n").collect())
+    }
+
     fn deno(&self) -> Result<Vec<(&'static str, String)>, Failure> {
         let words = &self.workload.command;
         let entry = words.iter().find(|word| [".ts", ".tsx", ".js", ".mjs"].iter().any(|tail| word.ends_with(tail))).map_or("main.ts", String::as_str);
-        Ok(vec![("ENTRY", plain_path(self.facts, "entry", entry)?), ("LOCKED", String::new())])
+        Ok(vec![("ENTRY", plain_path(self.facts, "entry", entry)?)])
     }
 
     /// The program that the build leaves, and the name that it has in the image.
@@ -317,7 +358,12 @@ impl Recipe<'_> {
         let start = declared.find(|letter: char| letter.is_ascii_digit()).unwrap_or(declared.len());
         let digits: String = declared.chars().skip(start).take_while(|letter| letter.is_ascii_digit() || *letter == '.').collect();
         let parts: Vec<&str> = digits.split('.').filter(|part| !part.is_empty()).take(stack.parts).collect();
-        if parts.len() == stack.parts { parts.join(".") } else { stack.series.to_owned() }
+        if parts.len() == stack.parts {
+            return parts.join(".");
+        }
+        // Gradle 7 and older do not run on the series that is usual now.
+        let older = self.facts.package_manager.as_deref() == Some("gradle") && java::gradle_series(self.facts) < 8;
+        if older { "17" } else { stack.series }.to_owned()
     }
 
     fn labels(&self) -> String {

@@ -41,6 +41,9 @@ pub(crate) fn finish(workspace: &Workspace, members: &Members<'_>, draft: &mut D
     let files: Vec<(&str, &Facts)> = scope.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
     let libraries = members.libraries(draft);
     let built: Vec<(&str, &Facts)> = files.iter().copied().chain(libraries.iter().flat_map(|library| library.facts(workspace))).collect();
+    if draft.service.language == "csharp" {
+        dotnet_root(workspace, draft, &libraries);
+    }
     environment(workspace, draft, &built, &libraries);
     mcp(workspace, draft, &files, &built);
     if draft.service.health.is_none() {
@@ -50,6 +53,32 @@ pub(crate) fn finish(workspace: &Workspace, members: &Members<'_>, draft: &mut D
     compose_health(workspace, draft);
     backing(workspace, draft, &built, &libraries);
     writes(draft, &files);
+}
+
+/// Files that MSBuild and NuGet look for in every folder above a project.
+const DOTNET_SHARED: &[&str] =
+    &["Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "NuGet.Config", "NuGet.config", "global.json", "nuget.config"];
+
+/// The folder that holds everything a project is built from, where that is not its own.
+fn dotnet_root(workspace: &Workspace, draft: &mut Draft, libraries: &[Library]) {
+    let own = draft.service.dir.clone();
+    let outside = |dir: &str| !super::walk::within(dir, &own);
+    let mut root = own.clone();
+    for library in libraries.iter().filter(|library| outside(&library.dir) && workspace.tree.has_folder(&library.dir)) {
+        while !super::walk::within(&library.dir, &root) {
+            root = dir_of(&root).to_owned();
+        }
+    }
+    let mut above = own.as_str();
+    while above != "." {
+        above = dir_of(above);
+        if workspace.first_in(above, DOTNET_SHARED).is_some() && super::walk::within(&root, above) {
+            root = above.to_owned();
+        }
+    }
+    if root != own {
+        draft.fact("dotnet.root", root);
+    }
 }
 
 /// Settings classes, those made from them included.

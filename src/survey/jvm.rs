@@ -140,6 +140,11 @@ impl Project<'_> {
         let tree = &self.workspace.tree;
         let there = |name: &&str| tree.has(&join(home, name)) || tree.has_folder(&join(home, name));
         let files: Vec<&str> = ["gradle/libs.versions.toml", "buildSrc"].into_iter().filter(there).collect();
+        let wrapper = self.workspace.text(&join(home, "gradle/wrapper/gradle-wrapper.properties")).filter(|_| manager == "gradle");
+        let series = wrapper.and_then(|text| text.split_once("/gradle-")?.1.split('.').next()).filter(|major| major.parse::<u32>().is_ok());
+        if let Some(series) = series {
+            draft.fact("gradle.series", series);
+        }
         if manager == "gradle" && !files.is_empty() {
             draft.fact("gradle.files", files.join(" "));
         }

@@ -46,6 +46,9 @@ pub(crate) fn ecosystem_of(path: &str) -> Option<Ecosystem> {
     })
 }
 
+/// Crates that link a library of the system, whoever asks for them.
+const C_LIBRARIES: &[&str] = &["mysqlclient-sys", "openssl-sys", "pq-sys"];
+
 /// Where a PHP site begins: at the top, or in the folder that is meant to be served.
 pub(super) const PHP_INDEX: &[&str] =
     &["index.php", "public/index.php", "web/index.php", "webroot/index.php", "htdocs/index.php", "public_html/index.php", "www/index.php"];
@@ -283,6 +286,10 @@ impl<'all> Project<'all> {
         self.rust_version(&mut draft, &table);
         for lock in [join(self.dir, "Cargo.lock"), "Cargo.lock".to_owned()] {
             if self.workspace.tree.has(&lock) {
+                let text = self.workspace.text(&lock).unwrap_or_default();
+                for package in C_LIBRARIES.iter().filter(|package| text.contains(&format!("\nname = \"{package}\"\n"))) {
+                    draft.service.dependencies.entry((*package).to_owned()).or_default();
+                }
                 draft.fact("lockfile", lock);
                 break;
             }
@@ -333,7 +340,10 @@ impl<'all> Project<'all> {
                     (0, _) => (1, text.trim()),
                     found => found,
                 };
-                if let Some(series) = super::versions::series("rust", shown.rsplit('=').next().unwrap_or_default().trim().trim_matches('"')) {
+                let channel = shown.rsplit('=').next().unwrap_or_default().trim().trim_matches('"');
+                // The day of a nightly is no version.
+                let numbered = Some(channel).filter(|channel| channel.starts_with(|letter: char| letter.is_ascii_digit()));
+                if let Some(series) = numbered.and_then(|channel| super::versions::series("rust", channel)) {
                     draft.service.language_version = Some(series);
                     return draft.shows("language_version", Place::new(path, line, shown));
                 }
@@ -491,6 +501,13 @@ impl<'all> Project<'all> {
             draft.service.install_command = Some("composer install --no-dev --optimize-autoloader".to_owned());
         }
         draft.service.language_version = draft.service.dependencies.get("php").and_then(|spec| super::versions::series("php", spec));
+        if let Some(pages) = super::node::pages(self.workspace, self.dir) {
+            let manager = pages.package_manager.map(|manager| ("manager".to_owned(), manager));
+            let version = pages.language_version.map(|version| ("node".to_owned(), version));
+            for (key, value) in pages.build_facts.into_iter().chain(manager).chain(version) {
+                draft.fact(&format!("pages.{key}"), value);
+            }
+        }
         draft.fact("php.root", index.as_deref().map(|path| dir_of(super::walk::below(path, self.dir)).to_owned()).unwrap_or_else(|| "public".to_owned()));
         draft.shows("language", Place::file(index.unwrap_or_else(|| join(self.dir, "composer.json"))));
         Some(draft)
@@ -525,8 +542,10 @@ impl<'all> Project<'all> {
         draft.service.language_version =
             shown.split_once("net").and_then(|(_, rest)| rest.trim_start_matches("coreapp").split(['<', ';']).next()).map(str::to_owned).filter(|_| line > 0);
         draft.shows("language", Place::new(project.clone(), line, shown));
-        draft.start(format!("dotnet {name}.dll"), Place::file(project));
-        draft.fact("dotnet.project", name.clone());
+        let assembly = text.split_once("<AssemblyName>").and_then(|(_, rest)| rest.split('<').next()).map(str::trim);
+        let assembly = assembly.filter(|assembly| !assembly.is_empty() && !assembly.contains("$(")).unwrap_or(&name);
+        draft.start(format!("dotnet {assembly}.dll"), Place::file(project.clone()));
+        draft.fact("dotnet.project", base_of(&project));
         draft.manifest_name = Some(name);
         for line in text.lines().filter(|line| line.contains("PackageReference")) {
             let mut parts = line.split('"').skip(1).step_by(2);
@@ -561,6 +580,9 @@ impl<'all> Project<'all> {
         draft.service.install_command = Some("mix deps.get --only prod".to_owned());
         draft.service.build_command = Some("mix release".to_owned());
         draft.shows("language", self.place("mix.exs", "defmodule"));
+        if self.workspace.tree.has(&join(self.dir, "config/config.exs")) {
+            draft.fact("elixir.config", "config");
+        }
         // The release is named after the application.
         let app =
             mix.split_once("app: :").map(|(_, rest)| rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect::<String>());

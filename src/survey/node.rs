@@ -79,6 +79,18 @@ pub(crate) fn drafts(workspace: &Workspace, dir: &str, lenient: bool) -> Vec<Dra
     node.draft(lenient).into_iter().collect()
 }
 
+/// How pages beside a program of another language are built, where a package.json has a build for them.
+pub(crate) fn pages(workspace: &Workspace, dir: &str) -> Option<super::Service> {
+    let path = join(dir, "package.json");
+    let json = workspace.json(&path)?;
+    let package = Package { workspace, dir, path: &path, json: &json };
+    package.script("build")?;
+    let mut draft = Draft::new(dir, "node", Kind::Static);
+    package.package_manager(&mut draft);
+    package.version(&mut draft);
+    Some(draft.service)
+}
+
 struct Package<'all> {
     workspace: &'all Workspace,
     dir: &'all str,
@@ -237,7 +249,34 @@ impl Package<'_> {
             }
             draft.fact("lockfile", file);
         }
+        if let Some(version) = self.manager_version(&manager) {
+            draft.fact("package_manager.version", version);
+        }
+        if manager == "yarn" && self.berry() {
+            draft.fact("yarn.berry", "true");
+            if self.workspace.tree.has_folder(&join(self.dir, ".yarn")) {
+                draft.fact("yarn.folder", "true");
+            }
+        }
         draft.service.package_manager = Some(manager);
+    }
+
+    /// What the project declares of its package manager, as a registry takes it; else the series that wrote the lockfile, where a newer one refuses it.
+    fn manager_version(&self, manager: &str) -> Option<String> {
+        let root = self.lock_home().map_or_else(|| self.dir.to_owned(), |(file, _)| dir_of(&file).to_owned());
+        let above = self.workspace.json(&join(&root, "package.json")).unwrap_or_default();
+        let declared = |package: &Json| {
+            let named = package.get("packageManager").and_then(Json::as_str).and_then(|text| text.strip_prefix(manager)?.strip_prefix('@'));
+            let engine = || package.get("engines")?.get(manager)?.as_str();
+            let version = named.and_then(|version| version.split('+').next()).or_else(engine)?.trim();
+            version.starts_with(|letter: char| letter.is_ascii_digit()).then(|| version.trim_end_matches(".x").to_owned())
+        };
+        let locked = || {
+            let text = self.workspace.text(&join(&root, "pnpm-lock.yaml")).filter(|_| manager == "pnpm")?;
+            let format = text.lines().find_map(|line| line.strip_prefix("lockfileVersion:"))?.trim().trim_matches(['\'', '"']).split('.').next()?;
+            [("5", "7"), ("6", "8")].iter().find(|(written, _)| *written == format).map(|(_, series)| (*series).to_owned())
+        };
+        declared(self.json).or_else(|| declared(&above)).or_else(locked)
     }
 
     /// Yarn 2 and later.

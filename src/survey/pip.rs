@@ -275,7 +275,8 @@ impl Project<'_> {
             .collect();
         for path in files {
             for (number, line) in self.workspace.text(path).unwrap_or_default().lines().enumerate() {
-                if let Some((name, version)) = requirement(line) {
+                let extra = extra_package(line).map(|name| (name, String::new()));
+                for (name, version) in requirement(line).into_iter().chain(extra) {
                     let known = all.entry(name.clone()).or_insert_with(String::new);
                     if known.is_empty() {
                         *known = version;
@@ -300,7 +301,8 @@ impl Project<'_> {
                 .flatten()
                 .filter_map(|item| item.as_str())
             {
-                if let Some((name, version)) = requirement(item) {
+                let extra = extra_package(item).map(|name| (name, String::new()));
+                for (name, version) in requirement(item).into_iter().chain(extra) {
                     add(name, version, item);
                 }
             }
@@ -800,6 +802,14 @@ pub(crate) fn requirement(line: &str) -> Option<(String, String)> {
     Some((normal(name), version))
 }
 
+/// `psycopg[c]` brings the package `psycopg-c`, which is compiled; other extras have no package of that kind.
+fn extra_package(line: &str) -> Option<String> {
+    let (name, rest) = line.split(['#', ';']).next()?.split_once('[')?;
+    let extras = rest.split_once(']')?.0.split(',').map(str::trim);
+    let extra = extras.into_iter().find(|extra| matches!(*extra, "c" | "binary"))?;
+    (normal(name.trim()) == "psycopg").then(|| format!("psycopg-{extra}"))
+}
+
 /// The name as package indexes compare it.
 pub(crate) fn normal(name: &str) -> String {
     name.to_ascii_lowercase().replace(['_', '.'], "-")
@@ -814,6 +824,10 @@ mod tests {
         let check = |line: &str, expect: Option<(&str, &str)>| {
             assert_eq!(requirement(line), expect.map(|(name, version)| (name.to_owned(), version.to_owned())), "{line}")
         };
+        let extra = |line: &str| extra_package(line);
+        assert_eq!(extra("psycopg[c,pool]>=3.2").as_deref(), Some("psycopg-c"));
+        assert_eq!(extra("psycopg[binary]").as_deref(), Some("psycopg-binary"));
+        assert_eq!((extra("psycopg[pool]"), extra("celery[c]"), extra("psycopg # [c]")), (None, None, None));
         check("fastapi==0.115.0", Some(("fastapi", "0.115.0")));
         check("psycopg[binary] >= 3.2 ; python_version > '3'", Some(("psycopg", ">=3.2")));
         check("PyJWT==2.15.1 \\", Some(("pyjwt", "2.15.1")));

@@ -372,6 +372,7 @@ fn manifest(lower: &str) -> bool {
         "procfile",
         "go.mod",
         "go.work",
+        "cargo.lock",
         "cargo.toml",
         "rust-toolchain",
         "rust-toolchain.toml",

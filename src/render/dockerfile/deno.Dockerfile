@@ -6,7 +6,7 @@ WORKDIR /app
 
 FROM base AS build
 COPY deno.json* deno.lock* package.json* ./
-RUN deno install {{LOCKED}}
+RUN deno install
 COPY . .
 RUN deno cache {{ENTRY}}
 

@@ -3,14 +3,14 @@ ENV DOTNET_CLI_TELEMETRY_OPTOUT=1
 WORKDIR /src
 COPY *.??proj *.props* *.targets* [Nn]u[Gg]et.[Cc]onfig* global.json* packages.lock.json* ./
 RUN --mount=type=cache,target=/root/.nuget/packages,sharing=locked \
-    dotnet restore
+    dotnet restore{{PROJECT}}
 COPY . .
 RUN --mount=type=cache,target=/root/.nuget/packages,sharing=locked \
-    dotnet publish --configuration Release --no-restore --output /out -p:UseAppHost=false
+    dotnet publish{{PROJECT}} --configuration Release --no-restore --output /out -p:UseAppHost=false
 
 FROM mcr.microsoft.com/dotnet/{{RUNTIME}}:{{VERSION}} AS runtime
 {{LABELS}}
-ENV ASPNETCORE_HTTP_PORTS={{PORT}} \
+ENV {{LISTEN}} \
     DOTNET_EnableDiagnostics=0 \
     HOME=/tmp
 WORKDIR /app

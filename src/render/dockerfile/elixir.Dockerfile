@@ -4,7 +4,9 @@ WORKDIR /src
 {{SYSTEM_BUILD}}
 RUN mix local.hex --force && mix local.rebar --force
 COPY mix.exs mix.lock* ./
-RUN mix deps.get --only prod && mix deps.compile
+RUN mix deps.get --only prod
+{{CONFIG}}
+RUN mix deps.compile
 COPY . .
 {{ASSETS}}
 RUN mix release --path /out

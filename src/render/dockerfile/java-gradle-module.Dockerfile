@@ -1,4 +1,4 @@
-FROM gradle:8-jdk{{VERSION}} AS build
+FROM gradle:{{GRADLE}}-jdk{{VERSION}} AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/home/gradle/.gradle/caches,sharing=locked \
@@ -8,8 +8,7 @@ RUN --mount=type=cache,target=/home/gradle/.gradle/caches,sharing=locked \
 
 FROM eclipse-temurin:{{VERSION}}-jre AS runtime
 {{LABELS}}
-ENV HOME=/tmp
-{{SETTINGS}}
+ENV HOME=/tmp{{SETTINGS}}
 WORKDIR /app
 COPY --from=build /out/dependencies/ ./
 COPY --from=build /out/application/ ./

@@ -45,6 +45,11 @@ const LAYERS: &str = r"RUN jar tf /out/application/app.jar > /tmp/list && \
         cp -R /layers/snapshot-dependencies/. /out/application/; \
     fi";
 
+/// The series that the project's wrapper names, else the newest that builds most.
+pub(super) fn gradle_series(facts: &Service) -> u32 {
+    facts.build_facts.get("gradle.series").and_then(|series| series.parse().ok()).unwrap_or(8)
+}
+
 /// What the templates for Java ask for; `member` is the project's folder in the context.
 pub(super) fn values(facts: &Service, member: &str) -> Result<Vec<(&'static str, String)>, Failure> {
     let fact = |key: &str| facts.build_facts.get(key).map(String::as_str);
@@ -74,6 +79,7 @@ pub(super) fn values(facts: &Service, member: &str) -> Result<Vec<(&'static str,
         ("FILES", files?.join("\n")),
         ("PACK", format!("{shape}{}", if shape == ARCHIVE && !gradle { LIBRARIES } else { "" }).replace("{at}", &at)),
         ("LAYERS", if facts.framework.as_deref() == Some("spring-boot") { LAYERS.to_owned() } else { String::new() }),
-        ("SETTINGS", if pack == "install" { "ENV JAVA_OPTS=-XX:MaxRAMPercentage=75".to_owned() } else { String::new() }),
+        ("SETTINGS", if pack == "install" { " \\\n    JAVA_OPTS=-XX:MaxRAMPercentage=75".to_owned() } else { String::new() }),
+        ("GRADLE", gradle_series(facts).to_string()),
     ])
 }

@@ -40,13 +40,16 @@ impl<'a> Node<'a> {
         let version = |usual: &str| declared.map_or(usual.to_owned(), Clone::clone);
         let package = match self.manager {
             "pnpm" => format!("pnpm@{}", version(PNPM)),
+            // The series before the third is not published there; a project of that age brings its own program, which this one starts.
+            "yarn" if self.berry && version(YARN_BERRY).starts_with("2.") => format!("@yarnpkg/cli-dist@{YARN_BERRY}"),
             "yarn" if self.berry => format!("@yarnpkg/cli-dist@{}", version(YARN_BERRY)),
             "yarn" => format!("yarn@{}", version(YARN)),
             "bun" if bun(self.facts) => return String::new(),
             "bun" => format!("bun@{}", version(BUN)),
             _ => return String::new(),
         };
-        format!("RUN npm install --global --force --no-audit --no-fund {package}")
+        let own = if self.berry && self.facts.build_facts.contains_key("yarn.folder") { "\nCOPY .yarn ./.yarn/" } else { "" };
+        format!("RUN npm install --global --force --no-audit --no-fund {package}{own}")
     }
 
     pub(super) fn cache(&self) -> &'static str {

@@ -7,6 +7,8 @@ type Row = (&'static str, &'static str, &'static [&'static str], &'static [&'sta
 
 const PACKAGES: &[Row] = &[
     ("python", "psycopg2", &["gcc", "libc6-dev", "libpq-dev"], &["libpq5"]),
+    ("python", "psycopg-c", &["gcc", "libc6-dev", "libpq-dev"], &["libpq5"]),
+    ("python", "psycopg", &[], &["libpq5"]),
     ("python", "mysqlclient", &["gcc", "libc6-dev", "pkg-config", "default-libmysqlclient-dev"], &["libmariadb3"]),
     ("ruby", "*", &["build-essential", "git", "libyaml-dev", "pkg-config"], &[]),
     ("ruby", "pg", &["libpq-dev"], &["libpq5"]),
@@ -18,6 +20,11 @@ const PACKAGES: &[Row] = &[
     ("scheme", "*", &[], &["guile-3.0"]),
     ("lua", "*", &[], &["lua5.4"]),
     ("shell", "zsh", &[], &["zsh"]),
+    ("rust", "openssl", &["libssl-dev", "pkg-config"], &["libssl3"]),
+    ("rust", "openssl-sys", &["libssl-dev", "pkg-config"], &["libssl3"]),
+    ("rust", "native-tls", &["libssl-dev", "pkg-config"], &["libssl3"]),
+    ("rust", "pq-sys", &["libpq-dev"], &["libpq5"]),
+    ("rust", "mysqlclient-sys", &["default-libmysqlclient-dev", "pkg-config"], &["libmariadb3"]),
     ("elixir", "*", &["build-essential", "git"], &[]),
     ("php", "pdo_pgsql", &["libpq-dev"], &["libpq5"]),
     ("php", "intl", &["libicu-dev"], &["libicu-dev"]),
@@ -39,7 +46,9 @@ pub(super) enum Use {
 /// The instruction that installs what this service's libraries need; nothing where they need nothing.
 pub(super) fn install(facts: &Service, to: Use) -> String {
     let extensions = extension_names(facts);
-    let wanted = |name: &str| name == "*" || facts.depends_on(name) || extensions.contains(&name);
+    // The binary package of this driver brings its library.
+    let brought = |name: &str| name == "psycopg" && facts.depends_on("psycopg-binary");
+    let wanted = |name: &str| name == "*" || (facts.depends_on(name) && !brought(name)) || extensions.contains(&name);
     let rows = PACKAGES.iter().filter(|(language, name, ..)| *language == facts.language && wanted(name));
     let mut packages: Vec<&str> = rows.flat_map(|(_, _, build, run)| if to == Use::Build { *build } else { *run }).copied().collect();
     packages.sort_unstable();

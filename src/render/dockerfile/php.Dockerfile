@@ -8,6 +8,7 @@ WORKDIR /app
 COPY . .
 {{ASSETS}}
 
+{{PAGES}}
 FROM php:{{VERSION}}-apache AS runtime
 {{LABELS}}
 {{SYSTEM_RUN}}
@@ -21,7 +22,7 @@ WORKDIR /app
 COPY {{SERVER}} /etc/apache2/sites-enabled/000-default.conf
 COPY --from=extensions /usr/local/lib/php/extensions /usr/local/lib/php/extensions
 COPY --from=extensions /usr/local/etc/php/conf.d /usr/local/etc/php/conf.d
-COPY --from=vendor /app ./
+COPY --from={{MADE}} /app ./
 USER 10001:10001
 {{EXPOSE}}
 STOPSIGNAL SIGWINCH

@@ -1,5 +1,6 @@
 FROM rust:{{VERSION}}-slim-bookworm AS build
 WORKDIR /src
+{{SYSTEM_BUILD}}
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
@@ -8,6 +9,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 
 FROM debian:bookworm-slim AS runtime
 {{LABELS}}
+{{SYSTEM_RUN}}
 ENV HOME=/tmp
 WORKDIR /app
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

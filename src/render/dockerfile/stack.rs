@@ -69,6 +69,7 @@ stacks! {
     "java-maven-module" Java "21" 1 "**/target";
     "java-gradle-module" Java "21" 1 "**/build\n**/.gradle";
     "dotnet" DotNet "9.0" 2 "**/bin\n**/obj";
+    "dotnet-workspace" DotNet "9.0" 2 "**/bin\n**/obj";
     "ruby" Ruby "3.4" 2 "log\ntmp\nvendor/bundle\n.bundle";
     "php" Php "8.4" 2 "vendor\nstorage/logs";
     "elixir" Elixir "1.18" 2 "_build\ndeps\npriv/static/assets";
@@ -118,6 +119,7 @@ impl Stack {
             ("java", "gradle") if member => "java-gradle-module",
             ("java", "" | "maven") => "java-maven",
             ("java", "gradle") => "java-gradle",
+            ("csharp", _) if member => "dotnet-workspace",
             ("csharp", _) => "dotnet",
             ("ruby", _) => "ruby",
             ("php", _) => "php",
