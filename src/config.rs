@@ -376,7 +376,9 @@ fn parsed<T: serde::de::DeserializeOwned>(file: &str, text: &str, help: &str) ->
 fn known(file: &str, schema: u32) -> Result<(), Failure> {
     match schema {
         1 => Ok(()),
-        other => Err(Failure::new(Code::ConfigInvalid, format!("{file} has schema {other}, this program knows 1")).help("set schema = 1, or use a newer landfall")),
+        other => {
+            Err(Failure::new(Code::ConfigInvalid, format!("{file} has schema {other}, this program knows 1")).help("set schema = 1, or use a newer landfall"))
+        }
     }
 }
 

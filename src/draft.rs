@@ -335,8 +335,11 @@ impl Landfall {
         let Some(profile) = proven.map(|profile| &profile.name).or(started) else { return Ok(BTreeSet::new()) };
         let registry = config.cluster.delivery == Delivery::Registry;
         if registry && proven.is_some_and(|profile| profile.runtime == Runtime::CriO) {
-            return Err(Failure::new(Code::NotSupported, format!("profile {profile} runs cri-o, to which images are not delivered through the registry addon"))
-                .help("remove delivery = \"registry\" from [cluster] of landfall.toml: images are then copied to the nodes"));
+            return Err(Failure::new(
+                Code::NotSupported,
+                format!("profile {profile} runs cri-o, to which images are not delivered through the registry addon"),
+            )
+            .help("remove delivery = \"registry\" from [cluster] of landfall.toml: images are then copied to the nodes"));
         }
         let measured = wanted.through >= Through::Deploy && config.cluster.metrics_server.unwrap_or(true);
         let needed = [(crate::plan::REGISTRY, registry), (crate::plan::METRICS_SERVER, measured)];

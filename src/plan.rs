@@ -159,7 +159,10 @@ impl Plan {
             ));
         }
         for addon in &self.addons {
-            lines.push(format!("enable the Minikube addon {addon} in profile {profile}{}", ADDONS.iter().find(|(name, _)| name == addon).map_or("", |(_, why)| why)));
+            lines.push(format!(
+                "enable the Minikube addon {addon} in profile {profile}{}",
+                ADDONS.iter().find(|(name, _)| name == addon).map_or("", |(_, why)| why)
+            ));
         }
         for (path, step) in self.files.iter().filter(|(_, step)| step.persons && step.before.as_ref() != Some(&step.after)) {
             lines.push(format!("change {path}, which a person wrote (now {})", step.before.as_ref().map_or("absent", Digest::short)));

@@ -8,6 +8,7 @@ mod look;
 mod operations;
 mod serve;
 mod show;
+mod vigil;
 mod write;
 
 use crate::tools;

@@ -319,14 +319,7 @@ async fn rehearse(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> Result<(
 }
 
 /// Applies one release; `None` where it runs exactly this already.
-async fn apply(
-    run: &Run,
-    plan: &Plan,
-    at: &Proof,
-    workload: &Workload,
-    images: &Images,
-    app_revision: u32,
-) -> Result<Option<ReleaseView>, Failure> {
+async fn apply(run: &Run, plan: &Plan, at: &Proof, workload: &Workload, images: &Images, app_revision: u32) -> Result<Option<ReleaseView>, Failure> {
     let release = &workload.name;
     let namespace = &plan.blueprint.namespace;
     let Some(step) = plan.releases.get(release) else { return Err(Failure::internal(format!("release {release} is not in the plan"))) };

@@ -4,8 +4,8 @@ use crate::failure::{Code, Failure};
 use crate::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use crate::ports::{
     Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest,
-    McpPeer, NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof, Published, ScanReport,
-    Scanner, StartSpec, Started, TryStart, Usage, World,
+    McpPeer, NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof, Published,
+    ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use crate::secret::Secret;
 use async_trait::async_trait;

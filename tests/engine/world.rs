@@ -44,6 +44,8 @@ struct Inner {
     /// A manifest that the API server refuses.
     refused: Option<String>,
     empties: bool,
+    /// Digests of what the registry took.
+    digests: BTreeSet<String>,
     /// minikube's addons that are on.
     addons: BTreeSet<String>,
     /// Values of Secrets, by name and key.
@@ -110,6 +112,11 @@ impl Fake {
     /// This addon of minikube is off.
     pub(crate) fn lacks_addon(&self, addon: &str) {
         self.0.lock().unwrap().addons.remove(addon);
+    }
+
+    /// The values that a release's newest revision was rendered with.
+    pub(crate) fn values(&self, release: &str) -> Value {
+        self.0.lock().unwrap().rendered[release].last().unwrap().values.clone()
     }
 
     pub(crate) fn addons(&self) -> Vec<String> {
@@ -268,7 +275,7 @@ impl Fake {
         for (release, history) in &inner.releases {
             let Some(now) = history.last().filter(|now| now.status == "deployed") else { continue };
             let image = now.labels.get("landfall.dev/image").cloned().unwrap_or_default();
-            let id = inner.images.values().find(|id| id.contains(&image)).cloned().unwrap_or_default();
+            let id = inner.images.values().chain(&inner.digests).find(|id| id.contains(&image)).cloned().unwrap_or_default();
             let broken =
                 inner.broken.as_ref().is_some_and(|(name, from)| name == release && now.revision.0 >= *from && !now.description.starts_with("Rollback to"));
             add(&mut observed, release, now.revision.0, &id, broken);
@@ -437,6 +444,7 @@ impl Images for Fake {
             return Err(Failure::new(Code::ProgramFailed, format!("push {reference}")).cause("connection refused"));
         }
         let digest = format!("sha256:{}", landfall::names::Digest::of(id));
+        self.0.lock().unwrap().digests.insert(digest.clone());
         Ok(Published { digest, pulled: BTreeMap::from([("fake".to_owned(), Ok(id.to_owned()))]) })
     }
 
@@ -643,7 +651,9 @@ impl Cluster for Fake {
     }
 
     async fn usage(&self, _: &Proof, _: &Namespace) -> Result<Vec<Usage>, Failure> {
-        Ok(vec![])
+        let on = self.0.lock().unwrap().addons.contains("metrics-server");
+        let figure = Usage { pod: "another".into(), container: "another".into(), cpu_millicores: 1, memory_bytes: 1 };
+        if on { Ok(vec![figure]) } else { Err(Failure::new(Code::NotSupported, "the cluster has no metrics API")) }
     }
 
     async fn mark_verified(

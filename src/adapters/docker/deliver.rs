@@ -171,7 +171,15 @@ impl DockerImages {
         Ok(())
     }
 
-    pub(super) async fn copy(&self, at: &Proof, from: &Engine, reference: &ImageRef, facts: &ImageFacts, node: &Node, progress: &dyn Progress) -> Result<(), Failure> {
+    pub(super) async fn copy(
+        &self,
+        at: &Proof,
+        from: &Engine,
+        reference: &ImageRef,
+        facts: &ImageFacts,
+        node: &Node,
+        progress: &dyn Progress,
+    ) -> Result<(), Failure> {
         match at.profile.runtime {
             Runtime::Docker => import(from, &Engine::node(&self.around, &at.profile, node).await?, reference).await,
             Runtime::Containerd | Runtime::CriO if in_containers(&at.profile.driver) => {
@@ -237,7 +245,8 @@ impl DockerImages {
         }
         // The node's shell reads the words once more.
         let words = command.iter().map(|word| shell_word(word));
-        let run = self.around.minikube(&at.kubeconfig).args(["ssh", "-p", at.profile.name.as_str(), "-n", &node.name, "--", "sudo"]).args(words).deadline(limit);
+        let run =
+            self.around.minikube(&at.kubeconfig).args(["ssh", "-p", at.profile.name.as_str(), "-n", &node.name, "--", "sudo"]).args(words).deadline(limit);
         run.output().await.map(|ran| Answered { code: ran.code.map_or(-1, i64::from), stdout: ran.stdout, stderr: ran.stderr })
     }
 }

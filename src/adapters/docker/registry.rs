@@ -82,8 +82,8 @@ impl DockerImages {
         let by_digest = format!("{}@{digest}", parts(reference).0);
         self.told(at, node, &["crictl", "pull", &by_digest]).await?;
         let shown = self.told(at, node, &["crictl", "inspecti", "-o", "json", &by_digest]).await?;
-        let pulled: Pulled = serde_json::from_str(&shown)
-            .map_err(|error| Failure::new(Code::ProgramFailed, format!("look at {by_digest} in {}", node.name)).cause(error))?;
+        let pulled: Pulled =
+            serde_json::from_str(&shown).map_err(|error| Failure::new(Code::ProgramFailed, format!("look at {by_digest} in {}", node.name)).cause(error))?;
         self.told(at, node, &["ctr", "-n", "k8s.io", "images", "tag", "--force", &by_digest, &canonical(reference.as_str())]).await?;
         self.as_built(at, node, reference, &pulled.status.id).await
     }
@@ -139,7 +139,9 @@ mod tests {
     #[test]
     fn the_digest_of_an_image_is_read_from_its_own_line() {
         let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
-        let line = |name: &str, letter: &str| format!("{name} application/vnd.docker.distribution.manifest.v2+json {} 3.2 MiB linux/amd64 io.cri-containerd.image=managed\n", digest(letter));
+        let line = |name: &str, letter: &str| {
+            format!("{name} application/vnd.docker.distribution.manifest.v2+json {} 3.2 MiB linux/amd64 io.cri-containerd.image=managed\n", digest(letter))
+        };
         let listed = format!("REF TYPE DIGEST SIZE PLATFORMS LABELS\n{}{}", line("localhost:5000/a/b:10", "0"), line("localhost:5000/a/b:1", "1"));
         assert_eq!(digest_of(&listed, "localhost:5000/a/b:1"), Some(digest("1")));
         assert_eq!(digest_of(&listed, "localhost:5000/a/b:2"), None);
