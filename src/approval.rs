@@ -72,9 +72,7 @@ impl Approvals {
 
     /// Asks: writes the request down and makes its token.
     pub fn ask(&self, request: Request, mode: ApprovalMode) -> Result<ApprovalView, Failure> {
-        let mut noise = [0u8; 16];
-        getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-        let token = format!("lf-{}", hex::encode(noise));
+        let token = format!("lf-{}", crate::secret::noise::<16>()?);
         let expires_at = self.clock.now() + jiff::SignedDuration::from_secs(LIFE);
         let entry = Entry { format: 1, request, expires_at, mode, user: rustix::process::getuid().as_raw(), decided: None, used_by: None };
         crate::files::private_folder(&self.folder)?;

@@ -1,7 +1,7 @@
 //! `landfall.toml`, and the names of every file and folder that Landfall reads or writes; it decides nothing.
 
 use crate::failure::{Code, Failure};
-use crate::names::{AdvisorName, AppName, EnvName, Namespace, OperationId, ProfileName, ServiceName};
+use crate::names::{AdvisorName, AppName, EnvName, ImageRef, Namespace, OperationId, ProfileName, ServiceName};
 use crate::ports::StartSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,6 +46,37 @@ pub struct AppConfig {
 pub struct ClusterConfig {
     pub profile: Option<ProfileName>,
     pub start: Option<StartSpec>,
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// Whether a deploy switches the metrics-server addon on where it is off; it does where nothing is said.
+    pub metrics_server: Option<bool>,
+}
+
+/// How an image comes onto the nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Built in the node's own engine, or copied to the nodes.
+    #[default]
+    Direct,
+    /// Pushed to minikube's registry addon, pulled by digest from every node.
+    Registry,
+}
+
+impl Delivery {
+    /// What image references begin with. The addon's proxy listens on this port of every node, for the node itself (minikube handbook, "Registries").
+    pub fn host(self) -> &'static str {
+        match self {
+            Self::Direct => "localhost",
+            Self::Registry => "localhost:5000",
+        }
+    }
+
+    /// How an image with this reference is delivered.
+    pub fn of(reference: &ImageRef) -> Self {
+        let through_registry = reference.as_str().split_once('/').is_some_and(|(host, _)| host == Self::Registry.host());
+        if through_registry { Self::Registry } else { Self::Direct }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,26 +339,13 @@ impl Config {
 
     /// Reads the workspace's decisions; the default where there is no file. `CONFIG_INVALID` names line and nearest key.
     pub fn load(workspace: &Path) -> Result<Self, Failure> {
-        let path = workspace.join(Self::FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { schema: 1, ..Self::default() }),
-            Err(error) => return Err(Failure::file("read", &path, &error)),
-        };
-        Self::parse(&text)
+        read(&workspace.join(Self::FILE))?.map_or_else(|| Ok(Self { schema: 1, ..Self::default() }), |text| Self::parse(&text))
     }
 
     /// Parses the file's text.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let config: Self = toml::from_str(text).map_err(|error| {
-            Failure::new(Code::ConfigInvalid, "read landfall.toml")
-                .cause(error.to_string().trim_end())
-                .help("mend that line of landfall.toml, then call again; `landfall init --print` shows every key")
-        })?;
-        if config.schema != 1 {
-            return Err(Failure::new(Code::ConfigInvalid, format!("landfall.toml has schema {}, this program knows 1", config.schema))
-                .help("set schema = 1, or use a newer landfall"));
-        }
+        let config: Self = parsed(Self::FILE, text, "mend that line of landfall.toml, then call again; `landfall init --print` shows every key")?;
+        known(Self::FILE, config.schema)?;
         if let Some((smoke, why)) = config.smoke.iter().find_map(|smoke| Some((smoke, smoke.wrong()?))) {
             return Err(Failure::new(Code::ConfigInvalid, format!("the smoke test {} {why}", smoke.name)).help("mend it in landfall.toml, then call again"));
         }
@@ -338,6 +356,29 @@ impl Config {
             }
         }
         Ok(config)
+    }
+}
+
+/// The text of a file of decisions; none where there is no such file.
+fn read(path: &Path) -> Result<Option<String>, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::file("read", path, &error)),
+    }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(file: &str, text: &str, help: &str) -> Result<T, Failure> {
+    toml::from_str(text).map_err(|error| Failure::new(Code::ConfigInvalid, format!("read {file}")).cause(error.to_string().trim_end()).help(help))
+}
+
+/// Refuses the schema of another version of this program.
+fn known(file: &str, schema: u32) -> Result<(), Failure> {
+    match schema {
+        1 => Ok(()),
+        other => {
+            Err(Failure::new(Code::ConfigInvalid, format!("{file} has schema {other}, this program knows 1")).help("set schema = 1, or use a newer landfall"))
+        }
     }
 }
 
@@ -371,18 +412,9 @@ impl Advisors {
 
     /// Reads the user's decisions; nobody is switched on where there is no file. `CONFIG_INVALID` names the line.
     pub fn load(state: &Path) -> Result<Self, Failure> {
-        let path = state.join(Self::FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { schema: 1, ..Self::default() }),
-            Err(error) => return Err(Failure::file("read", &path, &error)),
-        };
-        let advisors: Self = toml::from_str(&text).map_err(|error| {
-            Failure::new(Code::ConfigInvalid, "read advisors.toml").cause(error.to_string().trim_end()).help("mend that line, then call again")
-        })?;
-        if advisors.schema != 1 {
-            return Err(Failure::new(Code::ConfigInvalid, format!("advisors.toml has schema {}, this program knows 1", advisors.schema)).help("set schema = 1"));
-        }
+        let Some(text) = read(&state.join(Self::FILE))? else { return Ok(Self { schema: 1, ..Self::default() }) };
+        let advisors: Self = parsed(Self::FILE, &text, "mend that line, then call again")?;
+        known(Self::FILE, advisors.schema)?;
         Ok(advisors)
     }
 
@@ -530,12 +562,26 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_says_how_its_image_is_delivered() {
+        for (reference, expect) in [
+            ("localhost:5000/todo/api:1", Delivery::Registry),
+            ("localhost/todo/api:1", Delivery::Direct),
+            ("localhost:5001/todo/api:1", Delivery::Direct),
+            ("registry.example/localhost:5000/api:1", Delivery::Direct),
+            ("postgres:17", Delivery::Direct),
+        ] {
+            assert_eq!(Delivery::of(&ImageRef::parse(reference).unwrap()), expect, "{reference}");
+        }
+    }
+
+    #[test]
     fn a_full_file_is_read() {
         let config = Config::parse(
-            "schema = 1\n[app]\nname = \"todo\"\n[cluster]\nprofile = \"dev\"\nstart = { cpus = 2, memory = \"6g\" }\n[service.backend]\nport = 8000\n[service.backend.env]\nLOG_LEVEL = \"debug\"\n[secrets]\nJWT_SECRET = \"generate\"\n[backing]\npostgres = \"in_cluster\"\n[gates]\nimage_budget_mb = 300\n[[smoke]]\nname = \"health\"\nservice = \"backend\"\nget = \"/health\"\nexpect = 200\n",
+            "schema = 1\n[app]\nname = \"todo\"\n[cluster]\nprofile = \"dev\"\nstart = { cpus = 2, memory = \"6g\" }\ndelivery = \"registry\"\nmetrics_server = false\n[service.backend]\nport = 8000\n[service.backend.env]\nLOG_LEVEL = \"debug\"\n[secrets]\nJWT_SECRET = \"generate\"\n[backing]\npostgres = \"in_cluster\"\n[gates]\nimage_budget_mb = 300\n[[smoke]]\nname = \"health\"\nservice = \"backend\"\nget = \"/health\"\nexpect = 200\n",
         )
         .unwrap();
         assert_eq!(config.secrets.values().next(), Some(&ValueSource::Generate));
+        assert_eq!((config.cluster.delivery, config.cluster.metrics_server), (Delivery::Registry, Some(false)));
         assert_eq!(config.gates, GatesConfig { image_budget_mb: 300, ..GatesConfig::default() });
     }
 }

@@ -5,17 +5,17 @@ mod persons;
 
 use crate::ask::{OnConflict, OnRefusal, Through};
 use crate::blueprint::{self, Blueprint, ImagePlan, Wishes, Workload};
-use crate::config::{Config, Folders, ValueSource};
+use crate::config::{Config, Delivery, Folders, ValueSource};
 use crate::evidence::{Finding, Place};
 use crate::failure::{Code, Failure};
 use crate::landfall::Landfall;
 use crate::names::{AppName, Digest, EnvName, EnvironmentName, ImageRef, Namespace, ProfileName, ReleaseName, Revision, ServiceName};
 use crate::plan::{FileStep, ImageStep, Plan, ReleaseStep};
-use crate::ports::{ProfileStatus, Proof, StartSpec};
+use crate::ports::{Profile, ProfileStatus, Proof, Runtime, StartSpec};
 use crate::render::{self, RenderedFile};
 use crate::reply::{By, FileAction, FileChange};
 use crate::survey::Survey;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Labels that Landfall keeps on Helm's own records, so that a lost `.landfall` can be rebuilt.
@@ -30,7 +30,7 @@ pub mod labels {
     pub const MANIFEST: &str = "landfall.dev/manifest";
     /// The operation that made this record.
     pub const OPERATION: &str = "landfall.dev/operation";
-    /// First twelve digits of the image's id.
+    /// First twelve digits of the image's id, or of its digest where it came through the registry addon: of what pods show.
     pub const IMAGE: &str = "landfall.dev/image";
     /// Counts only where it equals the record's own revision: Helm copies labels onto later records.
     pub const VERIFIED: &str = "verified-revision";
@@ -271,6 +271,7 @@ impl Landfall {
                 diff.push_str(&render::diff(&file.path, before.as_deref().unwrap_or_default(), &file.text));
             }
         }
+        let addons = self.addons(wanted, &config, proof.map(|proof| &proof.profile), start.as_ref().map(|(profile, _)| profile)).await?;
         let now = self.world.clock.now();
         let plan = Plan {
             schema: 1,
@@ -290,6 +291,7 @@ impl Landfall {
             sources: wanted.wishes.secrets.clone(),
             build_secrets: wanted.build_secrets.clone(),
             start: start.map(|(_, spec)| spec),
+            addons,
             namespace_ready,
             secrets_present,
             survey: survey.digest.clone(),
@@ -326,6 +328,23 @@ impl Landfall {
         }
         let profile = wanted.profile.clone().or_else(|| config.cluster.profile.clone()).map_or_else(|| ProfileName::parse("minikube"), Ok)?;
         Ok((target, Some((profile, config.cluster.start.clone().unwrap_or_default()))))
+    }
+
+    /// The addons that are needed and off, of a proven profile or of one that is started first.
+    async fn addons(&self, wanted: &Wanted, config: &Config, proven: Option<&Profile>, started: Option<&ProfileName>) -> Result<BTreeSet<String>, Failure> {
+        let Some(profile) = proven.map(|profile| &profile.name).or(started) else { return Ok(BTreeSet::new()) };
+        let registry = config.cluster.delivery == Delivery::Registry;
+        if registry && proven.is_some_and(|profile| profile.runtime == Runtime::CriO) {
+            return Err(Failure::new(
+                Code::NotSupported,
+                format!("profile {profile} runs cri-o, to which images are not delivered through the registry addon"),
+            )
+            .help("remove delivery = \"registry\" from [cluster] of landfall.toml: images are then copied to the nodes"));
+        }
+        let measured = wanted.through >= Through::Deploy && config.cluster.metrics_server.unwrap_or(true);
+        let needed = [(crate::plan::REGISTRY, registry), (crate::plan::METRICS_SERVER, measured)];
+        let on = self.world.local.addons(profile).await?;
+        Ok(needed.into_iter().filter(|(addon, needed)| *needed && !on.contains(*addon)).map(|(addon, _)| addon.to_owned()).collect())
     }
 
     /// Pins the bases of what we write: by the digest that the file on disk has for the same tag, else by the one that the target's engine knows.
@@ -703,9 +722,7 @@ pub struct Scratch(pub PathBuf);
 impl Scratch {
     /// A fresh, private folder.
     pub fn new(state: &Path) -> Result<Self, Failure> {
-        let mut noise = [0u8; 8];
-        getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-        let path = state.join("scratch").join(hex::encode(noise));
+        let path = state.join("scratch").join(crate::secret::noise::<8>()?);
         crate::files::private_folder(&path)?;
         Ok(Self(path))
     }

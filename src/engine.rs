@@ -323,6 +323,10 @@ impl Run {
                 Ok(format!("{release} rolled back to verified revision {to} (as helm revision {revision})"))
             }
             Undo::Unverified { release, was, .. } => Ok(format!("{release} left as it is: revision {was} before it was never verified")),
+            Undo::Addon { addon } => {
+                let was = self.world.local.disable_addon(&proven()?.profile.name, addon).await?;
+                Ok(format!("addon {addon} {}", if was { "disabled" } else { "was off" }))
+            }
             Undo::Keep { why } => Ok(format!("kept: {why}")),
         }
     }

@@ -69,6 +69,10 @@ pub enum Undo {
         release: ReleaseName,
         was: Revision,
     },
+    /// Disable an addon of minikube that was off.
+    Addon {
+        addon: String,
+    },
     /// Nothing is taken back, and why.
     Keep {
         why: String,
@@ -83,6 +87,7 @@ impl Undo {
             Self::HelmRollback { namespace, release, to } => Some(format!("helm rollback {release} {to} -n {namespace} --kube-context {context}")),
             Self::Namespace { namespace } => Some(format!("kubectl delete namespace {namespace} --context {context}")),
             Self::Untag { reference } => Some(format!("minikube -p {context} image rm {reference}")),
+            Self::Addon { addon } => Some(format!("minikube -p {context} addons disable {addon}")),
             Self::File { path, backup: None } => Some(format!("rm {path}")),
             Self::File { path, backup: Some(backup) } => Some(format!("copy {backup} of the operation's folder to {path}")),
             Self::Unverified { .. } | Self::Keep { .. } => None,
@@ -92,7 +97,7 @@ impl Undo {
     /// True where taking it back changes the cluster, not only files and images.
     pub fn in_cluster(&self) -> bool {
         match self {
-            Self::Namespace { .. } | Self::Uninstall { .. } | Self::HelmRollback { .. } | Self::Unverified { .. } => true,
+            Self::Namespace { .. } | Self::Uninstall { .. } | Self::HelmRollback { .. } | Self::Unverified { .. } | Self::Addon { .. } => true,
             Self::File { .. } | Self::Untag { .. } | Self::Keep { .. } => false,
         }
     }

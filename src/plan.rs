@@ -8,11 +8,22 @@ use crate::failure::{Code, Failure};
 use crate::names::{Digest, EnvName, ImageRef, ProfileName, ReleaseName, Revision, ServiceName};
 use crate::ports::StartSpec;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// How long a plan may wait before it must be made again, seconds.
 pub const LIFE: i64 = 15 * 60;
+
+/// minikube's addon that measures what pods use.
+pub const METRICS_SERVER: &str = "metrics-server";
+/// minikube's addon that images are pushed to and pulled from.
+pub const REGISTRY: &str = "registry";
+
+/// What an addon is wanted for, in the words of a plan's summary.
+const ADDONS: [(&str, &str); 2] = [
+    (METRICS_SERVER, ", which measures what pods use; a deploy that fails or is cancelled disables it again"),
+    (REGISTRY, ", through which images are delivered; a deploy that fails or is cancelled disables it again"),
+];
 
 /// What a file of the workspace is now and what it shall be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +84,9 @@ pub struct Plan {
     pub build_secrets: BTreeMap<EnvName, ValueSource>,
     /// Start the profile with this.
     pub start: Option<StartSpec>,
+    /// Addons of minikube that are off and shall be on.
+    #[serde(default)]
+    pub addons: BTreeSet<String>,
     /// The namespace exists and is ours already.
     pub namespace_ready: bool,
     /// Secrets (name → keys) that are there already.
@@ -104,6 +118,7 @@ impl Plan {
             "build_secrets": self.build_secrets,
             "secrets": self.blueprint.secrets,
             "start": self.start,
+            "addons": self.addons,
         });
         serde_json::to_vec(&bound).map(Digest::of).map_err(|error| Failure::internal("digest a plan").cause(error))
     }
@@ -116,8 +131,9 @@ impl Plan {
 
     /// True where something of the cluster would change.
     pub fn changes_cluster(&self) -> bool {
-        self.through >= Through::Deploy
-            && (self.start.is_some() || !self.namespace_ready || !self.missing_secrets().is_empty() || self.releases.values().any(|step| !step.unchanged))
+        !self.addons.is_empty()
+            || self.through >= Through::Deploy
+                && (self.start.is_some() || !self.namespace_ready || !self.missing_secrets().is_empty() || self.releases.values().any(|step| !step.unchanged))
     }
 
     /// Secrets or keys that do not exist yet.
@@ -140,6 +156,12 @@ impl Plan {
             lines.push(format!(
                 "start (or create) the Minikube profile {profile}{}",
                 if size.is_empty() { String::new() } else { format!(" with {}", size.join(", ")) }
+            ));
+        }
+        for addon in &self.addons {
+            lines.push(format!(
+                "enable the Minikube addon {addon} in profile {profile}{}",
+                ADDONS.iter().find(|(name, _)| name == addon).map_or("", |(_, why)| why)
             ));
         }
         for (path, step) in self.files.iter().filter(|(_, step)| step.persons && step.before.as_ref() != Some(&step.after)) {
@@ -185,6 +207,8 @@ impl Plan {
         note("cluster", &text(&self.fingerprint), &text(&fresh.fingerprint));
         note("namespace", self.blueprint.namespace.as_str(), fresh.blueprint.namespace.as_str());
         note("base revision", &self.base_revision.to_string(), &fresh.base_revision.to_string());
+        let addons = |plan: &Self| plan.addons.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        note("addons to enable", &addons(self), &addons(fresh));
         let names: std::collections::BTreeSet<_> = self.files.keys().chain(fresh.files.keys()).collect();
         let file = |plan: &Self, name: &str| {
             plan.files

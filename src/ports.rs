@@ -6,7 +6,7 @@ use crate::names::{AdvisorName, AppName, ImageRef, Namespace, OperationId, Profi
 use crate::secret::Secret;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,8 +160,12 @@ pub trait LocalCluster: Send + Sync {
     async fn prove(&self, profile: &ProfileName) -> Result<Proof, Failure>;
     /// Starts or creates the profile. Minutes; progress by minikube's own steps.
     async fn start(&self, profile: &ProfileName, spec: &StartSpec, progress: &dyn Progress) -> Result<(), Failure>;
+    /// The addons that are on, as the profile's own file says; of a profile that is not there, none.
+    async fn addons(&self, profile: &ProfileName) -> Result<BTreeSet<String>, Failure>;
     /// Enables an addon; true where it was off before.
     async fn enable_addon(&self, profile: &ProfileName, addon: &str) -> Result<bool, Failure>;
+    /// Disables an addon; true where it was on before.
+    async fn disable_addon(&self, profile: &ProfileName, addon: &str) -> Result<bool, Failure>;
     /// Which programs this machine has: minikube, helm, kubectl (optional), docker engine, with versions.
     async fn programs(&self) -> Vec<Program>;
 }
@@ -221,6 +225,15 @@ pub struct NodeImage {
     pub id: Option<String>,
 }
 
+/// What came of delivering an image through the registry addon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// `sha256:…` of the manifest, by which the registry knows the image.
+    pub digest: String,
+    /// node → the id of the image that it pulled by this digest, or why it could not.
+    pub pulled: BTreeMap<String, Result<String, String>>,
+}
+
 /// A bounded start of an image, without network, to see whether it starts at all.
 #[derive(Clone, Debug)]
 pub struct TryStart {
@@ -256,6 +269,8 @@ pub trait Images: Send + Sync {
     async fn inspect(&self, at: &Proof, reference: &ImageRef) -> Result<Option<ImageFacts>, Failure>;
     /// Brings the image onto every schedulable node, where it is not there already; says how.
     async fn deliver(&self, at: &Proof, reference: &ImageRef, id: &str, progress: &dyn Progress) -> Result<String, Failure>;
+    /// Pushes the image to the registry that its reference names, and has every node pull it from there by digest. An error: it could not be pushed.
+    async fn publish(&self, at: &Proof, reference: &ImageRef, id: &str, progress: &dyn Progress) -> Result<Published, Failure>;
     /// The id of the reference on each node, asked of the node itself.
     async fn on_nodes(&self, at: &Proof, reference: &ImageRef) -> Result<Vec<NodeImage>, Failure>;
     /// Starts the image without network, capabilities or write access, and removes it again.

@@ -24,9 +24,7 @@ impl Secret {
     /// A fresh value: 32 random bytes in URL-safe base64, 43 characters.
     pub fn generate() -> Result<Self, crate::failure::Failure> {
         use base64::Engine as _;
-        let mut bytes = [0u8; 32];
-        getrandom::fill(&mut bytes).map_err(|error| crate::failure::Failure::internal("read random bytes").cause(error))?;
-        Ok(Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)))
+        Ok(Self(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random::<32>()?)))
     }
 
     /// An HMAC-SHA-256 under a key of the run: equal values give equal fingerprints, and nothing else can be learnt.
@@ -37,6 +35,18 @@ impl Secret {
         mac.update(self.0.as_bytes());
         mac.finalize().into_bytes().into()
     }
+}
+
+/// Random bytes of the operating system.
+fn random<const N: usize>() -> Result<[u8; N], crate::failure::Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| crate::failure::Failure::internal("read random bytes").cause(error))?;
+    Ok(bytes)
+}
+
+/// `N` random bytes as hexadecimal digits, for names and tokens that nobody else has.
+pub fn noise<const N: usize>() -> Result<String, crate::failure::Failure> {
+    random::<N>().map(hex::encode)
 }
 
 impl fmt::Debug for Secret {

@@ -1,5 +1,6 @@
 //! The stages of an operation: each changes the world through effects, looks again, and lets its gate judge; their order is the operation's.
 
+pub mod addons;
 pub mod containerize;
 pub mod chart;
 pub mod constitution;

@@ -399,6 +399,93 @@ async fn a_cancel_while_charts_are_judged_is_a_cancel() {
     assert!(!house.app().join("deploy/charts").exists(), "what was written is taken back");
 }
 
+/// What a deploy asks an approval for.
+async fn planned(house: &House) -> Vec<String> {
+    let ask: ask::Deploy = serde_json::from_value(json!({ "workspace": house.app(), "profile": "fake", "secrets": ["SIGNING_SECRET=generate"] })).unwrap();
+    house.landfall.deploy(&ask).await.unwrap().reply.approval.unwrap().summary
+}
+
+#[tokio::test]
+async fn metrics_server_is_switched_on_where_it_is_off_and_a_person_did_not_say_no() {
+    let enables = |lines: &[String]| lines.iter().any(|line| line.contains("enable the Minikube addon metrics-server"));
+    let house = House::quick();
+    assert!(!enables(&planned(&house).await), "it is on");
+    house.fake.lacks_addon("metrics-server");
+    assert!(enables(&planned(&house).await));
+    let ended = house.deploy_through("validate").await;
+    assert_eq!(ended.state(), OperationState::Succeeded, "{}", ended.reply.summary);
+    assert_eq!((house.fake.addons(), house.fake.count("enable")), (vec!["metrics-server".to_owned()], 1));
+    // Somebody switches it off again: then that alone is a plan, unless landfall.toml says that it shall be off.
+    house.fake.lacks_addon("metrics-server");
+    assert_eq!(planned(&house).await.len(), 1);
+    house.edit("landfall.toml", "[gates]", "[cluster]\nmetrics_server = false\n\n[gates]");
+    house.change();
+    assert!(!enables(&planned(&house).await));
+}
+
+#[tokio::test]
+async fn an_app_is_deployed_without_metrics_where_metrics_server_cannot_be_had() {
+    let house = House::quick();
+    house.fake.lacks_addon("metrics-server");
+    house.fake.fails("enable", 1, &Failure::new(Code::ProgramFailed, "enable the addon metrics-server"));
+    let ended = house.deploy_through("validate").await;
+    assert_eq!(ended.state(), OperationState::Succeeded, "{}", ended.reply.summary);
+    let metrics: Vec<_> = ended.reply.gates.iter().flat_map(|gate| &gate.checks).filter(|check| check.id == "validation.metrics").collect();
+    assert!(!metrics.is_empty() && metrics.iter().all(|check| check.outcome == Outcome::NotRun), "{metrics:?}");
+}
+
+#[tokio::test]
+async fn images_go_through_the_registry_addon_and_charts_name_their_digests() {
+    let house = House::quick();
+    house.edit("landfall.toml", "[gates]", "[cluster]\ndelivery = \"registry\"\n\n[gates]");
+    assert!(planned(&house).await.iter().any(|line| line.contains("enable the Minikube addon registry")));
+    let ended = house.deploy_through("validate").await;
+    assert_eq!(ended.state(), OperationState::Succeeded, "{}", ended.reply.summary);
+    assert_eq!((house.fake.count("publish"), house.fake.count("deliver")), (2, 0));
+    let image = house.fake.values("stock")["image"].clone();
+    assert!(image["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:")), "{image}");
+    let chart = std::fs::read_to_string(house.app().join("deploy/charts/stock/values.yaml")).unwrap();
+    assert!(chart.contains("repository: localhost:5000/shop/stock") || chart.contains("repository: \"localhost:5000/shop/stock\""), "{chart}");
+    assert!(planned_nothing(&house).await, "the same sources are the same plan, digests or not");
+}
+
+/// True where a deploy would change nothing.
+async fn planned_nothing(house: &House) -> bool {
+    let ask: ask::Deploy = serde_json::from_value(json!({ "workspace": house.app(), "profile": "fake", "secrets": ["SIGNING_SECRET=generate"] })).unwrap();
+    house.landfall.deploy(&ask).await.unwrap().reply.approval.is_none()
+}
+
+#[tokio::test]
+async fn an_addon_that_a_cancelled_deploy_switched_on_is_switched_off_again() {
+    for (delivery, on_before) in [("registry", vec!["metrics-server"]), ("direct", vec!["metrics-server"])] {
+        let house = House::quick();
+        house.edit("landfall.toml", "[gates]", &format!("[cluster]\ndelivery = \"{delivery}\"\n\n[gates]"));
+        house.fake.stalls("apply");
+        let asked = async {
+            while house.fake.count("apply") == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let ask: ask::CancelOperation = serde_json::from_value(json!({ "workspace": house.app() })).unwrap();
+            house.landfall.cancel(&ask).await.unwrap();
+        };
+        let ended = tokio::join!(house.deploy(), asked).0;
+        assert_eq!(ended.state(), OperationState::Cancelled, "{delivery}: {}", ended.reply.summary);
+        assert_eq!(house.fake.addons(), on_before, "{delivery}: what was on before stays on, and nothing else");
+        assert_eq!(house.fake.count("disable"), usize::from(delivery == "registry"));
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_takes_nothing_refuses_the_docker_gate() {
+    let house = House::quick();
+    house.edit("landfall.toml", "[gates]", "[cluster]\ndelivery = \"registry\"\n\n[gates]");
+    house.fake.fails("publish", 9, &Failure::new(Code::ProgramFailed, "push stock").cause("connection refused"));
+    let ended = house.deploy().await;
+    assert_eq!((ended.state(), house.fake.count("apply")), (OperationState::Refused, 0), "{}", ended.reply.summary);
+    let gates = serde_json::to_string(&ended.reply.gates).unwrap();
+    assert!(gates.contains("docker.pushed") && gates.contains("connection refused"), "{gates}");
+}
+
 #[tokio::test]
 async fn an_app_that_another_workspace_works_on_ends_with_that_code() {
     let house = House::new();

@@ -8,6 +8,7 @@ mod look;
 mod operations;
 mod serve;
 mod show;
+mod vigil;
 mod write;
 
 use crate::tools;
@@ -481,7 +482,12 @@ impl DeployFlags {
 
 /// Ctrl-C from now on: also what is typed before anybody waits for it is heard.
 fn interrupts() -> Result<tokio::signal::unix::Signal, Failure> {
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).map_err(|error| Failure::internal("listen for Ctrl-C").cause(error))
+    signal(tokio::signal::unix::SignalKind::interrupt())
+}
+
+/// A signal of the operating system, heard from now on.
+fn signal(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    tokio::signal::unix::signal(kind).map_err(|error| Failure::internal("listen for signals").cause(error))
 }
 
 /// Carries out one command line; the number is the program's exit code.

@@ -134,8 +134,7 @@ fn truncate(text: &mut String, limit: usize) {
     if text.len() <= limit {
         return;
     }
-    let cut = (0..=limit).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-    text.truncate(cut);
+    text.truncate(text.floor_char_boundary(limit));
     text.push_str("…\n");
 }
 

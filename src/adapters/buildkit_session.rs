@@ -34,9 +34,7 @@ pub struct Session {
 impl Session {
     /// Opens a session with the engine that serves these secrets, by id.
     pub async fn open(engine: &Engine, secrets: BTreeMap<String, Secret>) -> Result<Self, Failure> {
-        let mut noise = [0u8; 16];
-        getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-        let id = format!("landfall-{}", hex::encode(noise));
+        let id = format!("landfall-{}", crate::secret::noise::<16>()?);
         let fault = |why: &dyn std::fmt::Display| {
             Failure::new(Code::EngineUnreachable, format!("open a BuildKit session with {}", engine.address()))
                 .cause(why)

@@ -4,6 +4,7 @@ mod build;
 mod causes;
 mod deliver;
 mod layers;
+mod registry;
 mod trial;
 
 use crate::adapters::engine::{self, Engine};
@@ -11,7 +12,7 @@ use crate::adapters::minikube::Surroundings;
 use crate::adapters::proof;
 use crate::failure::{Code, Failure};
 use crate::names::ImageRef;
-use crate::ports::{BuildRequest, ImageFacts, Images, Layer, NodeImage, Progress, Proof, Runtime, Started, TryStart};
+use crate::ports::{BuildRequest, ImageFacts, Images, Layer, NodeImage, Progress, Proof, Published, Runtime, Started, TryStart};
 use crate::secret::Secret;
 use bollard::errors::Error;
 use bollard::query_parameters::RemoveImageOptions;
@@ -119,6 +120,11 @@ impl Images for DockerImages {
     async fn deliver(&self, at: &Proof, reference: &ImageRef, id: &str, progress: &dyn Progress) -> Result<String, Failure> {
         let at = proof::again(&self.around, at).await?;
         self.carry(&at, reference, id, progress).await
+    }
+
+    async fn publish(&self, at: &Proof, reference: &ImageRef, id: &str, progress: &dyn Progress) -> Result<Published, Failure> {
+        let at = proof::again(&self.around, at).await?;
+        self.push_and_pull(&at, reference, id, progress).await
     }
 
     async fn on_nodes(&self, at: &Proof, reference: &ImageRef) -> Result<Vec<NodeImage>, Failure> {

@@ -253,9 +253,7 @@ struct EmptyFolder(PathBuf);
 impl EmptyFolder {
     fn make() -> Result<Self, Failure> {
         use std::os::unix::fs::DirBuilderExt as _;
-        let mut noise = [0u8; 8];
-        getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-        let path = std::env::temp_dir().join(format!("landfall-run-{}", hex::encode(noise)));
+        let path = std::env::temp_dir().join(format!("landfall-run-{}", crate::secret::noise::<8>()?));
         std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| Failure::file("make the folder", &path, &error))?;
         Ok(Self(path))
     }

@@ -8,7 +8,7 @@ use crate::names::ProfileName;
 use crate::ports::{LocalCluster, Node, Profile, ProfileStatus, Program, Progress, Proof, Runtime, StartSpec};
 use crate::secret::plain;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -152,6 +152,8 @@ pub struct ProfileFile {
     pub api_server_port: u16,
     pub kubernetes_config: KubernetesFile,
     pub nodes: Vec<NodeFile>,
+    /// Addon → on or off; an addon that was never switched is not named.
+    pub addons: BTreeMap<String, bool>,
 }
 
 /// The Kubernetes part of a profile's file.
@@ -431,23 +433,20 @@ impl LocalCluster for Minikube {
         Err(failure.cause(seen).help(help))
     }
 
+    async fn addons(&self, profile: &ProfileName) -> Result<BTreeSet<String>, Failure> {
+        match self.around.profile(profile) {
+            Ok(file) => Ok(file.addons.into_iter().filter_map(|(addon, on)| on.then_some(addon)).collect()),
+            Err(failure) if failure.code == Code::ProfileNotFound => Ok(BTreeSet::new()),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn enable_addon(&self, profile: &ProfileName, addon: &str) -> Result<bool, Failure> {
-        if addon.is_empty() || addon.starts_with('-') || !addon.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-') {
-            return Err(
-                Failure::new(Code::BadArgument, format!("addon {:?} is not valid", plain(addon, 60))).help("use a name that 'minikube addons list' prints")
-            );
-        }
-        let proof = self.prove(profile).await?;
-        if self.addon_enabled(&proof, addon).await? {
-            return Ok(false);
-        }
-        let run = self.around.minikube(&proof.kubeconfig).args(["addons", "enable", addon, "-p", profile.as_str()]);
-        // Some addons wait up to six minutes for their pods.
-        let ran = run.deadline(Duration::from_secs(7 * 60)).output().await?;
-        match self.addon_enabled(&proof, addon).await? {
-            true => Ok(true),
-            false => Err(ran.failure(&format!("enable the addon {addon}"))),
-        }
+        self.switch_addon(profile, addon, "enable", true).await
+    }
+
+    async fn disable_addon(&self, profile: &ProfileName, addon: &str) -> Result<bool, Failure> {
+        self.switch_addon(profile, addon, "disable", false).await
     }
 
     async fn programs(&self) -> Vec<Program> {
@@ -471,6 +470,26 @@ impl LocalCluster for Minikube {
 }
 
 impl Minikube {
+    /// Switches an addon and looks whether minikube knows it so; true where it was otherwise before.
+    async fn switch_addon(&self, profile: &ProfileName, addon: &str, verb: &str, on: bool) -> Result<bool, Failure> {
+        if addon.is_empty() || addon.starts_with('-') || !addon.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-') {
+            return Err(
+                Failure::new(Code::BadArgument, format!("addon {:?} is not valid", plain(addon, 60))).help("use a name that 'minikube addons list' prints")
+            );
+        }
+        let proof = self.prove(profile).await?;
+        if self.addon_enabled(&proof, addon).await? == on {
+            return Ok(false);
+        }
+        let run = self.around.minikube(&proof.kubeconfig).args(["addons", verb, addon, "-p", profile.as_str()]);
+        // Some addons wait up to six minutes for their pods.
+        let ran = run.deadline(Duration::from_secs(7 * 60)).output().await?;
+        match self.addon_enabled(&proof, addon).await? == on {
+            true => Ok(true),
+            false => Err(ran.failure(&format!("{verb} the addon {addon}"))),
+        }
+    }
+
     async fn addon_enabled(&self, proof: &Proof, addon: &str) -> Result<bool, Failure> {
         let run = self.around.minikube(&proof.kubeconfig).args(["addons", "list", "-o", "json", "-p", proof.profile.name.as_str()]);
         let all: BTreeMap<String, serde_json::Value> = run.deadline(Duration::from_secs(20)).output().await?.json("list the addons")?;
@@ -626,6 +645,18 @@ mod tests {
         assert_eq!(profile.runtime, Runtime::Containerd);
         let nodes: Vec<_> = profile.nodes.iter().map(|node| (node.name.as_str(), node.port, node.control_plane)).collect();
         assert_eq!(nodes, [("p", 8443, true), ("p-m02", 8443, false)]);
+    }
+
+    #[tokio::test]
+    async fn only_addons_that_are_on_are_told() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".minikube/profiles/p");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("config.json"), r#"{"Name":"p","Addons":{"metrics-server":true,"registry":false}}"#).unwrap();
+        let minikube = Minikube::with(around(&[("HOME", home.path().to_str().unwrap())]));
+        let on = async |profile: &str| minikube.addons(&ProfileName::parse(profile).unwrap()).await.unwrap().into_iter().collect::<Vec<_>>();
+        assert_eq!(on("p").await, ["metrics-server"]);
+        assert!(on("other").await.is_empty());
     }
 
     #[test]

@@ -651,9 +651,7 @@ fn write_kubeconfig(around: &Surroundings, name: &ProfileName, server: &str, pat
     if private && there == text {
         return Ok(());
     }
-    let mut noise = [0u8; 6];
-    getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-    let fresh = path.with_file_name(format!(".{name}.{}", hex::encode(noise)));
+    let fresh = path.with_file_name(format!(".{name}.{}", crate::secret::noise::<6>()?));
     let write = || {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         file.write_all(text.as_bytes())?;

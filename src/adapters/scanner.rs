@@ -106,9 +106,7 @@ impl Drop for Archive {
 pub async fn archive(state: &Path, engine: &Engine, reference: &ImageRef) -> Result<Archive, Failure> {
     let folder = state.join("images");
     tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).await.map_err(|error| Failure::file("make the folder", &folder, &error))?;
-    let mut noise = [0u8; 6];
-    getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-    let path = folder.join(format!("{}.tar", hex::encode(noise)));
+    let path = folder.join(format!("{}.tar", crate::secret::noise::<6>()?));
     let fault = |error: std::io::Error| Failure::file("save the image to", &path, &error);
     let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await.map_err(fault)?;
     let archive = Archive(path.clone());

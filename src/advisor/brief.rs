@@ -61,7 +61,9 @@ pub fn prompt(matter: &Matter<'_>) -> String {
         }
     });
     text.push('\n');
-    cut(&crate::secret::redact(&text), LONGEST)
+    let mut text = crate::secret::redact(&text);
+    text.truncate(text.floor_char_boundary(LONGEST));
+    text
 }
 
 /// One workload in a line: what it is, never what its variables hold.
@@ -106,15 +108,6 @@ fn failures(matter: &Matter<'_>) -> String {
         }
     }
     text
-}
-
-/// At most this many bytes, cut between characters.
-fn cut(text: &str, limit: usize) -> String {
-    let mut end = limit.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         let port = port_of(facts);
         let storage = storage::storage(facts, &mut env);
         findings.extend(storage.as_ref().map(|storage| kept(facts, storage)));
-        let image = image(facts, app, &candidates, build_args, &mut findings);
+        let repository = format!("{}/{app}/{}", config.cluster.delivery.host(), facts.name);
+        let image = image(facts, repository, &candidates, build_args, &mut findings);
         let persons = matches!(&image, ImagePlan::Built { persons: true, .. });
         let command = command(facts, config, port, persons);
         let schedule = settings.and_then(|settings| settings.schedule.clone()).map(|text| start::schedule(&facts.name, text)).transpose()?;
@@ -514,8 +515,7 @@ fn entrance(facts: &Service, candidates: &[&Service]) -> bool {
     page(facts) || (facts.kind == Kind::Api && !called && !candidates.iter().any(|other| page(other)))
 }
 
-fn image(facts: &Service, app: &AppName, candidates: &[&Service], build_args: BTreeMap<String, String>, findings: &mut Vec<Finding>) -> ImagePlan {
-    let repository = format!("localhost/{app}/{}", facts.name);
+fn image(facts: &Service, repository: String, candidates: &[&Service], build_args: BTreeMap<String, String>, findings: &mut Vec<Finding>) -> ImagePlan {
     let ours = facts.build_facts.get("dockerfile.ours").is_some_and(|value| value == "true")
         || facts.evidence.get("dockerfile").into_iter().flatten().any(|place| place.text.starts_with(crate::survey::OURS));
     let root = workspace_root(facts);

@@ -134,7 +134,7 @@ impl Landfall {
 fn commented_config(survey: &Survey, workspace: &Path) -> String {
     let app = crate::names::AppName::from_folder(workspace);
     let mut text = format!(
-        "# Decisions of people. Landfall reads this file and never changes it. Unknown keys are errors.\nschema = 1\n\n[app]\nname = \"{app}\"\n# namespace = \"{app}\"\n\n[cluster]\n# profile = \"minikube\"\n# start = {{ cpus = 2, memory = \"6g\" }}\n"
+        "# Decisions of people. Landfall reads this file and never changes it. Unknown keys are errors.\nschema = 1\n\n[app]\nname = \"{app}\"\n# namespace = \"{app}\"\n\n{CLUSTER}"
     );
     for service in &survey.services {
         let _ = write!(text, "\n[service.{}]\n# dir = {:?}\n", service.name, service.dir);
@@ -147,6 +147,7 @@ fn commented_config(survey: &Survey, workspace: &Path) -> String {
         if let Some(ready) = service.health.as_ref().and_then(|health| health.ready.as_ref()) {
             let _ = writeln!(text, "# ready = {ready:?}");
         }
+        text.push_str(SERVICE);
         let public: Vec<_> = service.env.iter().filter(|read| !read.secret).collect();
         if !public.is_empty() {
             let _ = writeln!(text, "[service.{}.env]", service.name);
@@ -167,9 +168,62 @@ fn commented_config(survey: &Survey, workspace: &Path) -> String {
     for kind in kinds.iter().filter(|kind| matches!(**kind, "postgres" | "mysql" | "redis" | "mongodb" | "rabbitmq")) {
         let _ = writeln!(text, "# {kind} = \"in_cluster\"");
     }
-    text.push_str("\n[gates]\nimage_budget_mb = 500\nscan = \"optional\"\nwindow_s = 10\n\n[approval]\n# mode = \"human\"\n");
+    text.push_str(REST);
     text
 }
+
+const CLUSTER: &str = r#"[cluster]
+# profile = "minikube"
+# What a profile that is not there yet is made with; driver, runtime and nodes as minikube takes them.
+# start = { cpus = 2, memory = "6g", driver = "docker", runtime = "containerd", nodes = 1 }
+# How images come onto the nodes: "direct" builds or copies them there, "registry" goes through minikube's registry addon.
+# delivery = "direct"
+# false: a deploy leaves minikube's metrics-server addon off.
+# metrics_server = true
+"#;
+
+const SERVICE: &str = r#"# replicas = 1
+# What changes the database before new pods start.
+# migrate = "alembic upgrade head"
+# Runs to its end again and again, by cron's five fields; or once for each revision.
+# schedule = "0 3 * * *"
+# once = true
+"#;
+
+const REST: &str = r#"
+# What services may reach outside the cluster.
+[egress]
+# backend = ["api.example.com:443"]
+
+[gates]
+image_budget_mb = 500
+# "required": an image without a scan, or with a critical vulnerability, is refused.
+scan = "optional"
+# 95 of 100 requests must be answered within so many milliseconds.
+# latency_p95_ms = 500
+# Seconds without a restart before a rollout counts as stable.
+window_s = 10
+
+[approval]
+# Only a person's word counts.
+# mode = "human"
+# An approval for each stage, instead of one for all.
+# pause = "each_stage"
+
+# Requests that must be answered so. One that writes is sent only where that is allowed.
+# [[smoke]]
+# name = "tasks"
+# service = "backend"
+# writes = true
+# steps = [
+#   { post = "/tasks", json = '{"title": "{unique}"}', header = { accept = "application/json" }, expect = 201, capture = { id = "/id" } },
+#   { get = "/tasks/{id}", expect = 200, contains = "{unique}" },
+# ]
+
+# Which checks show a requirement of the specs.
+[requirements]
+# "FR-007" = "validation.environment"
+"#;
 
 /// What helm does with an object besides keeping it in the release.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -455,6 +509,34 @@ pub(super) fn counted(n: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fresh_file_of_decisions_shows_every_key_and_each_of_them_counts() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/todo");
+        let survey = crate::survey::survey(&example, &crate::survey::Options::default()).unwrap();
+        let text = commented_config(&survey, &example);
+        Config::parse(&text).unwrap();
+        let setting =
+            |line: &str| line.starts_with("[[") || line.starts_with(['{', '}', ']']) || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let plain = |line: &str| line.strip_prefix("# ").filter(|rest| setting(rest.trim_start())).unwrap_or(line).to_owned();
+        let whole = text.lines().map(plain).collect::<Vec<_>>().join("\n");
+        let config = Config::parse(&whole).unwrap_or_else(|failure| panic!("{failure}\n{whole}"));
+        let shown = serde_json::to_value(&config).unwrap();
+        let mut missing = Vec::new();
+        for (table, settings) in [("app", &shown["app"]), ("cluster", &shown["cluster"]), ("gates", &shown["gates"]), ("approval", &shown["approval"])] {
+            missing.extend(settings.as_object().unwrap().iter().filter(|(_, value)| value.is_null()).map(|(key, _)| format!("{table}.{key}")));
+        }
+        assert!(missing.is_empty(), "{missing:?}");
+        assert_eq!(shown["cluster"]["start"].as_object().unwrap().len(), 5);
+        for key in ["dir", "start", "port", "ready", "replicas", "migrate", "schedule", "once", "env"] {
+            assert!(config.service.values().any(|service| !serde_json::to_value(service).unwrap()[key].is_null()), "{key}");
+        }
+        for table in ["service", "secrets", "backing", "egress", "smoke", "requirements"] {
+            let some = shown[table].as_object().map_or_else(|| shown[table].as_array().unwrap().len(), serde_json::Map::len);
+            assert!(some > 0, "{table}");
+        }
+        assert_eq!(shown.as_object().unwrap().len(), 11, "a table that this test does not know");
+    }
 
     #[test]
     fn a_plan_runs_hooks_and_leaves_tests_to_helm_test() {

@@ -174,6 +174,9 @@ impl Landfall {
         draft.files.retain(|file| !file.path.starts_with("deploy/"));
         draft.changes.retain(|change| !change.path.starts_with("deploy/"));
         draft.plan.files.retain(|path, _| !path.starts_with("deploy/"));
+        if ask.until == Until::Files {
+            draft.plan.addons.clear();
+        }
         if let Some(answer) = self.conflicts(&draft, "containerize", ask.on_conflict)? {
             return Ok(With::new(answer, reply::Containerized::default()));
         }
@@ -231,7 +234,9 @@ impl Landfall {
             environments,
             cluster: true,
         };
-        let draft = self.draft(&workspace, &wanted).await?;
+        let mut draft = self.draft(&workspace, &wanted).await?;
+        // Charts are written and judged without images.
+        draft.plan.addons.clear();
         if let Some(answer) = self.conflicts(&draft, "generate_chart", ask.on_conflict)? {
             return Ok(With::new(answer, reply::Charted::default()));
         }

@@ -345,6 +345,5 @@ fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    let end = (0..=limit).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}\n…", text.get(..end).unwrap_or_default())
+    format!("{}\n…", text.get(..text.floor_char_boundary(limit)).unwrap_or_default())
 }

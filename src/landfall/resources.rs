@@ -272,7 +272,7 @@ fn cut(text: &str) -> usize {
     if text.len() <= PAGE {
         return text.len();
     }
-    let end = (0..=PAGE).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let end = text.floor_char_boundary(PAGE);
     text.get(..end).and_then(|head| head.rfind('\n')).map_or(end, |line| line + 1)
 }
 

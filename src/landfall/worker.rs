@@ -198,8 +198,11 @@ impl Landfall {
             (Ok(at), true) => Some(AppLock::take(&self.setup.state, &at.fingerprint, &plan.blueprint.namespace, &request.app, &run.id)?),
             (_, _) => None,
         };
+        if let Ok(at) = &at {
+            stages::addons::enable(run, &plan, at).await?;
+        }
         let mut gates = Vec::new();
-        let mut images = BTreeMap::new();
+        let mut images = stages::deploy::Images::default();
         let mut containerized = reply::Containerized::default();
 
         if request.tool != "generate_chart" {
@@ -209,8 +212,9 @@ impl Landfall {
             let secrets = stages::deploy::local_values(&run.folders.workspace, &run.folders.state, &plan.build_secrets)?;
             let built = stages::containerize::run(run, &plan, &files, at, &secrets).await?;
             for image in &built.images {
-                images.insert(ServiceName::parse(image.service.clone())?, image.id.clone());
+                images.ids.insert(ServiceName::parse(image.service.clone())?, image.id.clone());
             }
+            images.digests.clone_from(&built.digests);
             containerized.images.clone_from(&built.images);
             let verdict = overall_or_pass(&built.gates);
             run.end(StageName::Containerize, verdict)?;
@@ -267,7 +271,7 @@ impl Landfall {
         Ok(run.prove(profile, plan.fingerprint.as_deref()).await)
     }
 
-    async fn work_deploy(&self, run: &Run, request: &Request, plan: &Plan, at: &Proof, images: &BTreeMap<ServiceName, String>) -> Result<End, Failure> {
+    async fn work_deploy(&self, run: &Run, request: &Request, plan: &Plan, at: &Proof, images: &stages::deploy::Images) -> Result<End, Failure> {
         let ask: ask::Deploy = ask_of(request)?;
         let namespace = &plan.blueprint.namespace;
         run.begin(StageName::Deploy, readiness(plan, StageName::Deploy))?;
@@ -280,6 +284,7 @@ impl Landfall {
         let mut refused_at = (!deployed.passed()).then_some("kubernetes");
         if refused_at.is_none() && plan.through >= Through::Validate {
             run.begin(StageName::Validate, readiness(plan, StageName::Validate))?;
+            stages::addons::measured(run, plan, at).await?;
             let found = self.look(run, at, &plan.blueprint).await?.validate(&whole_scope(), run.heart.as_ref()).await?;
             for gate in &found.gates {
                 run.judged(StageName::Validate, gate)?;

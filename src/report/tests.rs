@@ -73,6 +73,7 @@ impl Scene {
             sources: Default::default(),
             build_secrets: Default::default(),
             start: None,
+            addons: Default::default(),
             namespace_ready: true,
             secrets_present: Default::default(),
             survey: "0123456789abcdef".into(),

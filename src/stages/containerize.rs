@@ -1,7 +1,7 @@
 //! Builds every image where the cluster's pods can see it, and judges what was built: the docker gate.
 
 use crate::blueprint::Workload;
-use crate::config::ScanRule;
+use crate::config::{Delivery, ScanRule};
 use crate::draft::{BuildSource, build_source};
 use crate::engine::{Effect, Run};
 use crate::evidence::{Check, Evidence, Gate, GateName, Outcome, Source, Verdict};
@@ -9,7 +9,7 @@ use crate::failure::{Code, Failure};
 use crate::journal::{StageName, Undo};
 use crate::names::{EnvName, ServiceName};
 use crate::plan::{ImageStep, Plan};
-use crate::ports::{BuildRequest, ImageFacts, Proof, Started, TryStart};
+use crate::ports::{BuildRequest, ImageFacts, Proof, Published, Started, TryStart};
 use crate::render::RenderedFile;
 use crate::reply::ImageView;
 use crate::secret::Secret;
@@ -23,6 +23,8 @@ const STAGE: StageName = StageName::Containerize;
 pub struct Built {
     pub gates: Vec<Gate>,
     pub images: Vec<ImageView>,
+    /// The digests of images that came through the registry addon.
+    pub digests: BTreeMap<ServiceName, String>,
 }
 
 /// Builds, delivers and judges every image of the plan; stops at the first gate that refuses.
@@ -31,11 +33,16 @@ pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: &Proof, sec
     for workload in &plan.blueprint.workloads {
         let Some(step) = plan.images.get(&workload.name) else { continue };
         let source = build_source(&run.folders.workspace, &workload.image, files)?;
-        let facts = build(run, plan, workload, step, &source, at, secrets).await?;
-        let (gate, on_nodes) = judge(run, workload, step, &facts, at).await?;
+        let (facts, delivered) = build(run, plan, workload, step, &source, at, secrets).await?;
+        let (gate, on_nodes) = judge(run, workload, step, &facts, &delivered, at).await?;
         run.judged(STAGE, &gate)?;
         let sbom_uri = bill(run, workload, step, &facts)?;
-        built.images.push(ImageView { sbom_uri, ..view(workload, step, &facts, on_nodes) });
+        let mut view = ImageView { sbom_uri, ..view(workload, step, &facts, on_nodes) };
+        if let Delivered::Registry(Ok(published)) = &delivered {
+            view.reference = format!("{}@{}", step.reference, published.digest);
+            built.digests.insert(workload.name.clone(), published.digest.clone());
+        }
+        built.images.push(view);
         let refused = gate.verdict == Verdict::Refused;
         built.gates.push(gate);
         if refused {
@@ -43,6 +50,13 @@ pub async fn run(run: &Run, plan: &Plan, files: &[RenderedFile], at: &Proof, sec
         }
     }
     Ok(built)
+}
+
+/// How an image came onto the nodes.
+enum Delivered {
+    Direct,
+    /// Or why it could not be pushed.
+    Registry(Result<Published, Failure>),
 }
 
 async fn build(
@@ -53,7 +67,7 @@ async fn build(
     source: &BuildSource,
     at: &Proof,
     secrets: &BTreeMap<EnvName, Secret>,
-) -> Result<ImageFacts, Failure> {
+) -> Result<(ImageFacts, Delivered), Failure> {
     let images = &run.world.images;
     let name = workload.name.as_str();
     let there = if step.present { images.inspect(at, &step.reference).await? } else { None };
@@ -88,6 +102,10 @@ async fn build(
             })?
         }
     };
+    if Delivery::of(&step.reference) == Delivery::Registry {
+        let published = publish(run, name, step, &facts, at).await?;
+        return Ok((facts, Delivered::Registry(published)));
+    }
     let nodes = images.on_nodes(at, &step.reference).await?;
     if nodes.iter().any(|node| node.id.as_deref() != Some(facts.id.as_str())) {
         let effect = Effect {
@@ -98,7 +116,22 @@ async fn build(
         };
         let _: String = run.effect_again(STAGE, name, effect, super::class_of, || images.deliver(at, &step.reference, &facts.id, run.heart.as_ref())).await?;
     }
-    Ok(facts)
+    Ok((facts, Delivered::Direct))
+}
+
+/// Pushes the image and has it pulled, each time anew: the addon keeps images only as long as its pod lives.
+/// A registry that does not take it is for the gate to say; what ends the operation ends it here as well.
+async fn publish(run: &Run, name: &str, step: &ImageStep, facts: &ImageFacts, at: &Proof) -> Result<Result<Published, Failure>, Failure> {
+    let effect = Effect {
+        key: format!("delivery/{name}"),
+        text: format!("push image {} to the registry addon and pull it on every node", step.reference),
+        undo: Undo::Keep { why: "the nodes' image is removed with its tag; the registry's copy goes with the addon".to_owned() },
+        before: serde_json::Value::Null,
+    };
+    match run.effect_again(STAGE, name, effect, super::class_of, || run.world.images.publish(at, &step.reference, &facts.id, run.heart.as_ref())).await {
+        Err(failure) if matches!(failure.code, Code::Cancelled | Code::Deadline | Code::WrongCluster) => Err(failure),
+        published => Ok(published),
+    }
 }
 
 /// The context must be what the plan was made from; base images may only be missing from the comparison, never differ silently.
@@ -111,20 +144,33 @@ fn fresh(step: &ImageStep, source: &BuildSource, service: &ServiceName) -> Resul
         .help("call again: the new plan is made from the sources as they are now"))
 }
 
+/// What is judged each time: it is of this moment, or of a budget that people change.
+const ANEW: [&str; 4] = ["docker.on_node", "docker.pushed", "docker.pullable", "docker.size"];
+
 /// Every check of the docker gate. What was proven of this very image id before is not asked again, except where it is.
-async fn judge(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFacts, at: &Proof) -> Result<(Gate, Vec<String>), Failure> {
+async fn judge(
+    run: &Run,
+    workload: &Workload,
+    step: &ImageStep,
+    facts: &ImageFacts,
+    delivered: &Delivered,
+    at: &Proof,
+) -> Result<(Gate, Vec<String>), Failure> {
     let name = workload.name.as_str();
-    let (on_node, nodes) = on_node(run, step, facts, at).await;
+    let (on_node, nodes) = on_node(run, step, facts, delivered, at).await;
     let kept = run.folders.records.join("images").join(format!("{}.json", facts.id.trim_start_matches("sha256:")));
     let known: Option<Gate> = std::fs::read(&kept).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let mut checks = match known {
         Some(gate) if gate.verdict == Verdict::Pass && gate.subject == name => {
-            gate.checks.into_iter().filter(|check| check.id != "docker.on_node" && check.id != "docker.size").collect()
+            gate.checks.into_iter().filter(|check| !ANEW.contains(&check.id.as_str())).collect()
         }
         Some(_) | None => of_image(run, workload, step, facts, at).await,
     };
     checks.push(size(run.config.gates.image_budget_mb, facts));
     checks.push(on_node);
+    if let Delivered::Registry(published) = delivered {
+        checks.extend(registered(step, facts, published));
+    }
     let gate = Gate::judge(GateName::Docker, name, checks);
     if gate.verdict == Verdict::Pass
         && let Ok(text) = serde_json::to_vec(&gate)
@@ -306,8 +352,38 @@ async fn scan(run: &Run, step: &ImageStep, at: &Proof) -> Check {
     }
 }
 
-async fn on_node(run: &Run, step: &ImageStep, facts: &ImageFacts, at: &Proof) -> (Check, Vec<String>) {
-    let probed = format!("id of {} on every node", step.reference);
+/// The registry has the image, and every node pulled this very image from it by digest.
+fn registered(step: &ImageStep, facts: &ImageFacts, published: &Result<Published, Failure>) -> [Check; 2] {
+    let push = format!("push of {} to the registry addon", step.reference);
+    let pull = format!("pull of {} by digest on every node", step.reference);
+    let published = match published {
+        Ok(published) => published,
+        Err(failure) => {
+            let seen = failure.causes.iter().chain([&failure.help]).map(|line| Evidence::new(Source::Program, "push", line)).collect();
+            return [Check::fail("docker.pushed", push, failure.message.clone(), seen), Check::not_run("docker.pullable", pull, "it was not pushed")];
+        }
+    };
+    let pushed = Check::pass("docker.pushed", push, Evidence::new(Source::Program, "the registry", &published.digest));
+    let told = |(node, pulled): (&String, &Result<String, String>)| match pulled {
+        Ok(id) => Evidence::new(Source::Program, format!("the engine of {node}"), id),
+        Err(why) => Evidence::new(Source::Program, format!("the engine of {node}"), why),
+    };
+    let seen: Vec<Evidence> = published.pulled.iter().map(told).collect();
+    let good = published.pulled.values().filter(|pulled| pulled.as_ref().is_ok_and(|id| *id == facts.id)).count();
+    let all = published.pulled.len();
+    let pullable = match seen.first().cloned() {
+        Some(first) if good == all => seen.into_iter().skip(1).fold(Check::pass("docker.pullable", pull, first), Check::with),
+        Some(_) | None => Check::fail("docker.pullable", pull, format!("{good} of {all} nodes pulled image {} by {}", facts.id, published.digest), seen),
+    };
+    [pushed, pullable]
+}
+
+async fn on_node(run: &Run, step: &ImageStep, facts: &ImageFacts, delivered: &Delivered, at: &Proof) -> (Check, Vec<String>) {
+    let way = match delivered {
+        Delivered::Direct => "built in the node's engine or copied there",
+        Delivered::Registry(_) => "through the registry addon",
+    };
+    let probed = format!("id of {} on every node, {way}", step.reference);
     match run.world.images.on_nodes(at, &step.reference).await {
         Ok(nodes) => {
             let told: Vec<_> = nodes.iter().map(|node| format!("{}: {}", node.node, node.id.as_deref().unwrap_or("absent"))).collect();

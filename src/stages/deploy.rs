@@ -205,8 +205,22 @@ fn dotenv(text: &str, wanted: &str) -> Option<String> {
     })
 }
 
+/// The images of this operation, by service: of those that were built, the id; of those that came through the registry addon, the digest too.
+#[derive(Clone, Debug, Default)]
+pub struct Images {
+    pub ids: BTreeMap<ServiceName, String>,
+    pub digests: BTreeMap<ServiceName, String>,
+}
+
+impl Images {
+    /// What a pod shows of its image: the digest by which it was pulled, else the id.
+    fn shown(&self, service: &ServiceName) -> Option<String> {
+        self.digests.get(service).or_else(|| self.ids.get(service)).cloned()
+    }
+}
+
 /// Installs what is not there yet, wave by wave, and watches. Stops at the first wave whose gate refuses.
-pub async fn run(run: &Run, plan: &Plan, at: &Proof, images: &BTreeMap<ServiceName, String>) -> Result<End, Failure> {
+pub async fn run(run: &Run, plan: &Plan, at: &Proof, images: &Images) -> Result<End, Failure> {
     let mut end = End { revision: plan.base_revision + 1, ..End::default() };
     carried_dry_run(run, plan, at, &mut end).await?;
     rehearse(run, plan, at, &mut end).await?;
@@ -305,14 +319,7 @@ async fn rehearse(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> Result<(
 }
 
 /// Applies one release; `None` where it runs exactly this already.
-async fn apply(
-    run: &Run,
-    plan: &Plan,
-    at: &Proof,
-    workload: &Workload,
-    images: &BTreeMap<ServiceName, String>,
-    app_revision: u32,
-) -> Result<Option<ReleaseView>, Failure> {
+async fn apply(run: &Run, plan: &Plan, at: &Proof, workload: &Workload, images: &Images, app_revision: u32) -> Result<Option<ReleaseView>, Failure> {
     let release = &workload.name;
     let namespace = &plan.blueprint.namespace;
     let Some(step) = plan.releases.get(release) else { return Err(Failure::internal(format!("release {release} is not in the plan"))) };
@@ -320,7 +327,7 @@ async fn apply(
         return Ok(None);
     }
     let ChartPlace { folder, values } = chart_of(workload, &plan.blueprint.environment);
-    let image_id = images.get(release).cloned();
+    let image_id = images.ids.get(release).cloned();
     let undo = match (step.current, step.verified) {
         (None, _) => Undo::Uninstall { namespace: namespace.clone(), release: release.clone() },
         (Some(_), Some(to)) => Undo::HelmRollback { namespace: namespace.clone(), release: release.clone(), to },
@@ -333,13 +340,20 @@ async fn apply(
         (labels::MANIFEST.to_owned(), manifest),
         (labels::OPERATION.to_owned(), run.id.to_string()),
     ]);
-    if let Some(id) = &image_id {
+    if let Some(id) = images.shown(release) {
         marks.insert(labels::IMAGE.to_owned(), id.trim_start_matches("sha256:").chars().take(12).collect());
+    }
+    let mut values = below(&run.folders.workspace, &values);
+    // A person's chart may have no place for a digest: it keeps the tag, by which the nodes have the same image.
+    if let Some(digest) = images.digests.get(release).filter(|_| workload.chart.is_none()) {
+        let file = run.folders.operation(&run.id).join("digests").join(format!("{release}.yaml"));
+        crate::files::write_private(&file, format!("image:\n  digest: {digest}\n").as_bytes())?;
+        values.push(file);
     }
     let request = Apply {
         namespace: namespace.clone(),
         release: release.clone(),
-        values: below(&run.folders.workspace, &values),
+        values,
         chart: run.folders.workspace.join(&folder),
         labels: marks,
         description: format!("app revision r{app_revision}, {}", run.id),
@@ -385,7 +399,7 @@ pub async fn back_up(run: &Run, at: &Proof, namespace: &Namespace, release: &Rel
 }
 
 /// Follows a wave until its gate can be judged.
-async fn watch(run: &Run, plan: &Plan, at: &Proof, workloads: &[&Workload], images: &BTreeMap<ServiceName, String>, end: &mut End) -> Result<(), Failure> {
+async fn watch(run: &Run, plan: &Plan, at: &Proof, workloads: &[&Workload], images: &Images, end: &mut End) -> Result<(), Failure> {
     timed(run, plan, at, workloads, end).await?;
     let expected = |workload: &&Workload| {
         let kind = match workload.controller() {
@@ -397,7 +411,7 @@ async fn watch(run: &Run, plan: &Plan, at: &Proof, workloads: &[&Workload], imag
         Some(Expectation {
             release: workload.name.clone(),
             kind: Some(kind),
-            image_id: images.get(&workload.name).cloned(),
+            image_id: images.shown(&workload.name),
             needs_endpoints: workload.port.is_some() && kind != WorkloadKind::Job,
         })
     };

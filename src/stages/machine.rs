@@ -4,12 +4,12 @@ use crate::failure::{Code, Failure};
 use crate::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use crate::ports::{
     Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest,
-    McpPeer, NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof, ScanReport,
-    Scanner, StartSpec, Started, TryStart, Usage, World,
+    McpPeer, NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof, Published,
+    ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use crate::secret::Secret;
 use async_trait::async_trait;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use std::time::Duration;
 pub(super) struct Machine {
     pub(super) image: ImageFacts,
     pub(super) on_nodes: Vec<Option<&'static str>>,
+    /// What each node pulls from the registry; none where the registry takes nothing.
+    pub(super) pulls: Option<Vec<Result<&'static str, &'static str>>>,
     pub(super) in_layers: Vec<String>,
     pub(super) started: Started,
     pub(super) scan: Result<u64, String>,
@@ -82,7 +84,13 @@ impl LocalCluster for Machine {
     async fn start(&self, _: &ProfileName, _: &StartSpec, _: &dyn Progress) -> Result<(), Failure> {
         nothing()
     }
+    async fn addons(&self, _: &ProfileName) -> Result<BTreeSet<String>, Failure> {
+        nothing()
+    }
     async fn enable_addon(&self, _: &ProfileName, _: &str) -> Result<bool, Failure> {
+        nothing()
+    }
+    async fn disable_addon(&self, _: &ProfileName, _: &str) -> Result<bool, Failure> {
         nothing()
     }
     async fn programs(&self) -> Vec<Program> {
@@ -100,6 +108,11 @@ impl Images for Machine {
     }
     async fn deliver(&self, _: &Proof, _: &ImageRef, id: &str, _: &dyn Progress) -> Result<String, Failure> {
         Ok(id.to_owned())
+    }
+    async fn publish(&self, _: &Proof, _: &ImageRef, _: &str, _: &dyn Progress) -> Result<Published, Failure> {
+        let Some(pulls) = &self.pulls else { return Err(Failure::new(Code::ProgramFailed, "push api").cause("connection refused")) };
+        let pulled = pulls.iter().enumerate().map(|(n, pulled)| (format!("node{n}"), pulled.map(str::to_owned).map_err(str::to_owned)));
+        Ok(Published { digest: format!("sha256:{}", "d".repeat(64)), pulled: pulled.collect() })
     }
     async fn on_nodes(&self, _: &Proof, _: &ImageRef) -> Result<Vec<NodeImage>, Failure> {
         let node = |(n, id): (usize, &Option<&str>)| NodeImage { node: format!("node{n}"), id: id.map(str::to_owned) };

@@ -15,9 +15,7 @@ struct Values(BTreeMap<String, Secret>);
 impl Values {
     /// `{unique}` alone: another text in each run, so that what a test writes can be told from what was there.
     fn fresh() -> Result<Self, Failure> {
-        let mut noise = [0u8; 6];
-        getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-        Ok(Self(BTreeMap::from([("unique".to_owned(), Secret::new(format!("landfall-{}", hex::encode(noise))))])))
+        Ok(Self(BTreeMap::from([("unique".to_owned(), Secret::new(format!("landfall-{}", crate::secret::noise::<6>()?)))])))
     }
 
     /// The text with every known `{name}` replaced; braces around anything else stay.

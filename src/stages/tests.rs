@@ -78,6 +78,7 @@ fn good(service: &str) -> Machine {
             layers: vec![Layer { created_by: "COPY . .".into(), size_bytes: 2_000_000 }],
         },
         on_nodes: vec![Some(ID)],
+        pulls: Some(vec![Ok(ID)]),
         in_layers: vec![],
         started: Started { exit_code: None, log: "ready".into(), error: String::new() },
         scan: Ok(0),
@@ -138,6 +139,7 @@ fn bench(machine: Machine, survey: &Survey) -> Bench {
         sources: BTreeMap::new(),
         build_secrets: BTreeMap::new(),
         start: None,
+        addons: Default::default(),
         namespace_ready: true,
         secrets_present: BTreeMap::new(),
         survey: String::new(),
@@ -215,6 +217,35 @@ async fn every_check_of_the_docker_gate_fails_for_its_own_fault_alone() {
     check_docker(|machine| machine.image.size_bytes = 500_000_000, &[]).await;
     check_docker(|machine| machine.on_nodes.push(None), &[("docker.on_node", Fail)]).await;
     check_docker(|machine| machine.on_nodes = vec![Some("sha256:another")], &[("docker.on_node", Fail)]).await;
+}
+
+async fn check_registry(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
+    let mut machine = good("api");
+    change(&mut machine);
+    let mut bench = bench(machine, &survey());
+    for step in bench.plan.images.values_mut() {
+        step.reference = ImageRef::parse("localhost:5000/todo/api:0123456789ab").unwrap();
+    }
+    // The second time the image is known, and what the registry and the nodes have is asked again.
+    for _ in 0..2 {
+        let built = super::containerize::run(&bench.run, &bench.plan, &bench.files, &proof(), &BTreeMap::new()).await.unwrap();
+        only(&built.gates, expect);
+        let (image, digest) = (built.images.first().unwrap(), built.digests.values().next());
+        assert_eq!(digest.is_some(), !expect.contains(&("docker.pushed", Outcome::Fail)));
+        assert!(digest.is_none_or(|digest| image.reference.ends_with(&format!("@{digest}"))), "{}", image.reference);
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_pushed_and_pulled_by_every_node_or_the_gate_refuses() {
+    use Outcome::{Fail, NotRun};
+    check_registry(|_| (), &[]).await;
+    check_registry(|machine| machine.pulls = None, &[("docker.pushed", Fail), ("docker.pullable", NotRun)]).await;
+    check_registry(|machine| machine.pulls = Some(vec![Ok(ID), Err("connection refused")]), &[("docker.pullable", Fail)]).await;
+    check_registry(|machine| machine.pulls = Some(vec![Ok("sha256:another")]), &[("docker.pullable", Fail)]).await;
+    check_registry(|machine| machine.pulls = Some(vec![]), &[("docker.pullable", Fail)]).await;
+    // Delivered directly, nothing is pushed, and nothing says so.
+    check_docker(|machine| machine.pulls = None, &[]).await;
 }
 
 async fn check_helm(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {

@@ -453,11 +453,7 @@ fn handler_text(rest: &str) -> &str {
         return head;
     }
     let end = ["\n}", "\n  }", "\n    }", "\nend", "\n  end", "\n});"].iter().filter_map(|mark| rest.get(line..)?.find(mark)).min().unwrap_or(300);
-    let mut until = line.saturating_add(end).min(rest.len());
-    while !rest.is_char_boundary(until) {
-        until -= 1;
-    }
-    rest.get(..until).unwrap_or_default()
+    rest.get(..rest.floor_char_boundary(line.saturating_add(end))).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use landfall::failure::Failure;
 use landfall::names::{AppName, Digest, Namespace, ProfileName, ServiceName};
 use landfall::ports::{Clock, Cluster, LocalCluster, Node, Profile, ProfileStatus, Program, Progress, Proof, Runtime, Silent, StartSpec};
 use landfall::rollout::{Expectation, Rollout, RolloutEnd, WorkloadKind};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -60,7 +61,15 @@ impl LocalCluster for Testbed {
         Err(Failure::internal("not here"))
     }
 
+    async fn addons(&self, _: &ProfileName) -> Result<BTreeSet<String>, Failure> {
+        Err(Failure::internal("not here"))
+    }
+
     async fn enable_addon(&self, _: &ProfileName, _: &str) -> Result<bool, Failure> {
+        Err(Failure::internal("not here"))
+    }
+
+    async fn disable_addon(&self, _: &ProfileName, _: &str) -> Result<bool, Failure> {
         Err(Failure::internal("not here"))
     }
 

@@ -7,11 +7,11 @@ use landfall::names::{AdvisorName, AppName, ImageRef, Namespace, OperationId, Pr
 use landfall::ports::{
     Advisor, AdvisorFacts, AdvisorRefusal, AdvisorSetting, Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision,
     HelmSaid, ImageFacts, Images, LocalCluster, LogRequest, McpPeer, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts,
-    Profile, ProfileStatus, Program, Progress, Proof, Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
+    Profile, ProfileStatus, Program, Progress, Proof, Published, Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use landfall::secret::Secret;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,6 +44,10 @@ struct Inner {
     /// A manifest that the API server refuses.
     refused: Option<String>,
     empties: bool,
+    /// Digests of what the registry took.
+    digests: BTreeSet<String>,
+    /// minikube's addons that are on.
+    addons: BTreeSet<String>,
     /// Values of Secrets, by name and key.
     values: BTreeMap<(String, String), String>,
     /// What every revision was rendered from, by release.
@@ -79,7 +83,10 @@ pub(crate) struct Fake(Arc<Mutex<Inner>>);
 impl Fake {
     pub(crate) fn new() -> Self {
         let fake = Self::default();
-        fake.0.lock().unwrap().manifest = MANIFEST.to_owned();
+        let mut inner = fake.0.lock().unwrap();
+        inner.manifest = MANIFEST.to_owned();
+        inner.addons.insert("metrics-server".to_owned());
+        drop(inner);
         fake
     }
 
@@ -100,6 +107,20 @@ impl Fake {
     /// What every chart renders to.
     pub(crate) fn renders(&self, manifest: &str) {
         manifest.clone_into(&mut self.0.lock().unwrap().manifest);
+    }
+
+    /// This addon of minikube is off.
+    pub(crate) fn lacks_addon(&self, addon: &str) {
+        self.0.lock().unwrap().addons.remove(addon);
+    }
+
+    /// The values that a release's newest revision was rendered with.
+    pub(crate) fn values(&self, release: &str) -> Value {
+        self.0.lock().unwrap().rendered[release].last().unwrap().values.clone()
+    }
+
+    pub(crate) fn addons(&self) -> Vec<String> {
+        self.0.lock().unwrap().addons.iter().cloned().collect()
     }
 
     /// The next `times` calls of this kind fail.
@@ -254,7 +275,7 @@ impl Fake {
         for (release, history) in &inner.releases {
             let Some(now) = history.last().filter(|now| now.status == "deployed") else { continue };
             let image = now.labels.get("landfall.dev/image").cloned().unwrap_or_default();
-            let id = inner.images.values().find(|id| id.contains(&image)).cloned().unwrap_or_default();
+            let id = inner.images.values().chain(&inner.digests).find(|id| id.contains(&image)).cloned().unwrap_or_default();
             let broken =
                 inner.broken.as_ref().is_some_and(|(name, from)| name == release && now.revision.0 >= *from && !now.description.starts_with("Rollback to"));
             add(&mut observed, release, now.revision.0, &id, broken);
@@ -367,8 +388,18 @@ impl LocalCluster for Fake {
         Ok(())
     }
 
-    async fn enable_addon(&self, _: &ProfileName, _: &str) -> Result<bool, Failure> {
-        Ok(false)
+    async fn addons(&self, _: &ProfileName) -> Result<BTreeSet<String>, Failure> {
+        Ok(self.0.lock().unwrap().addons.clone())
+    }
+
+    async fn enable_addon(&self, _: &ProfileName, addon: &str) -> Result<bool, Failure> {
+        self.does("enable", &addon)?;
+        Ok(self.0.lock().unwrap().addons.insert(addon.to_owned()))
+    }
+
+    async fn disable_addon(&self, _: &ProfileName, addon: &str) -> Result<bool, Failure> {
+        self.does("disable", &addon)?;
+        Ok(self.0.lock().unwrap().addons.remove(addon))
     }
 
     async fn programs(&self) -> Vec<Program> {
@@ -405,6 +436,16 @@ impl Images for Fake {
     async fn deliver(&self, _: &Proof, reference: &ImageRef, _: &str, _: &dyn Progress) -> Result<String, Failure> {
         self.does("deliver", reference)?;
         Ok("it was there".into())
+    }
+
+    async fn publish(&self, _: &Proof, reference: &ImageRef, id: &str, _: &dyn Progress) -> Result<Published, Failure> {
+        self.does("publish", reference)?;
+        if !self.0.lock().unwrap().addons.contains("registry") {
+            return Err(Failure::new(Code::ProgramFailed, format!("push {reference}")).cause("connection refused"));
+        }
+        let digest = format!("sha256:{}", landfall::names::Digest::of(id));
+        self.0.lock().unwrap().digests.insert(digest.clone());
+        Ok(Published { digest, pulled: BTreeMap::from([("fake".to_owned(), Ok(id.to_owned()))]) })
     }
 
     async fn on_nodes(&self, _: &Proof, reference: &ImageRef) -> Result<Vec<NodeImage>, Failure> {
@@ -610,7 +651,9 @@ impl Cluster for Fake {
     }
 
     async fn usage(&self, _: &Proof, _: &Namespace) -> Result<Vec<Usage>, Failure> {
-        Ok(vec![])
+        let on = self.0.lock().unwrap().addons.contains("metrics-server");
+        let figure = Usage { pod: "another".into(), container: "another".into(), cpu_millicores: 1, memory_bytes: 1 };
+        if on { Ok(vec![figure]) } else { Err(Failure::new(Code::NotSupported, "the cluster has no metrics API")) }
     }
 
     async fn mark_verified(

@@ -8,6 +8,7 @@ use std::fs;
 
 const GATES: &str = "src/stages/tests.rs";
 const DOCKER: (&str, &str) = (GATES, "every_check_of_the_docker_gate_fails_for_its_own_fault_alone");
+const REGISTRY: (&str, &str) = (GATES, "an_image_is_pushed_and_pulled_by_every_node_or_the_gate_refuses");
 const BUILD: (&str, &str) = ("tests/cluster_adapters.rs", "a_failing_build_says_which_step_and_why");
 const HELM: (&str, &str) = (GATES, "every_check_of_the_helm_gate_fails_for_its_own_fault_alone");
 const LAW: (&str, &str) = (GATES, "a_principle_that_is_broken_refuses_the_helm_gate");
@@ -28,6 +29,8 @@ const CHECKED: &[(&str, Test, Test)] = &[
     ("docker.proposal", (ADVICE, "a_dockerfile_is_built_judged_and_applied_by_nobody"), (ADVICE, "a_dockerfile_that_breaks_a_rule_is_neither_built_nor_shown")),
     ("helm.proposal", (ADVICE, "values_pass_the_helm_gate_or_are_refused"), (ADVICE, "values_pass_the_helm_gate_or_are_refused")),
     ("docker.builds", DOCKER, BUILD),
+    ("docker.pushed", REGISTRY, REGISTRY),
+    ("docker.pullable", REGISTRY, REGISTRY),
     ("docker.", DOCKER, DOCKER),
     ("helm.constitution", HELM, LAW),
     ("helm.", HELM, HELM),

@@ -1,6 +1,7 @@
 //! Commands that only look: analyze, plan, status, open, logs, doctor.
 
 use super::show::{Screen, exit_code};
+use super::vigil::Vigil;
 use crate::story::{Block, Mark};
 use crate::tools::{self, Offer as _};
 use landfall::ask;
@@ -37,12 +38,18 @@ pub(super) async fn status(landfall: &Landfall, screen: &Screen, ask: ask::Clust
     }
     // Heard at any moment, also while the cluster is being asked.
     let mut interrupts = super::interrupts()?;
-    let mut code = 0;
+    let mut vigil = Vigil::default();
+    let (mut first, mut code) = (true, 0);
     loop {
         let looked = tokio::select! {
             looked = landfall.health(&ask) => looked,
             _ = interrupts.recv() => return Ok(code),
         };
+        let told = vigil.sees(looked.as_ref());
+        let time = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M:%S").to_string();
+        let changes = vigil.keeps(&told, &time);
+        // A screen is drawn anew with what changed below; a file or a pipe gets the first look, and then the changes alone.
+        let drawn = screen.live || first;
         if screen.live && !screen.json {
             screen.print("\x1b[2J\x1b[H");
         }
@@ -52,14 +59,27 @@ pub(super) async fn status(landfall: &Landfall, screen: &Screen, ask: ask::Clust
                 screen.print(&format!("{}\n", serde_json::to_string(reply).unwrap_or_default()));
                 exit_code(&reply.reply)
             }
-            Ok(reply) => screen.reply::<tools::ClusterHealth>(reply),
-            Err(failure) => screen.failure(failure),
+            Ok(reply) if drawn => screen.reply::<tools::ClusterHealth>(reply),
+            Err(failure) if drawn || screen.json => screen.failure(failure),
+            Ok(reply) => exit_code(&reply.reply),
+            Err(failure) => failure.code.exit_code(),
         };
+        if screen.live && !screen.json && !changes.is_empty() {
+            screen.print(&screen.blocks(&changed(changes)));
+        } else if !screen.live && !screen.json {
+            screen.print(&told.iter().map(|line| format!("{time} {line}\n")).collect::<String>());
+        }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
             _ = interrupts.recv() => return Ok(code),
         }
+        first = false;
     }
+}
+
+fn changed(changes: &[String]) -> Vec<Block> {
+    let lines = changes.iter().map(|line| Block::Detail(line.clone()));
+    [Block::title("Changed since you watch")].into_iter().chain(lines).collect()
 }
 
 pub(super) async fn open(landfall: &Landfall, screen: &Screen, ask: ask::ClusterHealth) -> Result<u8, Failure> {

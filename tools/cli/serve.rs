@@ -52,8 +52,7 @@ impl Serve {
         let server = Server::new(landfall);
         let stop = CancellationToken::new();
         // The handlers stand before anybody can speak to the server.
-        let signal = |kind| tokio::signal::unix::signal(kind).map_err(|error| Failure::new(Code::Internal, "listen for signals").cause(error));
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let (mut interrupt, mut terminate) = (super::interrupts()?, super::signal(SignalKind::terminate())?);
         let told = stop.clone();
         tokio::spawn(async move {
             tokio::select! {

@@ -143,9 +143,7 @@ fn looks(name: &str) -> bool {
 /// One message, and the text of the task or message that answers it.
 async fn ask(address: SocketAddr, setting: &AdvisorSetting, prompt: &str, deadline: Duration) -> Result<String, AdvisorRefusal> {
     let (namespace, name) = named(setting)?;
-    let mut noise = [0u8; 16];
-    getrandom::fill(&mut noise).map_err(|error| unreadable(&error.to_string()))?;
-    let id = hex::encode(noise);
+    let id = crate::secret::noise::<16>().map_err(|failure| unreadable(&failure.to_string()))?;
     let message = json!({ "kind": "message", "role": "user", "messageId": id, "parts": [{ "kind": "text", "text": prompt }] });
     let body = json!({ "jsonrpc": "2.0", "id": id, "method": "message/send", "params": { "message": message } });
     let until = Instant::now() + deadline;

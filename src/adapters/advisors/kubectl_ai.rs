@@ -138,9 +138,7 @@ struct Home(PathBuf);
 
 impl Home {
     fn make(state: &Path) -> Result<Self, Failure> {
-        let mut noise = [0u8; 8];
-        getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-        let home = Self(state.join("advisors").join(hex::encode(noise)));
+        let home = Self(state.join("advisors").join(crate::secret::noise::<8>()?));
         for folder in ["config", "tmp", "work", "bin"] {
             let path = home.0.join(folder);
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|error| Failure::file("make the folder", &path, &error))?;

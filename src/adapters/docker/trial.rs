@@ -24,9 +24,7 @@ const LOG: usize = 16 * 1024;
 
 /// Starts the image and watches it.
 pub(super) async fn try_start(engine: &Engine, request: &TryStart) -> Result<Started, Failure> {
-    let mut noise = [0u8; 6];
-    getrandom::fill(&mut noise).map_err(|error| Failure::internal("read random bytes").cause(error))?;
-    let name = format!("landfall-trial-{}", hex::encode(noise));
+    let name = format!("landfall-trial-{}", crate::secret::noise::<6>()?);
     sweep(engine).await;
     let doing = format!("try to start {}", request.reference);
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
@@ -116,11 +114,7 @@ async fn tail(engine: &Engine, name: &str) -> String {
 }
 
 fn cut(text: &mut String) {
-    let mut over = text.len().saturating_sub(LOG);
-    while !text.is_char_boundary(over) {
-        over += 1;
-    }
-    text.drain(..over);
+    text.drain(..text.ceil_char_boundary(text.len().saturating_sub(LOG)));
 }
 
 /// Removes what killed processes of ours left; it is in nobody's way, so a failure is not told.
