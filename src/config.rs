@@ -139,9 +139,22 @@ pub struct Smoke {
     pub expect: Option<u16>,
     #[serde(default)]
     pub writes: bool,
+    /// One of its requests is a message to a chatbot: `verify_mcp` with `chat_path=prove` sends it, and no validation does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatModel>,
     /// Instead of one request: several in order, each of which may name what earlier answers gave.
     #[serde(default)]
     pub steps: Vec<Step>,
+}
+
+/// Which language model answers a chat message that proves the chatbot's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatModel {
+    /// A script, beside a copy of the service.
+    Scripted,
+    /// The application's own, whatever that costs: the running service is asked.
+    Own,
 }
 
 /// One request of a smoke test. In path, headers, body and `contains`, `{name}` stands for a captured value and `{unique}` for a text of this run.

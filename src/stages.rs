@@ -6,6 +6,8 @@ pub mod constitution;
 pub mod deploy;
 pub mod validate;
 pub mod stdio;
+pub mod chat;
+pub mod openapi;
 mod smoke;
 mod sizing;
 pub mod advise;

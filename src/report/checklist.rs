@@ -58,6 +58,8 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("validation.mcp_handshake", "the MCP server answers initialize with its caller's Host header"),
     ("validation.mcp_tools", "the server lists every tool that its sources declare"),
     ("validation.mcp_call", "tools can be called and answer without an error"),
+    ("validation.mcp_chat", "a chat message leads to a call of a tool and a changed row; with a scripted model unless landfall.toml says otherwise"),
+    ("validation.mcp_offered", "the chatbot gives its model every tool that the server lists"),
     ("validation.mcp_from_caller", "the handshake works from inside the pods that call the server"),
     ("validation.logs", "the log of the window shows no error that the taxonomy knows"),
     ("validation.metrics", "metrics-server has figures for the pod, below its memory limit"),

@@ -9,10 +9,12 @@ use crate::ports::{
 };
 use crate::secret::Secret;
 use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What this machine has and answers; a `None` or `Err` is a program that cannot be asked.
@@ -40,8 +42,10 @@ pub(super) struct Machine {
     pub(super) memory: Option<u64>,
     pub(super) tools: Option<Vec<&'static str>>,
     pub(super) tool_fails: bool,
-    /// How a command in a container ends.
+    /// How a command in a container ends, and the program of a pod that is started.
     pub(super) exits: i32,
+    /// Pods that were started and not deleted.
+    pub(super) pods: Arc<Mutex<Vec<Pod>>>,
 }
 
 fn nothing<T>() -> Result<T, Failure> {
@@ -209,7 +213,22 @@ impl Cluster for Machine {
         nothing()
     }
     async fn watch(&self, _: &Proof, _: &Namespace) -> Result<Observations, Failure> {
-        nothing()
+        let pods = self.pods.lock().unwrap().clone();
+        Ok(tokio::sync::watch::channel(Arc::new(Observed { pods, ..Observed::default() })).1)
+    }
+    async fn start_pod(&self, _: &Proof, _: &Namespace, pod: &Pod) -> Result<(), Failure> {
+        if self.refuses {
+            return nothing();
+        }
+        let ended = (self.exits != 0).then(|| json!({ "terminated": { "exitCode": self.exits } }));
+        let container = json!({ "name": "it", "image": "i", "imageID": "i", "ready": true, "restartCount": 0, "state": ended });
+        let status = json!({ "conditions": [{ "type": "Ready", "status": if self.exits == 0 { "True" } else { "False" } }], "containerStatuses": [container] });
+        self.pods.lock().unwrap().push(Pod { status: serde_json::from_value(status).ok(), ..pod.clone() });
+        Ok(())
+    }
+    async fn delete_pod(&self, _: &Proof, _: &Namespace, name: &str) -> Result<(), Failure> {
+        self.pods.lock().unwrap().retain(|pod| pod.metadata.name.as_deref() != Some(name));
+        Ok(())
     }
     async fn logs(&self, _: &Proof, _: &Namespace, _: &LogRequest) -> Result<String, Failure> {
         Ok(self.log.clone())

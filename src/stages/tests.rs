@@ -16,6 +16,7 @@ use crate::render::RenderedFile;
 use crate::survey::{Principle, Survey};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const ID: &str = "sha256:5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9";
@@ -96,6 +97,7 @@ fn good(service: &str) -> Machine {
         tools: Some(vec!["list_notes", "add_note"]),
         tool_fails: false,
         exits: 0,
+        pods: Arc::default(),
     }
 }
 
@@ -393,6 +395,63 @@ fn what_is_only_called_mcp_is_refused_with_what_shows_it() {
     let check = super::stdio::unserved(crate::survey::McpShape::NameOnly, &[Place::new("backend/mcp/tools.py", 1, "def add_task")]);
     assert_eq!((check.outcome, check.evidence[0].at.as_str()), (Outcome::Fail, "backend/mcp/tools.py:1"));
     assert!(check.reason.contains("called MCP"), "{check:?}");
+}
+
+const SAID: &str = "{\"offered\": [\"add_note\", \"list_notes\"], \"called\": \"add_note\", \"arguments\": {\"title\": \"t\"}}\n{\"result\": \"added\"}\n";
+
+/// A chat message to this service, on a machine where its model said `SAID`.
+async fn check_chat(service: &str, chat: &str, change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) -> String {
+    let mut machine = Machine { log: SAID.into(), ..good(service) };
+    change(&mut machine);
+    let pods = Arc::clone(&machine.pods);
+    let bench = bench(machine, &survey());
+    let steps = "[{ post = \"/chat\", json = '{\"message\": \"{unique}\"}', expect = 200 }, { get = \"/notes\", expect = 200, contains = \"ok\" }]";
+    let text = format!("schema = 1\n[[smoke]]\nname = \"chat\"\nservice = \"{service}\"\nwrites = true\nchat = \"{chat}\"\nsteps = {steps}\n");
+    let (blueprint, config, at) = (blueprint(), Config::parse(&text).unwrap(), proof());
+    let look = Look { world: &bench.run.world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let smoke = look.chat_test().await.unwrap();
+    let proven = look.chat(&bench.run, &smoke, &["add_note".into(), "list_notes".into()]).await.unwrap();
+    assert!(pods.lock().unwrap().is_empty(), "what was started is gone");
+    let effects = bench.run.state().effects.len();
+    assert_eq!(effects, usize::from(chat == "scripted" && service == "api"), "the journal knows of the pod");
+    let told = format!("{:?}", proven.checks);
+    only(&[Gate::judge(crate::evidence::GateName::Validation, service, proven.checks)], expect);
+    told
+}
+
+#[tokio::test]
+async fn a_chat_message_is_proven_by_the_call_of_a_tool_and_by_what_it_changed() {
+    use Outcome::{Fail, NotRun};
+    let told = check_chat("api", "scripted", |_| (), &[]).await;
+    assert!(told.contains("scripted model") && told.contains("called add_note") && told.contains("GET /notes: 200"), "{told}");
+    check_chat("api", "scripted", |machine| machine.status = 502, &[("validation.mcp_chat", Fail)]).await;
+    let told = check_chat("api", "scripted", |machine| machine.log.clear(), &[("validation.mcp_chat", Fail)]).await;
+    assert!(told.contains("no model was asked"), "{told}");
+    let only_lists = "{\"offered\": [\"list_notes\"]}\n";
+    let fewer = [("validation.mcp_chat", Fail), ("validation.mcp_offered", Fail)];
+    check_chat("api", "scripted", |machine| machine.log = only_lists.into(), &fewer).await;
+    let silent = SAID.lines().next().unwrap();
+    check_chat("api", "scripted", |machine| machine.log = silent.into(), &[("validation.mcp_chat", Fail)]).await;
+    check_chat("api", "scripted", |machine| machine.log = SAID.replace("\"add_note\", \"list", "\"add_note\", \"read"), &[("validation.mcp_offered", Fail)])
+        .await;
+    check_chat("api", "scripted", |machine| machine.exits = 3, &[("validation.mcp_chat", NotRun)]).await;
+    check_chat("api", "scripted", |machine| machine.refuses = true, &[("validation.mcp_chat", NotRun)]).await;
+    check_chat("web", "scripted", |_| (), &[("validation.mcp_chat", NotRun)]).await;
+}
+
+#[tokio::test]
+async fn the_apps_own_model_is_asked_where_landfall_toml_says_so() {
+    let told = check_chat("api", "own", |machine| machine.log.clear(), &[]).await;
+    assert!(told.contains("its own model"), "{told}");
+    check_chat("api", "own", |machine| machine.status = 503, &[("validation.mcp_chat", Outcome::Fail)]).await;
+}
+
+#[tokio::test]
+async fn without_a_chat_test_or_a_description_nothing_is_sent() {
+    let (world, blueprint, config, at) = (good("api").world(), blueprint(), config(), proof());
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let failure = look.chat_test().await.unwrap_err();
+    assert!(failure.code == Code::NotSupported && failure.help.contains("chat = \"scripted\""), "{failure:?}");
 }
 
 #[tokio::test]

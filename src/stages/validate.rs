@@ -370,6 +370,9 @@ impl Look<'_> {
     async fn smoke(&self, workload: &Workload, pod: &str, smoke: &Smoke, writing: bool) -> Check {
         let id = format!("validation.smoke.{}", smoke.name);
         let probed = "the requests of landfall.toml";
+        if smoke.chat.is_some() {
+            return Check::not_run(&id, probed, "it is a message to a chatbot; verify_mcp with chat_path=prove sends it").optional();
+        }
         if smoke.writes && !writing {
             return Check::not_run(&id, probed, "it writes; ask for smoke=writing").optional();
         }
@@ -540,10 +543,10 @@ impl Look<'_> {
 }
 
 /// The way of a smoke test: through a forwarded port.
-struct Forwarded<'a> {
-    look: &'a Look<'a>,
-    pod: &'a str,
-    port: u16,
+pub(super) struct Forwarded<'a> {
+    pub(super) look: &'a Look<'a>,
+    pub(super) pod: &'a str,
+    pub(super) port: u16,
 }
 
 #[async_trait::async_trait]
@@ -554,7 +557,7 @@ impl super::smoke::Way for Forwarded<'_> {
     }
 }
 
-const CALLED: &str = "tools/call of the tools that may be called";
+pub(super) const CALLED: &str = "tools/call of the tools that may be called";
 
 /// A tool and its arguments.
 type Call = (String, Map<String, Value>);

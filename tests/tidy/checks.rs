@@ -14,6 +14,7 @@ const LAW: (&str, &str) = (GATES, "a_principle_that_is_broken_refuses_the_helm_g
 const KUBERNETES: (&str, &str) = ("src/rollout/follow.rs", "every_check_of_the_kubernetes_gate_fails_for_its_own_fault_alone");
 const VALIDATION: (&str, &str) = (GATES, "every_check_of_the_validation_gate_fails_for_its_own_fault_alone");
 const MCP: (&str, &str) = (GATES, "every_check_of_an_mcp_server_fails_for_its_own_fault_alone");
+const CHAT: (&str, &str) = (GATES, "a_chat_message_is_proven_by_the_call_of_a_tool_and_by_what_it_changed");
 const LIFE: (&str, &str) = ("tests/cluster_main.rs", "an_app_lives_through_its_revisions");
 const BEGUN: (&str, &str) = ("tests/cluster_main.rs", "what_was_begun_is_taken_back_or_finished");
 const REHEARSED: Test = ("tests/engine.rs", "the_way_back_is_rehearsed_before_anything_is_touched");
@@ -33,6 +34,8 @@ const CHECKED: &[(&str, Test, Test)] = &[
     ("helm.", HELM, HELM),
     ("rollback.", REHEARSED, REHEARSED),
     ("kubernetes.", KUBERNETES, KUBERNETES),
+    ("validation.mcp_chat", CHAT, CHAT),
+    ("validation.mcp_offered", CHAT, CHAT),
     ("validation.mcp", MCP, MCP),
     ("validation.", VALIDATION, VALIDATION),
 ];
