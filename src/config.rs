@@ -74,13 +74,35 @@ pub struct GatesConfig {
     /// `optional` or `required`.
     pub scan: ScanRule,
     pub latency_p95_ms: Option<u64>,
+    /// Requests each second by which the budget is judged, 1–50; without it twenty are sent, one after the other.
+    pub latency_rate_per_s: Option<u32>,
+    /// For how long, seconds, 1–30; default 5.
+    pub latency_for_s: Option<u32>,
     /// Seconds without a restart before a rollout counts as stable.
     pub window_s: u64,
 }
 
 impl Default for GatesConfig {
     fn default() -> Self {
-        Self { image_budget_mb: 500, scan: ScanRule::Optional, latency_p95_ms: None, window_s: 10 }
+        Self { image_budget_mb: 500, scan: ScanRule::Optional, latency_p95_ms: None, latency_rate_per_s: None, latency_for_s: None, window_s: 10 }
+    }
+}
+
+impl GatesConfig {
+    /// What is wrong with it, or nothing.
+    fn wrong(&self) -> Option<&'static str> {
+        let out = |value: Option<u32>, most: u32| value.is_some_and(|value| value == 0 || value > most);
+        if out(self.latency_rate_per_s, 50) {
+            Some("latency_rate_per_s is 1 to 50")
+        } else if out(self.latency_for_s, 30) {
+            Some("latency_for_s is 1 to 30")
+        } else if self.latency_for_s.is_some() && self.latency_rate_per_s.is_none() {
+            Some("latency_for_s needs latency_rate_per_s")
+        } else if self.latency_rate_per_s.is_some() && self.latency_p95_ms.is_none() {
+            Some("latency_rate_per_s needs the budget latency_p95_ms")
+        } else {
+            None
+        }
     }
 }
 
@@ -341,6 +363,9 @@ impl Config {
             return Err(Failure::new(Code::ConfigInvalid, format!("landfall.toml has schema {}, this program knows 1", config.schema))
                 .help("set schema = 1, or use a newer landfall"));
         }
+        if let Some(why) = config.gates.wrong() {
+            return Err(Failure::new(Code::ConfigInvalid, format!("[gates] {why}")).help("mend it in landfall.toml, then call again"));
+        }
         if let Some((smoke, why)) = config.smoke.iter().find_map(|smoke| Some((smoke, smoke.wrong()?))) {
             return Err(Failure::new(Code::ConfigInvalid, format!("the smoke test {} {why}", smoke.name)).help("mend it in landfall.toml, then call again"));
         }
@@ -540,6 +565,20 @@ mod tests {
             "steps = [{ post = \"/tasks\", json = '{\"a\": {\"b\": 1}}', expect = 201, capture = { id = \"/id\" } }, { delete = \"/tasks/{id}\", expect = 204 }]",
             "",
         );
+    }
+
+    #[test]
+    fn a_rate_of_requests_is_bounded_and_needs_a_budget() {
+        let check = |text: &str, expect: &str| match Config::parse(&format!("schema = 1\n[gates]\n{text}\n")) {
+            Ok(_) => assert_eq!(expect, "", "{text}"),
+            Err(failure) => assert!(!expect.is_empty() && failure.message.contains(expect), "{text}: {failure}"),
+        };
+        check("latency_p95_ms = 100\nlatency_rate_per_s = 50\nlatency_for_s = 30", "");
+        check("latency_p95_ms = 100\nlatency_rate_per_s = 51", "1 to 50");
+        check("latency_p95_ms = 100\nlatency_rate_per_s = 0", "1 to 50");
+        check("latency_p95_ms = 100\nlatency_rate_per_s = 5\nlatency_for_s = 31", "1 to 30");
+        check("latency_p95_ms = 100\nlatency_for_s = 3", "needs latency_rate_per_s");
+        check("latency_rate_per_s = 5", "needs the budget");
     }
 
     #[test]

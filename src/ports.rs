@@ -495,6 +495,9 @@ pub struct PeerTool {
     pub description: String,
     pub read_only: bool,
     pub input_schema: serde_json::Map<String, serde_json::Value>,
+    /// What its structured content shall be, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// What a handshake with an MCP peer showed.
@@ -515,6 +518,7 @@ pub struct PeerAnswer {
     pub is_error: bool,
     /// Text content and structured content, cut to 2,000 characters.
     pub text: String,
+    pub structured: Option<serde_json::Value>,
     pub elapsed: Duration,
 }
 

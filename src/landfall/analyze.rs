@@ -167,7 +167,13 @@ fn commented_config(survey: &Survey, workspace: &Path) -> String {
     for kind in kinds.iter().filter(|kind| matches!(**kind, "postgres" | "mysql" | "redis" | "mongodb" | "rabbitmq")) {
         let _ = writeln!(text, "# {kind} = \"in_cluster\"");
     }
-    text.push_str("\n[gates]\nimage_budget_mb = 500\nscan = \"optional\"\nwindow_s = 10\n\n[approval]\n# mode = \"human\"\n");
+    text.push_str("\n# Requests that validate_env sends. What a deployed service says of its own routes is proposed there.\n");
+    for (service, path) in
+        survey.services.iter().filter_map(|service| Some((service, service.health.as_ref()?.live.as_ref().filter(|path| path.starts_with('/'))?)))
+    {
+        let _ = writeln!(text, "# [[smoke]]\n# name = \"{0}\"\n# service = \"{0}\"\n# get = {path:?}\n# expect = 200", service.name);
+    }
+    text.push_str("\n[gates]\nimage_budget_mb = 500\nscan = \"optional\"\n# latency_p95_ms = 500\n# latency_rate_per_s = 10\n# latency_for_s = 5\nwindow_s = 10\n\n[approval]\n# mode = \"human\"\n");
     text
 }
 
@@ -467,5 +473,16 @@ mod tests {
         check("helm.sh/hook: test", None);
         check("helm.sh/hook: pre-install", Some("run"));
         check("helm.sh/hook: 'pre-upgrade,test'", Some("run"));
+    }
+
+    #[test]
+    fn an_initial_config_is_read_as_it_is_and_with_its_smoke_tests() {
+        let survey: Survey = serde_json::from_str(include_str!("../../tests/render/survey.json")).unwrap();
+        let text = commented_config(&survey, Path::new("/home/you/todo"));
+        assert_eq!(crate::config::Config::parse(&text).unwrap().smoke, []);
+        let smoke: Vec<_> =
+            text.lines().skip_while(|line| *line != "# [[smoke]]").take_while(|line| !line.is_empty()).map(|line| line.trim_start_matches("# ")).collect();
+        let config = crate::config::Config::parse(&format!("schema = 1\n{}\n", smoke.join("\n"))).unwrap();
+        assert!(config.smoke.iter().any(|smoke| smoke.service.as_str() == "api" && smoke.expect == Some(200)), "{text}");
     }
 }

@@ -140,6 +140,9 @@ impl Landfall {
         let chat = if prove { Some(self.chat_test(&place, &history).await?) } else { None };
         if ask.writes == Writes::WithCleanup {
             let mut writes: Vec<_> = ask.calls.iter().map(|call| format!("call the deployed tool {}", crate::secret::plain(call, 200))).collect();
+            if ask.calls.is_empty() {
+                writes.push("add a row with a tool of the MCP server, read it back and delete it again".to_owned());
+            }
             writes.extend(chat.iter().flat_map(stages::chat::beforehand));
             if let Some(reply) = self.ask_to_write("verify_mcp", &place, &bare, writes, ask.approval.as_deref())? {
                 return Ok(With::new(reply, reply::Verified::default()));

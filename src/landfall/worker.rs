@@ -539,6 +539,12 @@ impl Landfall {
         for diagnosis in &found.diagnoses {
             run.diagnosed(StageName::Validate, diagnosis)?;
         }
+        if scope.groups.is_empty() || scope.groups.contains(&ask::CheckGroup::Smoke) {
+            found.advice.extend(look.proposed(&scope.services).await);
+        }
+        if scope.groups.is_empty() || scope.groups.contains(&ask::CheckGroup::Environment) {
+            found.advice.extend(look.unused_keys().await);
+        }
         if scope.groups.is_empty() {
             for workload in
                 blueprint.workloads.iter().filter(|workload| scope.services.is_empty() || scope.services.iter().any(|name| name == workload.name.as_str()))

@@ -42,6 +42,11 @@ pub(super) struct Machine {
     pub(super) memory: Option<u64>,
     pub(super) tools: Option<Vec<&'static str>>,
     pub(super) tool_fails: bool,
+    /// Of every tool; null where it has none.
+    pub(super) output_schema: serde_json::Value,
+    pub(super) structured: Option<serde_json::Value>,
+    /// The answer to every request, and what a scripted or a real page holds.
+    pub(super) body: String,
     /// How a command in a container ends, and the program of a pod that is started.
     pub(super) exits: i32,
     /// Pods that were started and not deleted.
@@ -184,7 +189,7 @@ impl Cluster for Machine {
         nothing()
     }
     async fn secret_keys(&self, _: &Proof, _: &Namespace, _: &str) -> Result<Option<Vec<String>>, Failure> {
-        nothing()
+        Ok(Some(vec!["POSTGRES_PASSWORD".into(), "LEFT_OVER".into()]))
     }
     async fn secret_value(&self, _: &Proof, _: &Namespace, _: &str, _: &str) -> Result<Option<Secret>, Failure> {
         Ok(Some(Secret::new(self.secrets.clone())))
@@ -244,7 +249,7 @@ impl Cluster for Machine {
     async fn forward(&self, _: &Proof, _: &Namespace, pod: &str, _: u16) -> Result<Forward, Failure> {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|error| Failure::internal("listen").cause(error))?;
         let local = server.local_addr().map_err(|error| Failure::internal("listen").cause(error))?;
-        let answer = format!("HTTP/1.1 {} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", self.status);
+        let answer = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", self.status, self.body.len(), self.body);
         let stop = tokio_util::sync::CancellationToken::new();
         let heard = stop.clone();
         tokio::spawn(async move {
@@ -284,6 +289,7 @@ impl McpPeer for Machine {
             description: String::new(),
             read_only: name.starts_with("list"),
             input_schema: serde_json::Map::new(),
+            output_schema: self.output_schema.as_object().cloned(),
         };
         Ok(PeerFacts {
             name: "notes".into(),
@@ -295,6 +301,6 @@ impl McpPeer for Machine {
         })
     }
     async fn call(&self, _: SocketAddr, _: &str, _: &str, _: &str, _: serde_json::Map<String, serde_json::Value>, _: Duration) -> Result<PeerAnswer, Failure> {
-        Ok(PeerAnswer { is_error: self.tool_fails, text: "[]".into(), elapsed: Duration::from_millis(3) })
+        Ok(PeerAnswer { is_error: self.tool_fails, text: "[]".into(), structured: self.structured.clone(), elapsed: Duration::from_millis(3) })
     }
 }

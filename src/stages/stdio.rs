@@ -133,6 +133,7 @@ fn peer(spoken: &Spoken) -> PeerFacts {
         description: String::new(),
         read_only: tool.read_only,
         input_schema: tool.input_schema.clone(),
+        output_schema: None,
     };
     PeerFacts {
         name: spoken.name.clone(),

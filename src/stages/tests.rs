@@ -3,7 +3,8 @@
 use super::class_of;
 use super::machine::Machine;
 use super::validate::{Look, Scope};
-use crate::blueprint::{Blueprint, EnvValue, ImagePlan, Wishes, draw};
+use crate::ask::CheckGroup;
+use crate::blueprint::{Blueprint, EnvValue, Expose, ImagePlan, Wishes, draw};
 use crate::config::{Config, Folders};
 use crate::engine::Run;
 use crate::evidence::{Class, Gate, Outcome, Place, Verdict};
@@ -96,6 +97,9 @@ fn good(service: &str) -> Machine {
         memory: Some(40_000_000),
         tools: Some(vec!["list_notes", "add_note"]),
         tool_fails: false,
+        output_schema: json!({ "type": "object", "required": ["count"] }),
+        structured: Some(json!({ "count": 0 })),
+        body: "ok <script src=\"/main.js\"></script>".into(),
         exits: 0,
         pods: Arc::default(),
     }
@@ -312,6 +316,73 @@ async fn every_check_of_the_validation_gate_fails_for_its_own_fault_alone() {
     check_validation("postgres", |machine| machine.exits = 1, &[("validation.ready", Fail)]).await;
 }
 
+#[tokio::test]
+async fn a_script_that_calls_what_no_browser_reaches_is_found_and_refuses_nothing() {
+    let gate = async |body: &'static str| {
+        let mut machine = good("web");
+        machine.body = body.to_owned();
+        let (world, blueprint, config, at) = (machine.world(), blueprint(), config(), proof());
+        let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+        let scope = Scope { groups: vec![CheckGroup::Reachability], services: vec!["web".to_owned()], writing: false, window_s: 30 };
+        look.validate(&scope, &Silent).await.unwrap().gates.remove(0)
+    };
+    let browser = |gate: &Gate| gate.checks.iter().find(|check| check.id == "validation.browser").cloned().unwrap();
+    let bad = gate("<script src=\"/main.js\"></script> fetch(\"http://api:8000/x\")").await;
+    assert_eq!((browser(&bad).outcome, bad.verdict), (Outcome::Fail, Verdict::Pass), "{bad:?}");
+    assert!(browser(&bad).reason.contains("http://api:8000"), "{bad:?}");
+    let good = gate("<script src=\"/main.js\"></script> fetch(\"/api/x\"), \"https://cdn.example.org\"").await;
+    assert_eq!(browser(&good).outcome, Outcome::Pass, "{good:?}");
+    assert_eq!(browser(&gate("no script").await).outcome, Outcome::NotRun);
+}
+
+#[tokio::test]
+async fn what_is_offered_outside_is_asked_from_this_machine() {
+    let check = async |status: u16, ip: &str, expose: Expose| {
+        let machine = Machine { status, ..good("web") };
+        let world = machine.world();
+        let forward = world.cluster.forward(&proof(), &blueprint().namespace, "pod", 80).await.unwrap();
+        let (mut blueprint, config, mut at) = (blueprint(), config(), proof());
+        blueprint.workloads.iter_mut().filter(|one| one.name.as_str() == "web").for_each(|web| web.expose = expose);
+        at.profile.nodes = vec![crate::ports::Node { name: "dev".into(), ip: ip.to_owned(), port: 8443, control_plane: true }];
+        let mut observed = observed(&blueprint, true);
+        let service = json!({ "metadata": { "name": "web" }, "spec": { "ports": [{ "port": 80, "nodePort": forward.local.port() }] } });
+        observed.services = vec![serde_json::from_value(service).unwrap()];
+        let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed };
+        let scope = Scope { groups: vec![CheckGroup::Reachability], services: vec!["web".to_owned()], writing: false, window_s: 30 };
+        let gate = look.validate(&scope, &Silent).await.unwrap().gates.remove(0);
+        gate.checks.into_iter().find(|check| check.id == "validation.outside").map(|check| check.outcome)
+    };
+    assert_eq!(check(200, "127.0.0.1", Expose::NodePort).await, Some(Outcome::Pass));
+    assert_eq!(check(503, "127.0.0.1", Expose::NodePort).await, Some(Outcome::Fail));
+    assert_eq!(check(200, "no address", Expose::NodePort).await, Some(Outcome::NotRun));
+    assert_eq!(check(200, "127.0.0.1", Expose::Cluster).await, None);
+}
+
+#[tokio::test]
+async fn a_latency_budget_at_a_rate_is_judged_by_the_requests_of_that_rate() {
+    let check = async |status: u16| {
+        let (world, blueprint, at) = (Machine { status, ..good("api") }.world(), blueprint(), proof());
+        let config = Config::parse("schema = 1\n[gates]\nlatency_p95_ms = 30000\nlatency_rate_per_s = 20\nlatency_for_s = 1\n").unwrap();
+        let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+        let scope = Scope { groups: vec![CheckGroup::Reachability], services: vec!["api".to_owned()], writing: false, window_s: 30 };
+        let gate = look.validate(&scope, &Silent).await.unwrap().gates.remove(0);
+        gate.checks.into_iter().find(|check| check.id == "validation.latency").unwrap()
+    };
+    let good = check(200).await;
+    assert!(good.outcome == Outcome::Pass && good.probed.contains("20 a second") && good.evidence[0].text.starts_with("20 requests, 0 errors"), "{good:?}");
+    let bad = check(500).await;
+    assert!(bad.outcome == Outcome::Fail && bad.reason.starts_with("20 of 20"), "{bad:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_no_service_uses_is_named() {
+    let (blueprint, config, at) = (blueprint(), config(), proof());
+    let world = good("api").world();
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let advice = look.unused_keys().await;
+    assert!(advice.iter().any(|line| line.starts_with("Secret postgres-credentials holds LEFT_OVER,")), "{advice:?}");
+}
+
 /// What a refused gate of `api` is said to come from, where a caller's request ends with this error in a namespace that shows this as well.
 async fn causes_of(error: &str, change: impl Fn(&mut Observed)) -> Vec<String> {
     let inside = json!({ "error": error, "elapsed_ms": 3.0 }).to_string();
@@ -350,6 +421,9 @@ async fn every_check_of_an_mcp_server_fails_for_its_own_fault_alone() {
     check_validation("mcp", |machine| machine.tools = Some(vec!["list_notes"]), &[("validation.mcp_tools", Fail)]).await;
     check_validation("mcp", |machine| machine.tools = Some(vec![]), &[("validation.mcp_tools", Fail), ("validation.mcp_call", NotRun)]).await;
     check_validation("mcp", |machine| machine.tool_fails = true, &[("validation.mcp_call", Fail)]).await;
+    check_validation("mcp", |machine| machine.structured = Some(json!({ "counted": 0 })), &[("validation.mcp_schema", Fail)]).await;
+    check_validation("mcp", |machine| machine.structured = None, &[("validation.mcp_schema", Fail)]).await;
+    check_validation("mcp", |machine| (machine.output_schema, machine.structured) = (serde_json::Value::Null, None), &[]).await;
     check_validation("mcp", |machine| machine.tools = Some(vec!["add_note"]), &[("validation.mcp_call", NotRun)]).await;
     let other = json!({ "status": 200, "content_type": "text/html", "body": "hello", "elapsed_ms": 3.0 }).to_string();
     check_validation("mcp", move |machine| machine.inside.clone_from(&other), &[("validation.mcp_from_caller", Fail)]).await;
