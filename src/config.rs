@@ -105,13 +105,35 @@ pub struct GatesConfig {
     /// `optional` or `required`.
     pub scan: ScanRule,
     pub latency_p95_ms: Option<u64>,
+    /// Requests each second by which the budget is judged, 1–50; without it twenty are sent, one after the other.
+    pub latency_rate_per_s: Option<u32>,
+    /// For how long, seconds, 1–30; default 5.
+    pub latency_for_s: Option<u32>,
     /// Seconds without a restart before a rollout counts as stable.
     pub window_s: u64,
 }
 
 impl Default for GatesConfig {
     fn default() -> Self {
-        Self { image_budget_mb: 500, scan: ScanRule::Optional, latency_p95_ms: None, window_s: 10 }
+        Self { image_budget_mb: 500, scan: ScanRule::Optional, latency_p95_ms: None, latency_rate_per_s: None, latency_for_s: None, window_s: 10 }
+    }
+}
+
+impl GatesConfig {
+    /// What is wrong with it, or nothing.
+    fn wrong(&self) -> Option<&'static str> {
+        let out = |value: Option<u32>, most: u32| value.is_some_and(|value| value == 0 || value > most);
+        if out(self.latency_rate_per_s, 50) {
+            Some("latency_rate_per_s is 1 to 50")
+        } else if out(self.latency_for_s, 30) {
+            Some("latency_for_s is 1 to 30")
+        } else if self.latency_for_s.is_some() && self.latency_rate_per_s.is_none() {
+            Some("latency_for_s needs latency_rate_per_s")
+        } else if self.latency_rate_per_s.is_some() && self.latency_p95_ms.is_none() {
+            Some("latency_rate_per_s needs the budget latency_p95_ms")
+        } else {
+            None
+        }
     }
 }
 
@@ -170,9 +192,22 @@ pub struct Smoke {
     pub expect: Option<u16>,
     #[serde(default)]
     pub writes: bool,
+    /// One of its requests is a message to a chatbot: `verify_mcp` with `chat_path=prove` sends it, and no validation does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatModel>,
     /// Instead of one request: several in order, each of which may name what earlier answers gave.
     #[serde(default)]
     pub steps: Vec<Step>,
+}
+
+/// Which language model answers a chat message that proves the chatbot's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatModel {
+    /// A script, beside a copy of the service.
+    Scripted,
+    /// The application's own, whatever that costs: the running service is asked.
+    Own,
 }
 
 /// One request of a smoke test. In path, headers, body and `contains`, `{name}` stands for a captured value and `{unique}` for a text of this run.
@@ -346,6 +381,9 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let config: Self = parsed(Self::FILE, text, "mend that line of landfall.toml, then call again; `landfall init --print` shows every key")?;
         known(Self::FILE, config.schema)?;
+        if let Some(why) = config.gates.wrong() {
+            return Err(Failure::new(Code::ConfigInvalid, format!("[gates] {why}")).help("mend it in landfall.toml, then call again"));
+        }
         if let Some((smoke, why)) = config.smoke.iter().find_map(|smoke| Some((smoke, smoke.wrong()?))) {
             return Err(Failure::new(Code::ConfigInvalid, format!("the smoke test {} {why}", smoke.name)).help("mend it in landfall.toml, then call again"));
         }
@@ -572,6 +610,20 @@ mod tests {
         ] {
             assert_eq!(Delivery::of(&ImageRef::parse(reference).unwrap()), expect, "{reference}");
         }
+    }
+
+    #[test]
+    fn a_rate_of_requests_is_bounded_and_needs_a_budget() {
+        let check = |text: &str, expect: &str| match Config::parse(&format!("schema = 1\n[gates]\n{text}\n")) {
+            Ok(_) => assert_eq!(expect, "", "{text}"),
+            Err(failure) => assert!(!expect.is_empty() && failure.message.contains(expect), "{text}: {failure}"),
+        };
+        check("latency_p95_ms = 100\nlatency_rate_per_s = 50\nlatency_for_s = 30", "");
+        check("latency_p95_ms = 100\nlatency_rate_per_s = 51", "1 to 50");
+        check("latency_p95_ms = 100\nlatency_rate_per_s = 0", "1 to 50");
+        check("latency_p95_ms = 100\nlatency_rate_per_s = 5\nlatency_for_s = 31", "1 to 30");
+        check("latency_p95_ms = 100\nlatency_for_s = 3", "needs latency_rate_per_s");
+        check("latency_rate_per_s = 5", "needs the budget");
     }
 
     #[test]

@@ -322,6 +322,10 @@ impl Run {
                 let revision = self.world.charts.rollback(at, namespace, release, *to).await?;
                 Ok(format!("{release} rolled back to verified revision {to} (as helm revision {revision})"))
             }
+            Undo::Pod { namespace, name } => {
+                self.world.cluster.delete_pod(proven()?, namespace, name).await?;
+                Ok(format!("pod {name} deleted"))
+            }
             Undo::Unverified { release, was, .. } => Ok(format!("{release} left as it is: revision {was} before it was never verified")),
             Undo::Addon { addon } => {
                 let was = self.world.local.disable_addon(&proven()?.profile.name, addon).await?;

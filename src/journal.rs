@@ -73,6 +73,11 @@ pub enum Undo {
     Addon {
         addon: String,
     },
+    /// Delete a pod that was only there to prove something.
+    Pod {
+        namespace: Namespace,
+        name: String,
+    },
     /// Nothing is taken back, and why.
     Keep {
         why: String,
@@ -86,6 +91,7 @@ impl Undo {
             Self::Uninstall { namespace, release } => Some(format!("helm uninstall {release} -n {namespace} --kube-context {context}")),
             Self::HelmRollback { namespace, release, to } => Some(format!("helm rollback {release} {to} -n {namespace} --kube-context {context}")),
             Self::Namespace { namespace } => Some(format!("kubectl delete namespace {namespace} --context {context}")),
+            Self::Pod { namespace, name } => Some(format!("kubectl delete pod {name} -n {namespace} --context {context}")),
             Self::Untag { reference } => Some(format!("minikube -p {context} image rm {reference}")),
             Self::Addon { addon } => Some(format!("minikube -p {context} addons disable {addon}")),
             Self::File { path, backup: None } => Some(format!("rm {path}")),
@@ -97,7 +103,12 @@ impl Undo {
     /// True where taking it back changes the cluster, not only files and images.
     pub fn in_cluster(&self) -> bool {
         match self {
-            Self::Namespace { .. } | Self::Uninstall { .. } | Self::HelmRollback { .. } | Self::Unverified { .. } | Self::Addon { .. } => true,
+            Self::Namespace { .. }
+            | Self::Uninstall { .. }
+            | Self::HelmRollback { .. }
+            | Self::Unverified { .. }
+            | Self::Addon { .. }
+            | Self::Pod { .. } => true,
             Self::File { .. } | Self::Untag { .. } | Self::Keep { .. } => false,
         }
     }

@@ -480,6 +480,10 @@ pub trait Cluster: Send + Sync {
     async fn logs(&self, at: &Proof, namespace: &Namespace, request: &LogRequest) -> Result<String, Failure>;
     async fn exec(&self, at: &Proof, namespace: &Namespace, pod: &str, container: &str, command: &[String], deadline: Duration) -> Result<Executed, Failure>;
     async fn forward(&self, at: &Proof, namespace: &Namespace, pod: &str, port: u16) -> Result<Forward, Failure>;
+    /// Creates a pod with our label, to prove something with; nothing where the one of this name is ours already.
+    async fn start_pod(&self, at: &Proof, namespace: &Namespace, pod: &k8s_openapi::api::core::v1::Pod) -> Result<(), Failure>;
+    /// Deletes such a pod; nothing where it is gone.
+    async fn delete_pod(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure>;
     async fn usage(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Usage>, Failure>;
     /// Writes `verified-revision=<n>` onto Helm's record of that revision.
     async fn mark_verified(
@@ -506,6 +510,9 @@ pub struct PeerTool {
     pub description: String,
     pub read_only: bool,
     pub input_schema: serde_json::Map<String, serde_json::Value>,
+    /// What its structured content shall be, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// What a handshake with an MCP peer showed.
@@ -526,6 +533,7 @@ pub struct PeerAnswer {
     pub is_error: bool,
     /// Text content and structured content, cut to 2,000 characters.
     pub text: String,
+    pub structured: Option<serde_json::Value>,
     pub elapsed: Duration,
 }
 

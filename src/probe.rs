@@ -4,6 +4,9 @@ pub mod http;
 pub mod inside;
 pub mod environment;
 pub mod stdio;
+pub mod model;
+pub mod bundle;
+pub mod schema;
 pub mod logs;
 
 pub use environment::{Environment, Origin, VariableVerdict, Verdict, environment, environment_of, judge_environment};

@@ -186,6 +186,14 @@ impl Cluster for Kube {
         self.open_forward(at, namespace, pod, port).await
     }
 
+    async fn start_pod(&self, at: &Proof, namespace: &Namespace, pod: &k8s_openapi::api::core::v1::Pod) -> Result<(), Failure> {
+        self.create_pod(at, namespace, pod).await
+    }
+
+    async fn delete_pod(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
+        self.remove_pod(at, namespace, name).await
+    }
+
     async fn usage(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Usage>, Failure> {
         self.read_usage(at, namespace).await
     }

@@ -205,6 +205,7 @@ async fn facts(link: &Link, peer: &Peer<'_>, path: &str, limit: Duration) -> Res
         description: plain(tool.description.as_deref().unwrap_or_default(), 1_000),
         read_only: tool.annotations.as_ref().and_then(|hints| hints.read_only_hint).unwrap_or_default(),
         input_schema: tool.input_schema.as_ref().clone(),
+        output_schema: tool.output_schema.as_ref().map(|schema| schema.as_ref().clone()),
     };
     Ok(PeerFacts {
         name: about.server_info.as_ref().map(|server| plain(&server.name, 120)).unwrap_or_default(),
@@ -293,10 +294,13 @@ impl McpPeer for RmcpPeer {
         let elapsed = called.elapsed();
         close(link).await;
         match result {
-            Ok(Ok(result)) => Ok(PeerAnswer { is_error: result.is_error.unwrap_or_default(), text: answer_text(&result), elapsed }),
+            Ok(Ok(result)) => {
+                let (is_error, text) = (result.is_error.unwrap_or_default(), answer_text(&result));
+                Ok(PeerAnswer { is_error, text, structured: result.structured_content, elapsed })
+            }
             // An unknown tool or refused arguments: the server spoke, and said no.
             Ok(Err(rmcp::ServiceError::McpError(error))) => {
-                Ok(PeerAnswer { is_error: true, text: plain(&format!("{}: {}", error.code.0, error.message), 2_000), elapsed })
+                Ok(PeerAnswer { is_error: true, text: plain(&format!("{}: {}", error.code.0, error.message), 2_000), structured: None, elapsed })
             }
             Ok(Err(error)) => Err(fault(plain(&error.to_string(), 300))),
             Err(_) => Err(Failure::new(Code::Deadline, format!("the tool {} gave no answer within {:.1} s", plain(tool, 128), deadline.as_secs_f64()))

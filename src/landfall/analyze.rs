@@ -169,6 +169,11 @@ fn commented_config(survey: &Survey, workspace: &Path) -> String {
         let _ = writeln!(text, "# {kind} = \"in_cluster\"");
     }
     text.push_str(REST);
+    for (service, path) in
+        survey.services.iter().filter_map(|service| Some((service, service.health.as_ref()?.live.as_ref().filter(|path| path.starts_with('/'))?)))
+    {
+        let _ = writeln!(text, "# [[smoke]]\n# name = \"{0}\"\n# service = \"{0}\"\n# get = {path:?}\n# expect = 200", service.name);
+    }
     text
 }
 
@@ -201,6 +206,9 @@ image_budget_mb = 500
 scan = "optional"
 # 95 of 100 requests must be answered within so many milliseconds.
 # latency_p95_ms = 500
+# So many requests a second (1 to 50), for so many seconds (1 to 30), instead of twenty requests.
+# latency_rate_per_s = 10
+# latency_for_s = 5
 # Seconds without a restart before a rollout counts as stable.
 window_s = 10
 
@@ -210,7 +218,12 @@ window_s = 10
 # An approval for each stage, instead of one for all.
 # pause = "each_stage"
 
+# Which checks show a requirement of the specs.
+[requirements]
+# "FR-007" = "validation.environment"
+
 # Requests that must be answered so. One that writes is sent only where that is allowed.
+# What a deployed service says of its own routes is proposed by validate_env.
 # [[smoke]]
 # name = "tasks"
 # service = "backend"
@@ -219,10 +232,6 @@ window_s = 10
 #   { post = "/tasks", json = '{"title": "{unique}"}', header = { accept = "application/json" }, expect = 201, capture = { id = "/id" } },
 #   { get = "/tasks/{id}", expect = 200, contains = "{unique}" },
 # ]
-
-# Which checks show a requirement of the specs.
-[requirements]
-# "FR-007" = "validation.environment"
 "#;
 
 /// What helm does with an object besides keeping it in the release.
@@ -549,5 +558,16 @@ mod tests {
         check("helm.sh/hook: test", None);
         check("helm.sh/hook: pre-install", Some("run"));
         check("helm.sh/hook: 'pre-upgrade,test'", Some("run"));
+    }
+
+    #[test]
+    fn an_initial_config_is_read_as_it_is_and_with_its_smoke_tests() {
+        let survey: Survey = serde_json::from_str(include_str!("../../tests/render/survey.json")).unwrap();
+        let text = commented_config(&survey, Path::new("/home/you/todo"));
+        assert_eq!(crate::config::Config::parse(&text).unwrap().smoke, []);
+        let smoke: Vec<_> =
+            text.lines().skip_while(|line| *line != "# [[smoke]]").take_while(|line| !line.is_empty()).map(|line| line.trim_start_matches("# ")).collect();
+        let config = crate::config::Config::parse(&format!("schema = 1\n{}\n", smoke.join("\n"))).unwrap();
+        assert!(config.smoke.iter().any(|smoke| smoke.service.as_str() == "api" && smoke.expect == Some(200)), "{text}");
     }
 }

@@ -60,7 +60,7 @@ impl Landfall {
     }
 
     /// Writes the operation down, starts its worker and answers at once.
-    async fn begin(&self, folders: &Folders, request: Request, plan: Option<&Draft>, more: Option<(&str, Value)>) -> Result<OperationView, Failure> {
+    pub(super) async fn begin(&self, folders: &Folders, request: Request, plan: Option<&Draft>, more: Option<(&str, Value)>) -> Result<OperationView, Failure> {
         operation::create(folders, &request, plan.map(|draft| &draft.plan))?;
         let folder = folders.operation(&request.id);
         let json = |value: &Value| serde_json::to_vec(value).map_err(|error| Failure::internal("write an operation's file").cause(error));

@@ -4,7 +4,7 @@ use super::changes::running;
 use super::{Landfall, app_name};
 use crate::approval::{Redeemed, Request as ApprovalRequest};
 use crate::ask::{self, CheckGroup, HealthScope, SmokeMode, When, Writes};
-use crate::config::{Config, Folders};
+use crate::config::{Config, Folders, Smoke};
 use crate::draft::{History, labels, namespace_of};
 use crate::evidence::{Check, Evidence, Gate, GateName, Source, Verdict};
 use crate::failure::{Code, Failure};
@@ -12,6 +12,7 @@ use crate::names::{AppName, Digest, Namespace, OperationId, ProfileName, Service
 use crate::operation::{self, Request};
 use crate::ports::{Forward, LogRequest, Observed, Proof};
 use crate::reply::{self, AppState, LogView, Reply, Status, Target, UrlView, With};
+use crate::stages::{self, validate::Look};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -110,7 +111,7 @@ impl Landfall {
             }
         }
         let request = self.look_request("validate_env", bare, &place, 300);
-        let (reply, more) = self.begin_look(&place, request, began).await?;
+        let (reply, more) = self.begin_look(&place, request, None, began).await?;
         Ok(With::new(reply, more.and_then(|more| serde_json::from_value(Value::Object(more)).ok()).unwrap_or_default()))
     }
 
@@ -118,9 +119,10 @@ impl Landfall {
     pub async fn verify_mcp(&self, ask: &ask::VerifyMcp) -> Result<With<reply::Verified>, Failure> {
         let began = Instant::now();
         let workspace = self.workspace(ask.workspace.as_deref())?;
-        if ask.chat_path == ask::ChatPath::Prove {
-            return Err(Failure::new(Code::NotSupported, "proving the way from a chat message to a changed row is not possible yet")
-                .help("leave chat_path out; the handshake, the tools and their calls are proven"));
+        let prove = ask.chat_path == ask::ChatPath::Prove;
+        if prove && ask.writes == Writes::Forbidden {
+            return Err(Failure::new(Code::BadArgument, "chat_path=prove sends a message that changes a row")
+                .help("add \"writes\": \"with_cleanup\"; it asks for approval"));
         }
         let folders = self.folders(&workspace);
         let bare = operation::bare(ask);
@@ -135,15 +137,34 @@ impl Landfall {
         if history.records.is_empty() {
             return Err(Failure::new(Code::NotDeployed, format!("nothing of {} is in namespace {}", place.app, place.namespace)).help("deploy it first"));
         }
+        let chat = if prove { Some(self.chat_test(&place, &history).await?) } else { None };
         if ask.writes == Writes::WithCleanup {
-            let writes = ask.calls.iter().map(|call| format!("call the deployed tool {}", crate::secret::plain(call, 200))).collect();
+            let mut writes: Vec<_> = ask.calls.iter().map(|call| format!("call the deployed tool {}", crate::secret::plain(call, 200))).collect();
+            if ask.calls.is_empty() {
+                writes.push("add a row with a tool of the MCP server, read it back and delete it again".to_owned());
+            }
+            writes.extend(chat.iter().flat_map(stages::chat::beforehand));
             if let Some(reply) = self.ask_to_write("verify_mcp", &place, &bare, writes, ask.approval.as_deref())? {
                 return Ok(With::new(reply, reply::Verified::default()));
             }
         }
-        let request = self.look_request("verify_mcp", bare, &place, 120);
-        let (reply, more) = self.begin_look(&place, request, began).await?;
+        let request = self.look_request("verify_mcp", bare, &place, if prove { 400 } else { 120 });
+        let chat = chat.map(serde_json::to_value).transpose().map_err(|error| Failure::internal("write a chat test").cause(error))?;
+        let (reply, more) = self.begin_look(&place, request, chat.map(|chat| (stages::chat::FILE, chat)), began).await?;
         Ok(With::new(reply, more.and_then(|more| serde_json::from_value(Value::Object(more)).ok()).unwrap_or_default()))
+    }
+
+    /// What is sent to the chatbot, as it is shown to the person who allows it.
+    async fn chat_test(&self, place: &Place, history: &History) -> Result<Smoke, Failure> {
+        let blueprint = match super::worker::blueprint_of(&place.folders, history) {
+            Some(blueprint) => blueprint,
+            None => self.drawn(&place.workspace, &place.namespace).await?,
+        };
+        let asked = async {
+            let observed = self.world.cluster.observe(&place.proof, &place.namespace).await?;
+            Look { world: &self.world, at: &place.proof, blueprint: &blueprint, config: &place.config, observed }.chat_test().await
+        };
+        place.look("ask the app for its routes", asked).await
     }
 
     /// A check that writes needs a word; `None` where it was given.
@@ -200,10 +221,14 @@ impl Landfall {
     }
 
     /// Begins a look as an operation and waits a little: many looks are quick.
-    async fn begin_look(&self, place: &Place, request: Request, began: Instant) -> Result<(Reply, Option<Map<String, Value>>), Failure> {
-        operation::create(&place.folders, &request, None)?;
-        operation::launch(&self.setup.program, &place.folders, &request.id).await?;
-        let (view, _) = operation::look(&place.folders, &request)?;
+    async fn begin_look(
+        &self,
+        place: &Place,
+        request: Request,
+        more: Option<(&str, Value)>,
+        began: Instant,
+    ) -> Result<(Reply, Option<Map<String, Value>>), Failure> {
+        let view = self.begin(&place.folders, request.clone(), None, more).await?;
         let (view, settled) = self.short_wait(&place.folders, &request, view, began + super::changes::ANSWER).await;
         let (mut reply, more) = match settled {
             Some((reply, more)) => (reply, Some(more)),

@@ -4,10 +4,10 @@ use super::Landfall;
 use super::changes::RollbackPlan;
 use crate::ask::{self, OnRefusal, SmokeMode, Through, UndoMode, Writes};
 use crate::blueprint::{Blueprint, Workload};
-use crate::config::{Config, Folders};
+use crate::config::{Config, Folders, Smoke};
 use crate::draft::{History, labels};
 use crate::engine::{Effect, Run};
-use crate::evidence::{Class, Course, Gate, RETRIES, Verdict, course};
+use crate::evidence::{Check, Class, Course, Gate, RETRIES, Verdict, course};
 use crate::failure::{Code, Failure};
 use crate::journal::{Event, StageName, State, Undo};
 use crate::names::{OperationId, ReleaseName, Revision, ServiceName};
@@ -544,6 +544,12 @@ impl Landfall {
         for diagnosis in &found.diagnoses {
             run.diagnosed(StageName::Validate, diagnosis)?;
         }
+        if scope.groups.is_empty() || scope.groups.contains(&ask::CheckGroup::Smoke) {
+            found.advice.extend(look.proposed(&scope.services).await);
+        }
+        if scope.groups.is_empty() || scope.groups.contains(&ask::CheckGroup::Environment) {
+            found.advice.extend(look.unused_keys().await);
+        }
         if scope.groups.is_empty() {
             for workload in
                 blueprint.workloads.iter().filter(|workload| scope.services.is_empty() || scope.services.iter().any(|name| name == workload.name.as_str()))
@@ -584,7 +590,8 @@ impl Landfall {
             .ok_or_else(|| Failure::new(Code::NotDeployed, format!("{} has no ready pod", server.name)).help("cluster_health says why"))?;
         run.doing(StageName::Validate, server.name.as_str(), "speaks MCP");
         let calls = stages::validate::McpCalls { path: ask.path.clone(), calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
-        let (checks, found) = look.mcp(server, &pod, ask.from_service.as_ref().map(ServiceName::as_str), &calls).await;
+        let (mut checks, mut found) = look.mcp(server, &pod, ask.from_service.as_ref().map(ServiceName::as_str), &calls).await;
+        self.chat(run, &ask, &look, &mut checks, &mut found).await?;
         let gate = Gate::judge(crate::evidence::GateName::Validation, server.name.as_str(), checks);
         run.judged(StageName::Validate, &gate)?;
         run.end(StageName::Validate, gate.verdict)?;
@@ -606,7 +613,8 @@ impl Landfall {
                 let look = self.look(run, at, blueprint).await?;
                 run.doing(StageName::Validate, workload.name.as_str(), "speaks MCP over stdio");
                 let calls = stages::validate::McpCalls { path: None, calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
-                let (checks, found) = look.mcp_stdio(workload, &ways, &calls).await;
+                let (mut checks, mut found) = look.mcp_stdio(workload, &ways, &calls).await;
+                self.chat(run, ask, &look, &mut checks, &mut found).await?;
                 (workload.name.to_string(), checks, found)
             }
             (shape, _) => (blueprint.app.to_string(), vec![stages::stdio::unserved(shape, &mcp.evidence)], stages::validate::Found::default()),
@@ -616,6 +624,29 @@ impl Landfall {
         run.end(StageName::Validate, gate.verdict)?;
         let (state, summary) = judged_words(gate.verdict, std::slice::from_ref(&gate), "MCP");
         Ok(End::new(state, summary, &reply::Verified { server: found.server, tools: found.tools, shape: Some(mcp.shape) }))
+    }
+
+    /// The chatbot's own way, where that is to be proven: what its model is offered is known then.
+    async fn chat(
+        &self,
+        run: &Run,
+        ask: &ask::VerifyMcp,
+        look: &Look<'_>,
+        checks: &mut Vec<Check>,
+        found: &mut stages::validate::Found,
+    ) -> Result<(), Failure> {
+        if ask.chat_path == ask::ChatPath::Skip {
+            return Ok(());
+        }
+        let smoke: Smoke = crate::files::read_json(&run.folders.operation(&run.id).join(stages::chat::FILE))?;
+        run.doing(StageName::Validate, smoke.service.as_str(), "sends its chatbot a message");
+        let listed: Vec<_> = found.tools.iter().map(|tool| tool.name.clone()).collect();
+        let proven = look.chat(run, &smoke, &listed).await?;
+        checks.extend(proven.checks);
+        if let Some(offered) = proven.offered {
+            found.tools.iter_mut().for_each(|tool| tool.in_chatbot = offered.contains(&tool.name));
+        }
+        Ok(())
     }
 
     /// The target and the blueprint of what runs there.

@@ -6,6 +6,7 @@ use crate::names::Namespace;
 use crate::ports::{Cluster, Executed, Proof};
 use crate::secret::Secret;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// What came of asking from inside.
@@ -100,7 +101,7 @@ pub async fn http_from_inside(
     ask: &HttpAsk,
 ) -> Result<Inside, Failure> {
     let not_run = |reason: String| Ok(Inside::NotRun { reason });
-    let Some(interpreters) = interpreters(from.language) else {
+    let Some(interpreters) = interpreters(from.language, PYTHON, NODE) else {
         return not_run(format!("the image of {} ({}) has no interpreter that is known to be there", from.container, from.language));
     };
     if let Some(what) = secret_part(ask) {
@@ -108,7 +109,7 @@ pub async fn http_from_inside(
     }
     let arguments = arguments(address, ask);
     for (program, flag, script) in interpreters {
-        let command = [*program, *flag, *script, arguments.as_str()].map(str::to_owned);
+        let command = [program, flag, script, arguments.as_str()].map(str::to_owned);
         // The script has its own deadline; the rest is for the way there and back.
         let executed = cluster.exec(at, namespace, from.pod, from.container, &command, ask.deadline + Duration::from_secs(4)).await;
         match executed {
@@ -125,14 +126,28 @@ pub async fn http_from_inside(
     not_run(format!("the image of {} has no {}", from.container, names.join(" or ")))
 }
 
-type Interpreter = (&'static str, &'static str, &'static str);
+/// A program, the flag before a script, and the script.
+pub(super) type Interpreter = (&'static str, &'static str, &'static str);
 
-fn interpreters(language: &str) -> Option<&'static [Interpreter]> {
+/// Where the interpreter of a language is in its images, the likeliest place first, with the script in that language.
+pub(super) fn interpreters(language: &str, python: &'static str, node: &'static str) -> Option<[Interpreter; 2]> {
     match language {
-        "python" => Some(&[("python3", "-c", PYTHON), ("python", "-c", PYTHON)]),
-        "node" | "javascript" | "typescript" => Some(&[("node", "-e", NODE), ("/nodejs/bin/node", "-e", NODE)]),
+        "python" => Some(["python3", "python"].map(|program| (program, "-c", python))),
+        "node" | "javascript" | "typescript" => Some(["node", "/nodejs/bin/node"].map(|program| (program, "-e", node))),
         _ => None,
     }
+}
+
+/// The last line of JSON that a script printed.
+pub(super) fn printed<T: DeserializeOwned>(executed: &Executed) -> Option<T> {
+    let line = executed.stdout.reveal().lines().rev().find(|line| line.starts_with('{'))?;
+    serde_json::from_str(line).ok()
+}
+
+/// How a script ended that printed no such line.
+pub(super) fn wordless(executed: &Executed, program: &str) -> String {
+    let said = crate::secret::plain(executed.stderr.lines().last().unwrap_or_default(), 200);
+    format!("{program} ended with exit code {} without an answer: {said}", executed.exit_code)
 }
 
 /// A header or body that must not stand in an argument list.
@@ -170,11 +185,8 @@ fn missing(executed: &Executed) -> bool {
 }
 
 fn read(executed: &Executed, program: &str) -> Result<Inside, Failure> {
-    let line = executed.stdout.reveal().lines().rev().find(|line| line.starts_with('{'));
-    let printed: Option<Printed> = line.and_then(|line| serde_json::from_str(line).ok());
-    let Some(printed) = printed else {
-        let said = crate::secret::plain(executed.stderr.lines().last().unwrap_or_default(), 200);
-        return Ok(Inside::NotRun { reason: format!("{program} ended with exit code {} without an answer: {said}", executed.exit_code) });
+    let Some(printed) = printed::<Printed>(executed) else {
+        return Ok(Inside::NotRun { reason: wordless(executed, program) });
     };
     let elapsed = Duration::from_secs_f64((printed.elapsed_ms / 1000.0).clamp(0.0, 3600.0));
     Ok(match (printed.status, printed.error) {
@@ -230,7 +242,7 @@ mod tests {
 
     /// Runs a script as a container would, against a small server, where this machine has the interpreter.
     async fn check_script(language: &str) {
-        let (program, flag, script) = interpreters(language).unwrap()[0];
+        let (program, flag, script) = interpreters(language, PYTHON, NODE).unwrap()[0];
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {

@@ -1,6 +1,6 @@
 //! MCP over stdio inside a running container: the server is started there as its caller starts it, with the interpreter of the image, and spoken to line by line.
 
-use super::inside::Caller;
+use super::inside::{Caller, interpreters, printed, wordless};
 use crate::failure::{Code, Failure};
 use crate::names::Namespace;
 use crate::ports::{Cluster, Executed, Proof};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// What the server answered.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Spoken {
     pub name: String,
     pub version: String,
@@ -31,15 +31,16 @@ pub struct SpokenTool {
 }
 
 /// What a call answered.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct SpokenCall {
     pub is_error: bool,
     pub text: String,
-    pub ms: u64,
+    /// Milliseconds.
+    pub ms: f64,
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Stdio {
     Spoke(Spoken),
     /// It was started and did not speak MCP: what it printed last.
@@ -131,7 +132,7 @@ pub async fn stdio_inside(
     calls: &[(String, Map<String, Value>)],
     deadline: Duration,
 ) -> Result<Stdio, Failure> {
-    let Some(interpreters) = interpreters(from.language) else {
+    let Some(interpreters) = interpreters(from.language, PYTHON, NODE) else {
         return Ok(Stdio::NotRun { reason: format!("the image of {} ({}) has no interpreter that is known to be there", from.container, from.language) });
     };
     let asked = asked(arguments, calls, deadline);
@@ -139,7 +140,7 @@ pub async fn stdio_inside(
         return Ok(Stdio::NotRun { reason: "a call holds something of a credential's shape, and arguments of a process can be read by others".to_owned() });
     }
     for (program, flag, script) in interpreters {
-        let command = [*program, *flag, *script, asked.as_str()].map(str::to_owned);
+        let command = [program, flag, script, asked.as_str()].map(str::to_owned);
         match cluster.exec(at, namespace, from.pod, from.container, &command, deadline + Duration::from_secs(4)).await {
             Ok(executed) if matches!(executed.exit_code, 126 | 127) => {}
             Ok(executed) => return Ok(read(&executed, program)),
@@ -150,35 +151,18 @@ pub async fn stdio_inside(
     Ok(Stdio::NotRun { reason: format!("the image of {} has no interpreter for {}", from.container, from.language) })
 }
 
-type Interpreter = (&'static str, &'static str, &'static str);
-
-fn interpreters(language: &str) -> Option<&'static [Interpreter]> {
-    match language {
-        "python" => Some(&[("python3", "-c", PYTHON), ("python", "-c", PYTHON)]),
-        "node" | "javascript" | "typescript" => Some(&[("node", "-e", NODE), ("/nodejs/bin/node", "-e", NODE)]),
-        _ => None,
-    }
-}
-
 fn asked(arguments: &[String], calls: &[(String, Map<String, Value>)], deadline: Duration) -> String {
     serde_json::json!({ "arguments": arguments, "calls": calls, "timeout": deadline.as_secs_f64() }).to_string()
 }
 
 fn read(executed: &Executed, program: &str) -> Stdio {
-    let line = executed.stdout.reveal().lines().rev().find(|line| line.starts_with('{')).unwrap_or_default();
-    if let Ok(spoken) = serde_json::from_str::<Spoken>(line) {
+    if let Some(spoken) = printed::<Spoken>(executed) {
         return Stdio::Spoke(spoken);
     }
-    let error = serde_json::from_str::<Value>(line).ok().and_then(|line| line.get("error")?.as_str().map(str::to_owned));
+    let error = printed::<Value>(executed).and_then(|line| line.get("error")?.as_str().map(str::to_owned));
     match error {
         Some(error) => Stdio::Mute { why: crate::secret::plain(&error, 300) },
-        None => Stdio::NotRun {
-            reason: format!(
-                "{program} ended with exit code {} without an answer: {}",
-                executed.exit_code,
-                crate::secret::plain(executed.stderr.lines().last().unwrap_or_default(), 200)
-            ),
-        },
+        None => Stdio::NotRun { reason: wordless(executed, program) },
     }
 }
 
@@ -202,7 +186,7 @@ for line in sys.stdin:
 
     /// Runs a script as a container would, where this machine has the interpreter; none where it has not.
     async fn run(language: &str, arguments: &[&str], timeout: Duration) -> Option<Stdio> {
-        let (program, flag, script) = interpreters(language).unwrap()[0];
+        let (program, flag, script) = interpreters(language, PYTHON, NODE).unwrap()[0];
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let calls = [("list_tasks".to_owned(), Map::new()), ("add_task".to_owned(), Map::new())];
         let asked = asked(&arguments, &calls, timeout);

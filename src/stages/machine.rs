@@ -9,10 +9,12 @@ use crate::ports::{
 };
 use crate::secret::Secret;
 use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What this machine has and answers; a `None` or `Err` is a program that cannot be asked.
@@ -42,8 +44,15 @@ pub(super) struct Machine {
     pub(super) memory: Option<u64>,
     pub(super) tools: Option<Vec<&'static str>>,
     pub(super) tool_fails: bool,
-    /// How a command in a container ends.
+    /// Of every tool; null where it has none.
+    pub(super) output_schema: serde_json::Value,
+    pub(super) structured: Option<serde_json::Value>,
+    /// The answer to every request, and what a scripted or a real page holds.
+    pub(super) body: String,
+    /// How a command in a container ends, and the program of a pod that is started.
     pub(super) exits: i32,
+    /// Pods that were started and not deleted.
+    pub(super) pods: Arc<Mutex<Vec<Pod>>>,
 }
 
 fn nothing<T>() -> Result<T, Failure> {
@@ -193,7 +202,7 @@ impl Cluster for Machine {
         nothing()
     }
     async fn secret_keys(&self, _: &Proof, _: &Namespace, _: &str) -> Result<Option<Vec<String>>, Failure> {
-        nothing()
+        Ok(Some(vec!["POSTGRES_PASSWORD".into(), "LEFT_OVER".into()]))
     }
     async fn secret_value(&self, _: &Proof, _: &Namespace, _: &str, _: &str) -> Result<Option<Secret>, Failure> {
         Ok(Some(Secret::new(self.secrets.clone())))
@@ -222,7 +231,22 @@ impl Cluster for Machine {
         nothing()
     }
     async fn watch(&self, _: &Proof, _: &Namespace) -> Result<Observations, Failure> {
-        nothing()
+        let pods = self.pods.lock().unwrap().clone();
+        Ok(tokio::sync::watch::channel(Arc::new(Observed { pods, ..Observed::default() })).1)
+    }
+    async fn start_pod(&self, _: &Proof, _: &Namespace, pod: &Pod) -> Result<(), Failure> {
+        if self.refuses {
+            return nothing();
+        }
+        let ended = (self.exits != 0).then(|| json!({ "terminated": { "exitCode": self.exits } }));
+        let container = json!({ "name": "it", "image": "i", "imageID": "i", "ready": true, "restartCount": 0, "state": ended });
+        let status = json!({ "conditions": [{ "type": "Ready", "status": if self.exits == 0 { "True" } else { "False" } }], "containerStatuses": [container] });
+        self.pods.lock().unwrap().push(Pod { status: serde_json::from_value(status).ok(), ..pod.clone() });
+        Ok(())
+    }
+    async fn delete_pod(&self, _: &Proof, _: &Namespace, name: &str) -> Result<(), Failure> {
+        self.pods.lock().unwrap().retain(|pod| pod.metadata.name.as_deref() != Some(name));
+        Ok(())
     }
     async fn logs(&self, _: &Proof, _: &Namespace, _: &LogRequest) -> Result<String, Failure> {
         Ok(self.log.clone())
@@ -238,7 +262,7 @@ impl Cluster for Machine {
     async fn forward(&self, _: &Proof, _: &Namespace, pod: &str, _: u16) -> Result<Forward, Failure> {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|error| Failure::internal("listen").cause(error))?;
         let local = server.local_addr().map_err(|error| Failure::internal("listen").cause(error))?;
-        let answer = format!("HTTP/1.1 {} X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", self.status);
+        let answer = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", self.status, self.body.len(), self.body);
         let stop = tokio_util::sync::CancellationToken::new();
         let heard = stop.clone();
         tokio::spawn(async move {
@@ -278,6 +302,7 @@ impl McpPeer for Machine {
             description: String::new(),
             read_only: name.starts_with("list"),
             input_schema: serde_json::Map::new(),
+            output_schema: self.output_schema.as_object().cloned(),
         };
         Ok(PeerFacts {
             name: "notes".into(),
@@ -289,6 +314,6 @@ impl McpPeer for Machine {
         })
     }
     async fn call(&self, _: SocketAddr, _: &str, _: &str, _: &str, _: serde_json::Map<String, serde_json::Value>, _: Duration) -> Result<PeerAnswer, Failure> {
-        Ok(PeerAnswer { is_error: self.tool_fails, text: "[]".into(), elapsed: Duration::from_millis(3) })
+        Ok(PeerAnswer { is_error: self.tool_fails, text: "[]".into(), structured: self.structured.clone(), elapsed: Duration::from_millis(3) })
     }
 }

@@ -1,6 +1,6 @@
 //! An MCP server that its caller starts as a subprocess, proven inside the caller's container; and what is only called MCP, said with what shows it.
 
-use super::validate::{Found, Look, McpCalls, chosen, tools_listed};
+use super::validate::{CALLED, Found, Look, McpCalls, chosen, tools_listed};
 use crate::blueprint::{Blueprint, Workload};
 use crate::evidence::{Check, Evidence, Place, Source};
 use crate::ports::{PeerFacts, PeerTool};
@@ -99,7 +99,7 @@ impl Look<'_> {
     }
 
     async fn call_over_stdio(&self, from: Caller<'_>, way: &[String], at: &str, wanted: &[(String, Map<String, Value>)], tools: &mut [ToolView]) -> Check {
-        let probed = "tools/call of the tools that may be called";
+        let probed = CALLED;
         let answers = match self.speak(from, way, wanted).await {
             Stdio::Spoke(spoken) => spoken.calls,
             Stdio::Mute { why } => return Check::fail("validation.mcp_call", probed, why, vec![]),
@@ -112,7 +112,7 @@ impl Look<'_> {
             if let Some(view) = tools.iter_mut().find(|view| view.name == *name) {
                 view.called = true;
                 view.outcome = Some(if answer.is_error { "fail" } else { "pass" }.to_owned());
-                view.ms = Some(Duration::from_millis(answer.ms).as_secs_f64() * 1_000.0);
+                view.ms = Some(answer.ms);
             }
             if answer.is_error {
                 bad.push(name.as_str());
@@ -133,6 +133,7 @@ fn peer(spoken: &Spoken) -> PeerFacts {
         description: String::new(),
         read_only: tool.read_only,
         input_schema: tool.input_schema.clone(),
+        output_schema: None,
     };
     PeerFacts {
         name: spoken.name.clone(),

@@ -3,7 +3,8 @@
 use super::class_of;
 use super::machine::Machine;
 use super::validate::{Look, Scope};
-use crate::blueprint::{Blueprint, EnvValue, ImagePlan, Wishes, draw};
+use crate::ask::CheckGroup;
+use crate::blueprint::{Blueprint, EnvValue, Expose, ImagePlan, Wishes, draw};
 use crate::config::{Config, Folders};
 use crate::engine::Run;
 use crate::evidence::{Class, Gate, Outcome, Place, Verdict};
@@ -16,6 +17,7 @@ use crate::render::RenderedFile;
 use crate::survey::{Principle, Survey};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const ID: &str = "sha256:5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9";
@@ -96,7 +98,11 @@ fn good(service: &str) -> Machine {
         memory: Some(40_000_000),
         tools: Some(vec!["list_notes", "add_note"]),
         tool_fails: false,
+        output_schema: json!({ "type": "object", "required": ["count"] }),
+        structured: Some(json!({ "count": 0 })),
+        body: "ok <script src=\"/main.js\"></script>".into(),
         exits: 0,
+        pods: Arc::default(),
     }
 }
 
@@ -341,6 +347,73 @@ async fn every_check_of_the_validation_gate_fails_for_its_own_fault_alone() {
     check_validation("postgres", |machine| machine.exits = 1, &[("validation.ready", Fail)]).await;
 }
 
+#[tokio::test]
+async fn a_script_that_calls_what_no_browser_reaches_is_found_and_refuses_nothing() {
+    let gate = async |body: &'static str| {
+        let mut machine = good("web");
+        machine.body = body.to_owned();
+        let (world, blueprint, config, at) = (machine.world(), blueprint(), config(), proof());
+        let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+        let scope = Scope { groups: vec![CheckGroup::Reachability], services: vec!["web".to_owned()], writing: false, window_s: 30 };
+        look.validate(&scope, &Silent).await.unwrap().gates.remove(0)
+    };
+    let browser = |gate: &Gate| gate.checks.iter().find(|check| check.id == "validation.browser").cloned().unwrap();
+    let bad = gate("<script src=\"/main.js\"></script> fetch(\"http://api:8000/x\")").await;
+    assert_eq!((browser(&bad).outcome, bad.verdict), (Outcome::Fail, Verdict::Pass), "{bad:?}");
+    assert!(browser(&bad).reason.contains("http://api:8000"), "{bad:?}");
+    let good = gate("<script src=\"/main.js\"></script> fetch(\"/api/x\"), \"https://cdn.example.org\"").await;
+    assert_eq!(browser(&good).outcome, Outcome::Pass, "{good:?}");
+    assert_eq!(browser(&gate("no script").await).outcome, Outcome::NotRun);
+}
+
+#[tokio::test]
+async fn what_is_offered_outside_is_asked_from_this_machine() {
+    let check = async |status: u16, ip: &str, expose: Expose| {
+        let machine = Machine { status, ..good("web") };
+        let world = machine.world();
+        let forward = world.cluster.forward(&proof(), &blueprint().namespace, "pod", 80).await.unwrap();
+        let (mut blueprint, config, mut at) = (blueprint(), config(), proof());
+        blueprint.workloads.iter_mut().filter(|one| one.name.as_str() == "web").for_each(|web| web.expose = expose);
+        at.profile.nodes = vec![crate::ports::Node { name: "dev".into(), ip: ip.to_owned(), port: 8443, control_plane: true }];
+        let mut observed = observed(&blueprint, true);
+        let service = json!({ "metadata": { "name": "web" }, "spec": { "ports": [{ "port": 80, "nodePort": forward.local.port() }] } });
+        observed.services = vec![serde_json::from_value(service).unwrap()];
+        let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed };
+        let scope = Scope { groups: vec![CheckGroup::Reachability], services: vec!["web".to_owned()], writing: false, window_s: 30 };
+        let gate = look.validate(&scope, &Silent).await.unwrap().gates.remove(0);
+        gate.checks.into_iter().find(|check| check.id == "validation.outside").map(|check| check.outcome)
+    };
+    assert_eq!(check(200, "127.0.0.1", Expose::NodePort).await, Some(Outcome::Pass));
+    assert_eq!(check(503, "127.0.0.1", Expose::NodePort).await, Some(Outcome::Fail));
+    assert_eq!(check(200, "no address", Expose::NodePort).await, Some(Outcome::NotRun));
+    assert_eq!(check(200, "127.0.0.1", Expose::Cluster).await, None);
+}
+
+#[tokio::test]
+async fn a_latency_budget_at_a_rate_is_judged_by_the_requests_of_that_rate() {
+    let check = async |status: u16| {
+        let (world, blueprint, at) = (Machine { status, ..good("api") }.world(), blueprint(), proof());
+        let config = Config::parse("schema = 1\n[gates]\nlatency_p95_ms = 30000\nlatency_rate_per_s = 20\nlatency_for_s = 1\n").unwrap();
+        let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+        let scope = Scope { groups: vec![CheckGroup::Reachability], services: vec!["api".to_owned()], writing: false, window_s: 30 };
+        let gate = look.validate(&scope, &Silent).await.unwrap().gates.remove(0);
+        gate.checks.into_iter().find(|check| check.id == "validation.latency").unwrap()
+    };
+    let good = check(200).await;
+    assert!(good.outcome == Outcome::Pass && good.probed.contains("20 a second") && good.evidence[0].text.starts_with("20 requests, 0 errors"), "{good:?}");
+    let bad = check(500).await;
+    assert!(bad.outcome == Outcome::Fail && bad.reason.starts_with("20 of 20"), "{bad:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_no_service_uses_is_named() {
+    let (blueprint, config, at) = (blueprint(), config(), proof());
+    let world = good("api").world();
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let advice = look.unused_keys().await;
+    assert!(advice.iter().any(|line| line.starts_with("Secret postgres-credentials holds LEFT_OVER,")), "{advice:?}");
+}
+
 /// What a refused gate of `api` is said to come from, where a caller's request ends with this error in a namespace that shows this as well.
 async fn causes_of(error: &str, change: impl Fn(&mut Observed)) -> Vec<String> {
     let inside = json!({ "error": error, "elapsed_ms": 3.0 }).to_string();
@@ -379,6 +452,9 @@ async fn every_check_of_an_mcp_server_fails_for_its_own_fault_alone() {
     check_validation("mcp", |machine| machine.tools = Some(vec!["list_notes"]), &[("validation.mcp_tools", Fail)]).await;
     check_validation("mcp", |machine| machine.tools = Some(vec![]), &[("validation.mcp_tools", Fail), ("validation.mcp_call", NotRun)]).await;
     check_validation("mcp", |machine| machine.tool_fails = true, &[("validation.mcp_call", Fail)]).await;
+    check_validation("mcp", |machine| machine.structured = Some(json!({ "counted": 0 })), &[("validation.mcp_schema", Fail)]).await;
+    check_validation("mcp", |machine| machine.structured = None, &[("validation.mcp_schema", Fail)]).await;
+    check_validation("mcp", |machine| (machine.output_schema, machine.structured) = (serde_json::Value::Null, None), &[]).await;
     check_validation("mcp", |machine| machine.tools = Some(vec!["add_note"]), &[("validation.mcp_call", NotRun)]).await;
     let other = json!({ "status": 200, "content_type": "text/html", "body": "hello", "elapsed_ms": 3.0 }).to_string();
     check_validation("mcp", move |machine| machine.inside.clone_from(&other), &[("validation.mcp_from_caller", Fail)]).await;
@@ -424,6 +500,63 @@ fn what_is_only_called_mcp_is_refused_with_what_shows_it() {
     let check = super::stdio::unserved(crate::survey::McpShape::NameOnly, &[Place::new("backend/mcp/tools.py", 1, "def add_task")]);
     assert_eq!((check.outcome, check.evidence[0].at.as_str()), (Outcome::Fail, "backend/mcp/tools.py:1"));
     assert!(check.reason.contains("called MCP"), "{check:?}");
+}
+
+const SAID: &str = "{\"offered\": [\"add_note\", \"list_notes\"], \"called\": \"add_note\", \"arguments\": {\"title\": \"t\"}}\n{\"result\": \"added\"}\n";
+
+/// A chat message to this service, on a machine where its model said `SAID`.
+async fn check_chat(service: &str, chat: &str, change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) -> String {
+    let mut machine = Machine { log: SAID.into(), ..good(service) };
+    change(&mut machine);
+    let pods = Arc::clone(&machine.pods);
+    let bench = bench(machine, &survey());
+    let steps = "[{ post = \"/chat\", json = '{\"message\": \"{unique}\"}', expect = 200 }, { get = \"/notes\", expect = 200, contains = \"ok\" }]";
+    let text = format!("schema = 1\n[[smoke]]\nname = \"chat\"\nservice = \"{service}\"\nwrites = true\nchat = \"{chat}\"\nsteps = {steps}\n");
+    let (blueprint, config, at) = (blueprint(), Config::parse(&text).unwrap(), proof());
+    let look = Look { world: &bench.run.world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let smoke = look.chat_test().await.unwrap();
+    let proven = look.chat(&bench.run, &smoke, &["add_note".into(), "list_notes".into()]).await.unwrap();
+    assert!(pods.lock().unwrap().is_empty(), "what was started is gone");
+    let effects = bench.run.state().effects.len();
+    assert_eq!(effects, usize::from(chat == "scripted" && service == "api"), "the journal knows of the pod");
+    let told = format!("{:?}", proven.checks);
+    only(&[Gate::judge(crate::evidence::GateName::Validation, service, proven.checks)], expect);
+    told
+}
+
+#[tokio::test]
+async fn a_chat_message_is_proven_by_the_call_of_a_tool_and_by_what_it_changed() {
+    use Outcome::{Fail, NotRun};
+    let told = check_chat("api", "scripted", |_| (), &[]).await;
+    assert!(told.contains("scripted model") && told.contains("called add_note") && told.contains("GET /notes: 200"), "{told}");
+    check_chat("api", "scripted", |machine| machine.status = 502, &[("validation.mcp_chat", Fail)]).await;
+    let told = check_chat("api", "scripted", |machine| machine.log.clear(), &[("validation.mcp_chat", Fail)]).await;
+    assert!(told.contains("no model was asked"), "{told}");
+    let only_lists = "{\"offered\": [\"list_notes\"]}\n";
+    let fewer = [("validation.mcp_chat", Fail), ("validation.mcp_offered", Fail)];
+    check_chat("api", "scripted", |machine| machine.log = only_lists.into(), &fewer).await;
+    let silent = SAID.lines().next().unwrap();
+    check_chat("api", "scripted", |machine| machine.log = silent.into(), &[("validation.mcp_chat", Fail)]).await;
+    check_chat("api", "scripted", |machine| machine.log = SAID.replace("\"add_note\", \"list", "\"add_note\", \"read"), &[("validation.mcp_offered", Fail)])
+        .await;
+    check_chat("api", "scripted", |machine| machine.exits = 3, &[("validation.mcp_chat", NotRun)]).await;
+    check_chat("api", "scripted", |machine| machine.refuses = true, &[("validation.mcp_chat", NotRun)]).await;
+    check_chat("web", "scripted", |_| (), &[("validation.mcp_chat", NotRun)]).await;
+}
+
+#[tokio::test]
+async fn the_apps_own_model_is_asked_where_landfall_toml_says_so() {
+    let told = check_chat("api", "own", |machine| machine.log.clear(), &[]).await;
+    assert!(told.contains("its own model"), "{told}");
+    check_chat("api", "own", |machine| machine.status = 503, &[("validation.mcp_chat", Outcome::Fail)]).await;
+}
+
+#[tokio::test]
+async fn without_a_chat_test_or_a_description_nothing_is_sent() {
+    let (world, blueprint, config, at) = (good("api").world(), blueprint(), config(), proof());
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let failure = look.chat_test().await.unwrap_err();
+    assert!(failure.code == Code::NotSupported && failure.help.contains("chat = \"scripted\""), "{failure:?}");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
 
 /// How long one answer of the app may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often what got no answer is asked in the same way before anything is concluded from it.
 const PROBES: u32 = 3;
 /// How long to wait before it is asked again.
@@ -111,6 +111,10 @@ impl Look<'_> {
                     (true, Some(port)) => found.diagnoses.extend(self.closed_port(workload, &pod, port).await),
                     (_, _) => found.diagnoses.extend(unanswered),
                 }
+                if let Some(path) = paths_of(workload).first() {
+                    checks.extend(self.from_outside(workload, path).await);
+                }
+                checks.extend(self.browser(workload, &pod).await);
                 if let Some(budget) = self.config.gates.latency_p95_ms {
                     checks.extend(self.in_budget(workload, &pod, budget).await);
                 }
@@ -185,13 +189,9 @@ impl Look<'_> {
             let ask = HttpAsk::get(&path, workload.name.as_str(), PATIENCE);
             let seen = probe::http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &ask).await;
             checks.push(match seen {
-                Ok(seen) if (200..400).contains(&seen.status) => {
-                    latencies.push(Ok(seen.elapsed));
-                    Check::pass("validation.http", probed, Evidence::new(Source::Probe, at, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())))
-                }
                 Ok(seen) => {
-                    latencies.push(Err(()));
-                    Check::fail("validation.http", probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, at, &seen.text(400))])
+                    latencies.push(if (200..400).contains(&seen.status) { Ok(seen.elapsed) } else { Err(()) });
+                    judge_answer("validation.http", probed, at, &seen)
                 }
                 Err(failure) => {
                     latencies.push(Err(()));
@@ -291,18 +291,28 @@ impl Look<'_> {
         (seen, same)
     }
 
-    /// The user's latency budget: requests one after the other to the first health route; the 95th percentile counts, and every one must be answered.
+    /// The user's latency budget: requests to the first health route, one after the other or at the rate that landfall.toml names;
+    /// the 95th percentile counts, and every one must be answered.
     async fn in_budget(&self, workload: &Workload, pod: &str, budget_ms: u64) -> Option<Check> {
         const REQUESTS: usize = 20;
         let (port, path) = (workload.port?, paths_of(workload).into_iter().next()?);
-        let probed = format!("{REQUESTS} GET {path} through a forwarded port, 95 of 100 within {budget_ms} ms");
         let ask = HttpAsk::get(&path, workload.name.as_str(), PATIENCE);
+        let at = format!("http://{}:{port}{path}", workload.name);
+        if let Some(rate) = self.config.gates.latency_rate_per_s {
+            let seconds = self.config.gates.latency_for_s.unwrap_or(5);
+            let probed = format!("GET {path} {rate} a second for {seconds} s through a forwarded port, 95 of 100 within {budget_ms} ms");
+            return Some(match self.world.cluster.forward(self.at, &self.blueprint.namespace, pod, port).await {
+                Ok(forward) => judge_latency(probed, &at, budget_ms, &latency(&super::pace::at_rate(forward.local, &ask, rate, seconds).await)?),
+                Err(failure) => unanswered("validation.latency", probed, &at, &failure),
+            });
+        }
+        let probed = format!("{REQUESTS} GET {path} through a forwarded port, 95 of 100 within {budget_ms} ms");
         let mut seen = Vec::new();
         for _ in 0..REQUESTS {
             let answer = probe::http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &ask).await;
             seen.push(answer.ok().filter(|answer| answer.status < 400).map(|answer| answer.elapsed).ok_or(()));
         }
-        Some(judge_latency(probed, &format!("http://{}:{port}{path}", workload.name), budget_ms, &latency(&seen)?))
+        Some(judge_latency(probed, &at, budget_ms, &latency(&seen)?))
     }
 
     /// Required variables in the running process, secrets compared by fingerprint under a key of this look.
@@ -370,6 +380,9 @@ impl Look<'_> {
     async fn smoke(&self, workload: &Workload, pod: &str, smoke: &Smoke, writing: bool) -> Check {
         let id = format!("validation.smoke.{}", smoke.name);
         let probed = "the requests of landfall.toml";
+        if smoke.chat.is_some() {
+            return Check::not_run(&id, probed, "it is a message to a chatbot; verify_mcp with chat_path=prove sends it").optional();
+        }
         if smoke.writes && !writing {
             return Check::not_run(&id, probed, "it writes; ask for smoke=writing").optional();
         }
@@ -406,7 +419,10 @@ impl Look<'_> {
         )];
         checks.push(tools_listed(workload, &facts, &at));
         let mut tools: Vec<_> = facts.tools.iter().map(|tool| self.tool_view(workload, &tool.name)).collect();
-        checks.push(self.call_tools(workload, &facts, forward.local, &host, calls, &mut tools).await);
+        checks.extend(self.call_tools(workload, &facts, forward.local, &host, calls, &mut tools).await);
+        if calls.writing && calls.calls.is_empty() {
+            checks.push(self.round_trip(&facts, forward.local, &host).await);
+        }
         checks.extend(self.mcp_from_caller(workload, from, port, &facts.path).await);
         found.server = Some(ServerView { name: facts.name, version: facts.version, protocol: facts.protocol, path: facts.path, host_header: host });
         found.tools = tools;
@@ -426,11 +442,12 @@ impl Look<'_> {
         host: &str,
         calls: &McpCalls,
         tools: &mut [ToolView],
-    ) -> Check {
+    ) -> Vec<Check> {
         let chosen = match chosen(facts, calls) {
             Ok(chosen) => chosen,
-            Err(check) => return *check,
+            Err(check) => return vec![*check],
         };
+        let (mut promised, mut broken) = (Vec::new(), Vec::new());
         let probed = CALLED;
         let mut told = Vec::new();
         let mut bad = Vec::new();
@@ -447,17 +464,86 @@ impl Look<'_> {
                 view.outcome = Some(if good { "pass".to_owned() } else { "fail".to_owned() });
                 view.ms = Some(answer.as_ref().map_or_else(|_| began.elapsed(), |answer| answer.elapsed).as_secs_f64() * 1_000.0);
             }
+            let promise = facts.tools.iter().find(|tool| tool.name == name).and_then(|tool| tool.output_schema.clone());
+            if let (Some(schema), Ok(answer), true) = (promise, &answer, good) {
+                promised.push(name.clone());
+                let wrong = answer
+                    .structured
+                    .as_ref()
+                    .map_or_else(|| vec!["no structured content".to_owned()], |content| probe::schema::violations(&Value::Object(schema), content));
+                broken.extend(wrong.into_iter().map(|wrong| format!("{name}: {wrong}")));
+            }
             told.push(format!("{name}: {text}"));
             if !good {
                 bad.push(name);
             }
         }
-        let seen = Evidence::new(Source::Probe, format!("MCP {} {}", workload.name, facts.path), &told.join("; "));
-        if bad.is_empty() {
+        let place = format!("MCP {} {}", workload.name, facts.path);
+        let seen = Evidence::new(Source::Probe, place.clone(), &told.join("; "));
+        let mut checks = vec![if bad.is_empty() {
             Check::pass("validation.mcp_call", probed, seen)
         } else {
             Check::fail("validation.mcp_call", probed, format!("failed: {}", bad.join(", ")), vec![seen])
+        }];
+        if !promised.is_empty() {
+            let probed = "structured content of answers against the tools' output schemas";
+            let seen = Evidence::new(Source::Probe, place, &promised.join(", "));
+            checks.push(match broken.as_slice() {
+                [] => Check::pass("validation.mcp_schema", probed, seen),
+                broken => Check::fail("validation.mcp_schema", probed, broken.join("; "), vec![seen]),
+            });
         }
+        checks
+    }
+
+    /// A row that a tool adds, another shows and a third takes away, where somebody allowed a write and named none.
+    async fn round_trip(&self, facts: &PeerFacts, local: std::net::SocketAddr, host: &str) -> Check {
+        let probed = "a row is added, read back and taken away";
+        let Some(trip) = super::roundtrip::planned(&facts.tools) else {
+            let why = "no tools of the server belong together that add, list and delete the same; name calls to make";
+            return Check::not_run("validation.mcp_write", probed, why).optional();
+        };
+        let mut noise = [0u8; 6];
+        if let Err(error) = getrandom::fill(&mut noise) {
+            return Check::not_run("validation.mcp_write", probed, error.to_string());
+        }
+        let line = super::roundtrip::Line { peer: self.world.mcp.as_ref(), local, host, facts, patience: Duration::from_secs(15) };
+        line.travel(trip, &format!("landfall-{}", hex::encode(noise))).await
+    }
+
+    /// Keys of the app's Secrets that no workload names, such as those that an earlier configuration left.
+    pub async fn unused_keys(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for plan in &self.blueprint.secrets {
+            let Ok(Some(keys)) = self.world.cluster.secret_keys(self.at, &self.blueprint.namespace, &plan.name).await else { continue };
+            let settings = || self.blueprint.workloads.iter().flat_map(|workload| &workload.env);
+            let named = |wanted: &str| {
+                plan.keys.contains_key(wanted)
+                    || settings().any(|one| matches!(&one.value, EnvValue::SecretKey { secret, key } if *secret == plan.name && key == wanted))
+            };
+            let unused: Vec<_> = keys.into_iter().filter(|key| !named(key)).collect();
+            if !unused.is_empty() {
+                lines.push(format!("Secret {} holds {}, which no service uses: kubectl edit secret takes it out", plan.name, unused.join(", ")));
+            }
+        }
+        lines
+    }
+
+    /// Smoke tests that a service's own description allows, for services without any: to copy, nobody runs them.
+    pub async fn proposed(&self, services: &[String]) -> Vec<String> {
+        let mut lines = Vec::new();
+        let wanted = |workload: &&Workload| {
+            let name = workload.name.as_str();
+            (services.is_empty() || services.iter().any(|service| service == name)) && !self.config.smoke.iter().any(|smoke| smoke.service.as_str() == name)
+        };
+        for workload in self.blueprint.workloads.iter().filter(wanted) {
+            let Some(document) = self.described(workload).await else { continue };
+            let text = super::openapi::propose(&workload.name, &document).text();
+            if !text.is_empty() {
+                lines.push(format!("{} describes its routes: smoke tests for landfall.toml, of which nothing was sent\n\n{text}", workload.name));
+            }
+        }
+        lines
     }
 
     /// The backend's own way to the server: its DNS name, its network policy, its Host header.
@@ -540,10 +626,10 @@ impl Look<'_> {
 }
 
 /// The way of a smoke test: through a forwarded port.
-struct Forwarded<'a> {
-    look: &'a Look<'a>,
-    pod: &'a str,
-    port: u16,
+pub(super) struct Forwarded<'a> {
+    pub(super) look: &'a Look<'a>,
+    pub(super) pod: &'a str,
+    pub(super) port: u16,
 }
 
 #[async_trait::async_trait]
@@ -554,7 +640,7 @@ impl super::smoke::Way for Forwarded<'_> {
     }
 }
 
-const CALLED: &str = "tools/call of the tools that may be called";
+pub(super) const CALLED: &str = "tools/call of the tools that may be called";
 
 /// A tool and its arguments.
 type Call = (String, Map<String, Value>);
@@ -648,6 +734,14 @@ fn judge_inside(id: &str, probed: String, at: &str, seen: Result<Inside, Failure
     }
 }
 
+/// A route's answer: what leads on or delivers is good.
+pub(super) fn judge_answer(id: &str, probed: String, at: String, seen: &probe::HttpSeen) -> Check {
+    if (200..400).contains(&seen.status) {
+        return Check::pass(id, probed, Evidence::new(Source::Probe, at, &format!("{} in {} ms", seen.status, seen.elapsed.as_millis())));
+    }
+    Check::fail(id, probed, format!("answered {}", seen.status), vec![Evidence::new(Source::Probe, at, &seen.text(400))])
+}
+
 /// A question that came back without an answer: held against the app, unless the cluster between did not answer itself; then nothing was asked of the app.
 fn unanswered(id: &str, probed: String, at: &str, failure: &Failure) -> Check {
     if failure.code == Code::ClusterUnreachable {
@@ -656,8 +750,11 @@ fn unanswered(id: &str, probed: String, at: &str, failure: &Failure) -> Check {
     Check::fail(id, probed, failure.message.clone(), vec![Evidence::new(Source::Probe, at, &failure.to_string())])
 }
 
+/// The text that stands where any text will do.
+pub(super) const HARMLESS: &str = "landfall-probe";
+
 /// Arguments for a tool that only reads, made from its schema: every required property gets a harmless value of its type.
-fn arguments_for(schema: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn arguments_for(schema: &Map<String, Value>) -> Map<String, Value> {
     let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let property = |name: &str| schema.get("properties").and_then(|properties| properties.get(name));
     required
@@ -670,7 +767,7 @@ fn arguments_for(schema: &Map<String, Value>) -> Map<String, Value> {
                 Some("boolean") => false.into(),
                 Some("array") => Value::Array(Vec::new()),
                 Some("object") => Value::Object(Map::new()),
-                Some(_) | None => "landfall-probe".into(),
+                Some(_) | None => HARMLESS.into(),
             });
             (name.to_owned(), value)
         })

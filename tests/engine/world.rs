@@ -650,6 +650,14 @@ impl Cluster for Fake {
         Ok(Forward { local, pod: pod.to_owned(), guard: stop.drop_guard() })
     }
 
+    async fn start_pod(&self, _: &Proof, _: &Namespace, pod: &k8s_openapi::api::core::v1::Pod) -> Result<(), Failure> {
+        self.does("start pod", pod.metadata.name.as_deref().unwrap_or_default())
+    }
+
+    async fn delete_pod(&self, _: &Proof, _: &Namespace, name: &str) -> Result<(), Failure> {
+        self.does("delete pod", name)
+    }
+
     async fn usage(&self, _: &Proof, _: &Namespace) -> Result<Vec<Usage>, Failure> {
         let on = self.0.lock().unwrap().addons.contains("metrics-server");
         let figure = Usage { pod: "another".into(), container: "another".into(), cpu_millicores: 1, memory_bytes: 1 };

@@ -15,6 +15,10 @@ const LAW: (&str, &str) = (GATES, "a_principle_that_is_broken_refuses_the_helm_g
 const KUBERNETES: (&str, &str) = ("src/rollout/follow.rs", "every_check_of_the_kubernetes_gate_fails_for_its_own_fault_alone");
 const VALIDATION: (&str, &str) = (GATES, "every_check_of_the_validation_gate_fails_for_its_own_fault_alone");
 const MCP: (&str, &str) = (GATES, "every_check_of_an_mcp_server_fails_for_its_own_fault_alone");
+const CHAT: (&str, &str) = (GATES, "a_chat_message_is_proven_by_the_call_of_a_tool_and_by_what_it_changed");
+const TRIP: (&str, &str) = ("src/stages/roundtrip.rs", "a_row_is_added_read_back_and_taken_away");
+const OUTSIDE: (&str, &str) = (GATES, "what_is_offered_outside_is_asked_from_this_machine");
+const BROWSER: (&str, &str) = (GATES, "a_script_that_calls_what_no_browser_reaches_is_found_and_refuses_nothing");
 const LIFE: (&str, &str) = ("tests/cluster_main.rs", "an_app_lives_through_its_revisions");
 const BEGUN: (&str, &str) = ("tests/cluster_main.rs", "what_was_begun_is_taken_back_or_finished");
 const REHEARSED: Test = ("tests/engine.rs", "the_way_back_is_rehearsed_before_anything_is_touched");
@@ -36,6 +40,11 @@ const CHECKED: &[(&str, Test, Test)] = &[
     ("helm.", HELM, HELM),
     ("rollback.", REHEARSED, REHEARSED),
     ("kubernetes.", KUBERNETES, KUBERNETES),
+    ("validation.mcp_chat", CHAT, CHAT),
+    ("validation.mcp_offered", CHAT, CHAT),
+    ("validation.mcp_write", TRIP, TRIP),
+    ("validation.outside", OUTSIDE, OUTSIDE),
+    ("validation.browser", BROWSER, BROWSER),
     ("validation.mcp", MCP, MCP),
     ("validation.", VALIDATION, VALIDATION),
 ];

@@ -196,6 +196,34 @@ impl Kube {
         self.ask(at, &doing, READ, || unless_gone(secrets.delete(name, &parameters))).await.map(|_| ())
     }
 
+    pub(super) async fn create_pod(&self, at: &Proof, namespace: &Namespace, pod: &v1::Pod) -> Result<(), Failure> {
+        let pods: Api<v1::Pod> = Api::namespaced(self.proven(at).await?, namespace.as_str());
+        let mut wanted = pod.clone();
+        wanted.metadata.labels.get_or_insert_default().insert(MANAGED_BY.to_owned(), LANDFALL.to_owned());
+        let name = wanted.name_any();
+        let doing = format!("start pod {namespace}/{name}");
+        let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        if self.ask(at, &doing, READ, || unless_changed(pods.create(&parameters, &wanted))).await?.is_some() {
+            return Ok(());
+        }
+        match self.ask(at, &doing, READ, || pods.get_opt(&name)).await? {
+            Some(found) if ours(&found.metadata) => Ok(()),
+            Some(_) | None => Err(refused(&doing, "a pod of that name is somebody else's").help("delete it if it is yours, then call again")),
+        }
+    }
+
+    pub(super) async fn remove_pod(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
+        let pods: Api<v1::Pod> = Api::namespaced(self.proven(at).await?, namespace.as_str());
+        let doing = format!("delete pod {namespace}/{name}");
+        let Some(found) = self.ask(at, &doing, READ, || pods.get_opt(name)).await? else { return Ok(()) };
+        if !ours(&found.metadata) {
+            return Err(refused(&doing, format!("it lacks the label {MANAGED_BY}={LANDFALL}, so it is not ours")).help("delete it yourself if you mean to"));
+        }
+        let same = Preconditions { uid: found.uid(), resource_version: None };
+        let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
+        self.ask(at, &doing, READ, || unless_gone(pods.delete(name, &parameters))).await.map(|_| ())
+    }
+
     pub(super) async fn remove_claims(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<String>, Failure> {
         let client = self.proven(at).await?;
         let doing = format!("delete the claims of namespace {namespace}");
