@@ -425,9 +425,8 @@ mod tests {
         let note = |why: &str| drop(journal.append(None, None, Event::Paused { why: why.to_owned() }).unwrap());
         let readers = Readers::default();
         let count = || {
-            let mut reader = readers.take(folder.path());
-            let count = reader.records().map(<[Record]>::len);
-            readers.keep(reader);
+            let reader = readers.of(folder.path());
+            let count = reader.lock().unwrap().records().map(<[Record]>::len);
             count.map_err(|failure| failure.code)
         };
         assert_eq!(count(), Ok(0));
@@ -447,7 +446,7 @@ mod tests {
     fn only_so_many_readers_are_kept() {
         let readers = Readers::default();
         for number in 0..KEPT + 5 {
-            readers.keep(Reader::new(Path::new(&format!("/nowhere/{number}"))));
+            readers.of(Path::new(&format!("/nowhere/{number}")));
         }
         assert_eq!(readers.0.lock().unwrap().len(), KEPT);
     }
