@@ -334,10 +334,10 @@ impl Landfall {
     async fn addons(&self, wanted: &Wanted, config: &Config, proven: Option<&Profile>, started: Option<&ProfileName>) -> Result<BTreeSet<String>, Failure> {
         let Some(profile) = proven.map(|profile| &profile.name).or(started) else { return Ok(BTreeSet::new()) };
         let registry = config.cluster.delivery == Delivery::Registry;
-        if registry && proven.is_some_and(|profile| profile.runtime == Runtime::CriO) {
+        if registry && proven.is_some_and(|profile| profile.runtime != Runtime::Docker) {
             return Err(Failure::new(
                 Code::NotSupported,
-                format!("profile {profile} runs cri-o, to which images are not delivered through the registry addon"),
+                format!("profile {profile} has no docker runtime, with which alone images go through the registry addon"),
             )
             .help("remove delivery = \"registry\" from [cluster] of landfall.toml: images are then copied to the nodes"));
         }

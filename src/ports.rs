@@ -270,7 +270,7 @@ pub trait Images: Send + Sync {
     /// Brings the image onto every schedulable node, where it is not there already; says how.
     async fn deliver(&self, at: &Proof, reference: &ImageRef, id: &str, progress: &dyn Progress) -> Result<String, Failure>;
     /// Pushes the image to the registry that its reference names, and has every node pull it from there by digest. An error: it could not be pushed.
-    async fn publish(&self, at: &Proof, reference: &ImageRef, id: &str, progress: &dyn Progress) -> Result<Published, Failure>;
+    async fn publish(&self, at: &Proof, reference: &ImageRef, progress: &dyn Progress) -> Result<Published, Failure>;
     /// The id of the reference on each node, asked of the node itself.
     async fn on_nodes(&self, at: &Proof, reference: &ImageRef) -> Result<Vec<NodeImage>, Failure>;
     /// Starts the image without network, capabilities or write access, and removes it again.

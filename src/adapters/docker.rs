@@ -122,9 +122,9 @@ impl Images for DockerImages {
         self.carry(&at, reference, id, progress).await
     }
 
-    async fn publish(&self, at: &Proof, reference: &ImageRef, id: &str, progress: &dyn Progress) -> Result<Published, Failure> {
+    async fn publish(&self, at: &Proof, reference: &ImageRef, progress: &dyn Progress) -> Result<Published, Failure> {
         let at = proof::again(&self.around, at).await?;
-        self.push_and_pull(&at, reference, id, progress).await
+        self.push_and_pull(&at, reference, progress).await
     }
 
     async fn on_nodes(&self, at: &Proof, reference: &ImageRef) -> Result<Vec<NodeImage>, Failure> {

@@ -43,7 +43,7 @@ pub fn prompt(matter: &Matter<'_>) -> String {
         let _ = writeln!(text, "\nThe proposal is for: {}", subject.name);
     }
     if let Some(current) = matter.current.filter(|_| matter.want != AdviceKind::Diagnosis) {
-        let _ = write!(text, "\nWhat stands there now:\n```\n{}\n```\n", crate::secret::redact(&cut(current, 8 * 1024)));
+        let _ = write!(text, "\nWhat stands there now:\n```\n{}\n```\n", crate::secret::redact(cut(current, 8 * 1024)));
     }
     if let Some(question) = matter.question {
         let _ = writeln!(text, "\nThe question: {}", plain(question, 500));
@@ -61,9 +61,7 @@ pub fn prompt(matter: &Matter<'_>) -> String {
         }
     });
     text.push('\n');
-    let mut text = crate::secret::redact(&text);
-    text.truncate(text.floor_char_boundary(LONGEST));
-    text
+    cut(&crate::secret::redact(&text), LONGEST).to_owned()
 }
 
 /// One workload in a line: what it is, never what its variables hold.
@@ -108,6 +106,11 @@ fn failures(matter: &Matter<'_>) -> String {
         }
     }
     text
+}
+
+/// At most this many bytes, cut between characters.
+fn cut(text: &str, limit: usize) -> &str {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ async fn build(
         }
     };
     if Delivery::of(&step.reference) == Delivery::Registry {
-        let published = publish(run, name, step, &facts, at).await?;
+        let published = publish(run, name, step, at).await?;
         return Ok((facts, Delivered::Registry(published)));
     }
     let nodes = images.on_nodes(at, &step.reference).await?;
@@ -121,14 +121,14 @@ async fn build(
 
 /// Pushes the image and has it pulled, each time anew: the addon keeps images only as long as its pod lives.
 /// A registry that does not take it is for the gate to say; what ends the operation ends it here as well.
-async fn publish(run: &Run, name: &str, step: &ImageStep, facts: &ImageFacts, at: &Proof) -> Result<Result<Published, Failure>, Failure> {
+async fn publish(run: &Run, name: &str, step: &ImageStep, at: &Proof) -> Result<Result<Published, Failure>, Failure> {
     let effect = Effect {
         key: format!("delivery/{name}"),
         text: format!("push image {} to the registry addon and pull it on every node", step.reference),
         undo: Undo::Keep { why: "the nodes' image is removed with its tag; the registry's copy goes with the addon".to_owned() },
         before: serde_json::Value::Null,
     };
-    match run.effect_again(STAGE, name, effect, super::class_of, || run.world.images.publish(at, &step.reference, &facts.id, run.heart.as_ref())).await {
+    match run.effect_again(STAGE, name, effect, super::class_of, || run.world.images.publish(at, &step.reference, run.heart.as_ref())).await {
         Err(failure) if matches!(failure.code, Code::Cancelled | Code::Deadline | Code::WrongCluster) => Err(failure),
         published => Ok(published),
     }

@@ -118,7 +118,7 @@ impl Images for Machine {
     async fn deliver(&self, _: &Proof, _: &ImageRef, id: &str, _: &dyn Progress) -> Result<String, Failure> {
         Ok(id.to_owned())
     }
-    async fn publish(&self, _: &Proof, _: &ImageRef, _: &str, _: &dyn Progress) -> Result<Published, Failure> {
+    async fn publish(&self, _: &Proof, _: &ImageRef, _: &dyn Progress) -> Result<Published, Failure> {
         let Some(pulls) = &self.pulls else { return Err(Failure::new(Code::ProgramFailed, "push api").cause("connection refused")) };
         let pulled = pulls.iter().enumerate().map(|(n, pulled)| (format!("node{n}"), pulled.map(str::to_owned).map_err(str::to_owned)));
         Ok(Published { digest: format!("sha256:{}", "d".repeat(64)), pulled: pulled.collect() })

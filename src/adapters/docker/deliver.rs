@@ -59,10 +59,10 @@ struct RootFs {
 }
 
 /// What a command in a node did.
-pub(super) struct Answered {
-    pub(super) code: i64,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+struct Answered {
+    code: i64,
+    stdout: String,
+    stderr: String,
 }
 
 impl DockerImages {
@@ -100,7 +100,7 @@ impl DockerImages {
     }
 
     /// The nodes that do not show this id under the reference.
-    pub(super) async fn lacking(&self, at: &Proof, reference: &ImageRef, id: &str) -> Result<Vec<Node>, Failure> {
+    async fn lacking(&self, at: &Proof, reference: &ImageRef, id: &str) -> Result<Vec<Node>, Failure> {
         let seen = self.seen_on_nodes(at, reference).await?;
         let lacks = |node: &&Node| !seen.iter().any(|image| image.node == node.name && image.id.as_deref().is_some_and(|seen| same(seen, id)));
         Ok(at.profile.nodes.iter().filter(lacks).cloned().collect())
@@ -127,25 +127,20 @@ impl DockerImages {
         let listed: Listed = self.in_node_json(at, node, &["crictl", "images", "-o", "json"]).await?;
         let wanted = canonical(reference.as_str());
         let Some(found) = listed.images.iter().find(|image| image.repo_tags.iter().any(|tag| canonical(tag) == wanted)) else { return Ok(None) };
-        self.as_built(at, node, reference, &found.id).await.map(Some)
-    }
-
-    /// The id of an image of a node in the words of the engine that built it.
-    pub(super) async fn as_built(&self, at: &Proof, node: &Node, reference: &ImageRef, found: &str) -> Result<String, Failure> {
-        let id = format!("sha256:{}", found.trim_start_matches("sha256:"));
+        let id = format!("sha256:{}", found.id.trim_start_matches("sha256:"));
         // An engine with containerd's image store calls an image by its manifest, the node by its configuration: then the layers tell.
         let builder = self.builder(at).await?;
-        let Ok(Ok(built)) = tokio::time::timeout(ASK, builder.docker().inspect_image(reference.as_str())).await else { return Ok(id) };
+        let Ok(Ok(built)) = tokio::time::timeout(ASK, builder.docker().inspect_image(reference.as_str())).await else { return Ok(Some(id)) };
         let built_id = built.id.unwrap_or_default();
         if same(&built_id, &id) {
-            return Ok(built_id);
+            return Ok(Some(built_id));
         }
-        let inspected: Inspected = self.in_node_json(at, node, &["crictl", "inspecti", "-o", "json", found]).await?;
+        let inspected: Inspected = self.in_node_json(at, node, &["crictl", "inspecti", "-o", "json", found.id.as_str()]).await?;
         let layers = built.root_fs.and_then(|root| root.layers).unwrap_or_default();
         let equal = !layers.is_empty()
             && layers == inspected.info.image_spec.rootfs.diff_ids
             && built.architecture.unwrap_or_default() == inspected.info.image_spec.architecture;
-        Ok(if equal { built_id } else { id })
+        Ok(Some(if equal { built_id } else { id }))
     }
 
     /// Removes a reference from nodes that have a store of their own.
@@ -171,15 +166,7 @@ impl DockerImages {
         Ok(())
     }
 
-    pub(super) async fn copy(
-        &self,
-        at: &Proof,
-        from: &Engine,
-        reference: &ImageRef,
-        facts: &ImageFacts,
-        node: &Node,
-        progress: &dyn Progress,
-    ) -> Result<(), Failure> {
+    async fn copy(&self, at: &Proof, from: &Engine, reference: &ImageRef, facts: &ImageFacts, node: &Node, progress: &dyn Progress) -> Result<(), Failure> {
         match at.profile.runtime {
             Runtime::Docker => import(from, &Engine::node(&self.around, &at.profile, node).await?, reference).await,
             Runtime::Containerd | Runtime::CriO if in_containers(&at.profile.driver) => {
@@ -234,19 +221,13 @@ impl DockerImages {
 
     /// Runs a command in a node: through the engine where the node is a container, else through `minikube ssh`.
     async fn in_node(&self, at: &Proof, node: &Node, command: &[&str]) -> Result<Answered, Failure> {
-        self.in_node_within(at, node, command, ASK).await
-    }
-
-    /// As `in_node`, for commands that move whole images.
-    pub(super) async fn in_node_within(&self, at: &Proof, node: &Node, command: &[&str], limit: Duration) -> Result<Answered, Failure> {
         if in_containers(&at.profile.driver) {
             let (host, _) = Engine::host_of(&self.around, &at.profile).await?;
-            return bounded(&format!("run {} in the node {}", command.join(" "), node.name), limit, run_in(&host, &node.name, command)).await?;
+            return bounded(&format!("run {} in the node {}", command.join(" "), node.name), ASK, run_in(&host, &node.name, command)).await?;
         }
         // The node's shell reads the words once more.
         let words = command.iter().map(|word| shell_word(word));
-        let run =
-            self.around.minikube(&at.kubeconfig).args(["ssh", "-p", at.profile.name.as_str(), "-n", &node.name, "--", "sudo"]).args(words).deadline(limit);
+        let run = self.around.minikube(&at.kubeconfig).args(["ssh", "-p", at.profile.name.as_str(), "-n", &node.name, "--", "sudo"]).args(words).deadline(ASK);
         run.output().await.map(|ran| Answered { code: ran.code.map_or(-1, i64::from), stdout: ran.stdout, stderr: ran.stderr })
     }
 }
@@ -382,12 +363,12 @@ async fn import(from: &Engine, into: &Engine, reference: &ImageRef) -> Result<()
     tokio::join!(sending, receiving).1
 }
 
-pub(super) fn same(one: &str, other: &str) -> bool {
+fn same(one: &str, other: &str) -> bool {
     one.trim_start_matches("sha256:") == other.trim_start_matches("sha256:")
 }
 
 /// The full name that every engine agrees on.
-pub(super) fn canonical(reference: &str) -> String {
+fn canonical(reference: &str) -> String {
     let reference = reference.strip_prefix("index.docker.io/").unwrap_or(reference);
     match reference.split_once('/') {
         None => format!("docker.io/library/{reference}"),
