@@ -132,7 +132,7 @@ fn same_again(pods: &dyn Fn() -> String, before: &str) {
 
 /// A report without what differs from run to run: ids, times, digests, measurements, names of this machine.
 fn steady(text: &str, app: &App) -> String {
-    let mut text = text.replace(app.root().to_str().unwrap(), "/home/you/todo").replace(&app.name, "todo").replace(&app.profile, "minikube");
+    let mut text = text.replace(app.root().to_str().unwrap(), "/path/to/todo").replace(&app.name, "todo").replace(&app.profile, "minikube");
     for (pattern, same) in [
         (r"op-\d{8}-\d{6}-[0-9a-f]{4}", "op-20260102-030405-a1b2"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)?", "2026-01-02T03:04:05Z"),
