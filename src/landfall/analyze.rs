@@ -563,7 +563,7 @@ mod tests {
     #[test]
     fn an_initial_config_is_read_as_it_is_and_with_its_smoke_tests() {
         let survey: Survey = serde_json::from_str(include_str!("../../tests/render/survey.json")).unwrap();
-        let text = commented_config(&survey, Path::new("/home/you/todo"));
+        let text = commented_config(&survey, Path::new("todo"));
         assert_eq!(crate::config::Config::parse(&text).unwrap().smoke, []);
         let smoke: Vec<_> =
             text.lines().skip_while(|line| *line != "# [[smoke]]").take_while(|line| !line.is_empty()).map(|line| line.trim_start_matches("# ")).collect();

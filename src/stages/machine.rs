@@ -14,7 +14,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What this machine has and answers; a `None` or `Err` is a program that cannot be asked.
@@ -60,6 +60,10 @@ fn nothing<T>() -> Result<T, Failure> {
 }
 
 impl Machine {
+    fn started_pods(&self) -> MutexGuard<'_, Vec<Pod>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The machine behind every port.
     pub(super) fn world(self) -> World {
         let all = Arc::new(self);
@@ -231,7 +235,7 @@ impl Cluster for Machine {
         nothing()
     }
     async fn watch(&self, _: &Proof, _: &Namespace) -> Result<Observations, Failure> {
-        let pods = self.pods.lock().unwrap().clone();
+        let pods = self.started_pods().clone();
         Ok(tokio::sync::watch::channel(Arc::new(Observed { pods, ..Observed::default() })).1)
     }
     async fn start_pod(&self, _: &Proof, _: &Namespace, pod: &Pod) -> Result<(), Failure> {
@@ -241,11 +245,11 @@ impl Cluster for Machine {
         let ended = (self.exits != 0).then(|| json!({ "terminated": { "exitCode": self.exits } }));
         let container = json!({ "name": "it", "image": "i", "imageID": "i", "ready": true, "restartCount": 0, "state": ended });
         let status = json!({ "conditions": [{ "type": "Ready", "status": if self.exits == 0 { "True" } else { "False" } }], "containerStatuses": [container] });
-        self.pods.lock().unwrap().push(Pod { status: serde_json::from_value(status).ok(), ..pod.clone() });
+        self.started_pods().push(Pod { status: serde_json::from_value(status).ok(), ..pod.clone() });
         Ok(())
     }
     async fn delete_pod(&self, _: &Proof, _: &Namespace, name: &str) -> Result<(), Failure> {
-        self.pods.lock().unwrap().retain(|pod| pod.metadata.name.as_deref() != Some(name));
+        self.started_pods().retain(|pod| pod.metadata.name.as_deref() != Some(name));
         Ok(())
     }
     async fn logs(&self, _: &Proof, _: &Namespace, _: &LogRequest) -> Result<String, Failure> {
