@@ -20,6 +20,8 @@ pub(crate) const MANIFESTS: &[&str] = &[
     "requirements-prod.txt",
     "requirements/base.txt",
     "requirements/prod.txt",
+    "environment.yml",
+    "environment.yaml",
 ];
 
 /// The services of a Python project.
@@ -50,7 +52,7 @@ pub(crate) fn sources(workspace: &Workspace, dir: &str) -> Vec<String> {
     let nested: std::collections::BTreeSet<&str> = workspace
         .tree
         .under(dir)
-        .filter(|path| MANIFESTS.contains(&base_of(path)) && dir_of(path) != dir && base_of(path) != "manage.py")
+        .filter(|path| MANIFESTS.contains(&base_of(path)) && dir_of(path) != dir && !base_of(path).starts_with("environment.") && base_of(path) != "manage.py")
         .map(dir_of)
         .collect();
     workspace
@@ -80,7 +82,7 @@ struct Entry {
 
 impl Project<'_> {
     fn facts(&self) -> impl Iterator<Item = (&str, &Facts)> {
-        self.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts)))
+        self.workspace.facts(&self.sources)
     }
 
     fn drafts(&self, lenient: bool) -> Vec<Draft> {
@@ -182,13 +184,17 @@ impl Project<'_> {
         let row = rows.into_iter().find_map(|(file, manager, install)| file.map(|file| (file, manager, install)));
         let (file, manager, install) = match row {
             Some(row) => row,
-            None => match has("pyproject.toml").or_else(|| has("setup.py")) {
-                Some(file) => (file, "pip", "pip install ."),
-                None => return,
+            None => match (has("pyproject.toml").or_else(|| has("setup.py")), self.conda()) {
+                (Some(file), _) => (file, "pip", "pip install ."),
+                (None, Some((file, _))) => (file, "conda", "conda env update --name base --file environment.yml"),
+                (None, None) => return,
             },
         };
-        let install =
-            if manager == "pip" && install.contains("-r") { format!("pip install -r {}", super::walk::below(&file, self.dir)) } else { install.to_owned() };
+        let install = match manager {
+            "pip" if install.contains("-r") => format!("pip install -r {}", super::walk::below(&file, self.dir)),
+            "conda" => install.replace("environment.yml", base_of(&file)),
+            _ => install.to_owned(),
+        };
         draft.service.install_command = Some(install);
         draft.service.package_manager = Some(manager.to_owned());
         draft.shows("package_manager", Place::file(file.clone()));
@@ -205,6 +211,26 @@ impl Project<'_> {
         if let Some(pyproject) = has("pyproject.toml") {
             draft.fact("python.pyproject", super::walk::below(&pyproject, self.dir));
         }
+    }
+
+    /// The environment that conda makes: its file, and the packages it names, `python` among them.
+    fn conda(&self) -> Option<(String, Vec<(String, String)>)> {
+        let file = self.workspace.first_in(self.dir, &["environment.yml", "environment.yaml"])?;
+        let document = super::yaml::read(self.workspace.text(&file)?).ok()?;
+        let listed = document.get("dependencies")?.as_array()?;
+        let inner = listed.iter().filter_map(|item| item.get("pip")?.as_array()).flatten();
+        let pip = inner.filter_map(|item| requirement(item.as_str()?));
+        // `channel::name=1.2=build`.
+        let own = listed.iter().filter_map(|item| {
+            let text = item.as_str()?;
+            let text = text.rsplit_once("::").map_or(text, |(_, text)| text);
+            let end = text.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_.".contains(letter))).unwrap_or(text.len());
+            let (name, rest) = text.split_at(end);
+            let exact = rest.trim().trim_start_matches('=').split('=').next().unwrap_or_default();
+            let version = if rest.trim().starts_with('=') { exact } else { rest.trim() };
+            (!name.is_empty()).then(|| (normal(name), version.to_owned()))
+        });
+        Some((file, own.chain(pip).collect()))
     }
 
     fn requirements(&self) -> Option<String> {
@@ -252,6 +278,11 @@ impl Project<'_> {
             let (line, shown) = find_line(text, "python_version");
             found = super::versions::series("python", shown.split('=').nth(1).unwrap_or_default().trim_matches([' ', '"']))
                 .map(|series| (series, Place::new(pipfile, line, shown)));
+        }
+        if let (None, Some((file, packages))) = (&found, self.conda()) {
+            let (line, shown) = find_line(self.workspace.text(&file).unwrap_or_default(), "python");
+            let spec = packages.iter().find(|(name, _)| name == "python").map_or("", |(_, version)| version.as_str());
+            found = super::versions::series("python", spec).map(|series| (series, Place::new(file, line, shown)));
         }
         if let Some((series, place)) = found {
             draft.service.language_version = Some(series);
@@ -317,6 +348,9 @@ impl Project<'_> {
                 all.entry(normal(name)).or_insert_with(|| version.as_str().unwrap_or_default().to_owned());
             }
         }
+        for (name, version) in self.conda().into_iter().flat_map(|(_, packages)| packages).filter(|(name, _)| !matches!(name.as_str(), "python" | "pip")) {
+            all.entry(name).or_insert(version);
+        }
         self.locked(&mut all);
         (all, places)
     }
@@ -379,8 +413,8 @@ impl Project<'_> {
 
     /// What the code says that a started program is.
     fn kind_by_code(&self, draft: &mut Draft) {
-        let reach = super::assemble::reachable(self.workspace, draft);
-        let all = || reach.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path, facts)));
+        let reached = super::assemble::reached(self.workspace, draft);
+        let all = || reached.iter().copied();
         // Starlette is also what carries an MCP server.
         let serves_mcp =
             all().any(|(_, facts)| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))) && all().any(|(_, facts)| !facts.mcp_servers.is_empty());
@@ -390,7 +424,7 @@ impl Project<'_> {
             draft.shows("framework", Place::new(path, app.line, &app.text));
             return;
         }
-        let mcp = all().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (path.clone(), server)));
+        let mcp = all().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (path, server)));
         if let Some((path, server)) = mcp {
             draft.service.kind = Kind::McpServer;
             draft.service.framework = Some(if server.sdk == "fastmcp" { "fastmcp" } else { "mcp" }.to_owned());

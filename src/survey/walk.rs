@@ -6,7 +6,7 @@ use rayon::slice::ParallelSliceMut as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 use zeroize::Zeroize as _;
 
@@ -57,7 +57,16 @@ pub(crate) struct Tree {
     adopted: BTreeMap<String, [u128; 4]>,
     /// Paths outside of the list that were asked for, and whether they were there.
     asked: Mutex<BTreeMap<String, bool>>,
+    /// Read when something is asked for that only git's rules keep from the list.
+    tracked: OnceLock<Tracked>,
     skipped: Mutex<Skipped>,
+}
+
+/// What git's index names, and the index as it was.
+#[derive(Debug)]
+struct Tracked {
+    names: BTreeSet<String>,
+    index: Option<(PathBuf, [u128; 4])>,
 }
 
 /// What a survey knows beyond the list of its files: by this a later look tells whether it still holds.
@@ -65,18 +74,21 @@ pub(crate) struct Tree {
 pub(crate) struct Beyond {
     asked: BTreeMap<String, bool>,
     adopted: BTreeMap<String, [u128; 4]>,
+    index: Option<(PathBuf, [u128; 4])>,
 }
 
 impl Beyond {
     /// True where all of it is as it was.
     pub(crate) fn holds(&self, root: &Path) -> bool {
-        let unchanged = |path: &String| std::fs::metadata(root.join(path)).map(|about| state(&about)).unwrap_or_default();
-        self.asked.iter().all(|(path, there)| on_disk(root, path) == *there) && self.adopted.iter().all(|(path, state)| unchanged(path) == *state)
+        let adopted = self.adopted.iter().map(|(path, state)| (root.join(path), state));
+        let mut files = adopted.chain(self.index.iter().map(|(path, state)| (path.clone(), state)));
+        self.asked.iter().all(|(path, there)| on_disk(root, path) == *there) && files.all(|(path, state)| state_of(&path) == *state)
     }
 
     /// When the last of it changed, since 1970.
     pub(crate) fn newest(&self) -> Duration {
-        let newest = self.adopted.values().map(|[.., changed]| *changed).max().unwrap_or(0);
+        let states = self.adopted.values().chain(self.index.iter().map(|(_, state)| state));
+        let newest = states.map(|[.., changed]| *changed).max().unwrap_or(0);
         Duration::from_nanos(u64::try_from(newest).unwrap_or(u64::MAX))
     }
 }
@@ -120,23 +132,21 @@ impl Tree {
         // Two walkers: folders are read while others wait for the disk; more would only wait for each other.
         let (sender, receiver) = std::sync::mpsc::channel();
         walk.threads(2).build_parallel().run(|| {
-            let sender = sender.clone();
+            let mut found = Found { seen: Vec::new(), sender: sender.clone() };
             Box::new(move |entry| {
-                if let Some(seen) = seen(root, entry, marked) {
-                    // The receiver outlives every walker.
-                    let _ = sender.send(seen);
-                }
+                found.seen.extend(seen(root, entry, marked));
                 ignore::WalkState::Continue
             })
         });
         drop(sender);
         let (mut listed, mut skipped) = (Vec::new(), Skipped::default());
-        for seen in receiver {
+        for seen in receiver.into_iter().flatten() {
             match seen {
                 Ok(path) => listed.push(path),
                 Err(why) => note(&mut skipped, why, 0),
             }
         }
+        let environments = environments(&mut listed);
         listed.par_sort_unstable_by(|left: &Listed, right: &Listed| left.path.cmp(&right.path));
         for _ in options.max_files..listed.len() {
             note(&mut skipped, "more files than the limit", 0);
@@ -144,15 +154,25 @@ impl Tree {
         listed.truncate(options.max_files);
         let marks = marked.then(|| marks(&listed));
         let files: BTreeSet<String> = listed.into_iter().map(|listed| listed.path).collect();
-        let mut passed_over: Vec<PassedOver> =
-            passed.lock().map(|noted| noted.iter().map(|(dir, why)| PassedOver { dir: dir.clone(), why: (*why).to_owned() }).collect()).unwrap_or_default();
-        passed_over.sort_by(|left, right| left.dir.cmp(&right.dir));
+        let mut passed: BTreeMap<String, &'static str> = passed.lock().map(|noted| noted.clone()).unwrap_or_default();
+        passed.retain(|dir, _| !environments.iter().any(|environment| within(dir, environment)));
+        passed.extend(environments.into_iter().map(|dir| (dir, "virtual environment")));
+        let passed_over: Vec<PassedOver> = passed.into_iter().map(|(dir, why)| PassedOver { dir, why: why.to_owned() }).collect();
         let mark = marks.map(|(mut bytes, newest)| {
             let rest = (&passed_over, &skipped, in_git);
             bytes.extend(format!("{rest:?}").into_bytes());
             (Digest::of(bytes), newest)
         });
-        Self { root: root.to_path_buf(), files, passed_over, mark, adopted: BTreeMap::new(), asked: Mutex::default(), skipped: Mutex::new(skipped) }
+        Self {
+            root: root.to_path_buf(),
+            files,
+            passed_over,
+            mark,
+            adopted: BTreeMap::new(),
+            asked: Mutex::default(),
+            tracked: OnceLock::new(),
+            skipped: Mutex::new(skipped),
+        }
     }
 
     /// The text of a listed file; `None`, and counted, where it is too large, unreadable or not text. Invalid UTF-8 is replaced.
@@ -211,7 +231,8 @@ impl Tree {
 
     /// What the survey learnt beyond the list.
     pub(crate) fn beyond(&self) -> Beyond {
-        Beyond { asked: self.asked.lock().map(|asked| asked.clone()).unwrap_or_default(), adopted: self.adopted.clone() }
+        let index = self.tracked.get().and_then(|tracked| tracked.index.clone());
+        Beyond { asked: self.asked.lock().map(|asked| asked.clone()).unwrap_or_default(), adopted: self.adopted.clone(), index }
     }
 
     /// True where this file is part of the workspace.
@@ -233,24 +254,47 @@ impl Tree {
     /// Whether a fresh clone has this file or folder.
     pub(crate) fn presence(&self, path: &str) -> Presence {
         let path = path.trim_end_matches('/');
-        if self.adopted.contains_key(path) {
-            return Presence::Ignored;
-        }
-        if path == "." || path.is_empty() || self.has(path) || self.has_folder(path) {
+        let adopted = self.adopted.contains_key(path);
+        if !adopted && (path == "." || path.is_empty() || self.has(path) || self.has_folder(path)) {
             return Presence::Tracked;
         }
-        let on_disk = on_disk(&self.root, path);
+        if !adopted && !self.on_disk(path) {
+            return Presence::Missing;
+        }
+        // Folders that are passed over are not ignored by git, so a clone has them; so it has what was added by force.
+        if (!adopted && self.is_passed_over(path)) || self.tracks(path) {
+            return Presence::Tracked;
+        }
+        // An empty folder is on disk and in no clone, like an ignored one.
+        Presence::Ignored
+    }
+
+    /// True for what only git's rules keep from the list.
+    pub(crate) fn is_hidden(&self, path: &str) -> bool {
+        !self.has(path) && self.on_disk(path) && !self.is_passed_over(path)
+    }
+
+    fn on_disk(&self, path: &str) -> bool {
+        let there = on_disk(&self.root, path);
         if let Ok(mut asked) = self.asked.lock() {
-            asked.insert(path.to_owned(), on_disk);
+            asked.insert(path.to_owned(), there);
         }
-        let passed = |dir: &str| path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-        match on_disk {
-            // Folders that are passed over are not ignored by git, so a clone has them.
-            true if self.passed_over.iter().any(|folder| passed(&folder.dir)) => Presence::Tracked,
-            // An empty folder is on disk and in no clone, like an ignored one.
-            true => Presence::Ignored,
-            false => Presence::Missing,
-        }
+        there
+    }
+
+    fn is_passed_over(&self, path: &str) -> bool {
+        self.passed_over.iter().any(|folder| within(path, &folder.dir))
+    }
+
+    /// True where git's index names this file, or one in this folder.
+    fn tracks(&self, path: &str) -> bool {
+        let tracked = self.tracked.get_or_init(|| {
+            let index = super::index::path(&self.root).map(|path| (path.clone(), state_of(&path)));
+            Tracked { names: super::index::tracked(&self.root), index }
+        });
+        let folder = format!("{path}/");
+        let inside = |name: &String| name.starts_with(&folder);
+        tracked.names.contains(path) || tracked.names.range(folder.clone()..).next().is_some_and(inside)
     }
 }
 
@@ -277,6 +321,29 @@ struct Listed {
     state: [u128; 4],
 }
 
+/// What one walker found: handed over when it ends, for every message would wake the receiver.
+struct Found {
+    seen: Vec<Result<Listed, &'static str>>,
+    sender: std::sync::mpsc::Sender<Vec<Result<Listed, &'static str>>>,
+}
+
+impl Drop for Found {
+    fn drop(&mut self) {
+        // The receiver outlives every walker.
+        let _ = self.sender.send(std::mem::take(&mut self.seen));
+    }
+}
+
+/// Virtual environments of any name, taken out of the list: what is installed in them was passed over by its own name, so asking every folder would cost more.
+fn environments(listed: &mut Vec<Listed>) -> BTreeSet<String> {
+    let marks = listed.iter().filter(|file| base_of(&file.path) == "pyvenv.cfg").map(|file| dir_of(&file.path));
+    let dirs: BTreeSet<String> = marks.filter(|dir| *dir != ".").map(str::to_owned).collect();
+    if !dirs.is_empty() {
+        listed.retain(|file| !dirs.iter().any(|dir| within(&file.path, dir)));
+    }
+    dirs
+}
+
 /// A file of the workspace, or why an entry is none; folders are nothing of their own.
 fn seen(root: &Path, entry: Result<ignore::DirEntry, ignore::Error>, marked: bool) -> Option<Result<Listed, &'static str>> {
     let Ok(entry) = entry else { return Some(Err("unreadable")) };
@@ -296,8 +363,13 @@ fn seen(root: &Path, entry: Result<ignore::DirEntry, ignore::Error>, marked: boo
         return Some(Err("not a regular file"));
     }
     // Through a link, as the file is read.
-    let state = if marked { std::fs::metadata(entry.path()).map(|about| state(&about)).unwrap_or_default() } else { [0; 4] };
+    let state = if marked { state_of(entry.path()) } else { [0; 4] };
     Some(Ok(Listed { path, state }))
+}
+
+/// The state of a file; zeros where there is none.
+fn state_of(path: &Path) -> [u128; 4] {
+    std::fs::metadata(path).map(|about| state(&about)).unwrap_or_default()
 }
 
 #[cfg(unix)]
@@ -352,7 +424,6 @@ fn foreign(path: &Path) -> Option<&'static str> {
             Some("build output")
         }
         "Lib" | "lib" | "env" | ".env" if path.join("pyvenv.cfg").is_file() || path.join("site-packages").is_dir() => Some("virtual environment"),
-        _ if path.join("pyvenv.cfg").is_file() => Some("virtual environment"),
         _ => None,
     }
 }
