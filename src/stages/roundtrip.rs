@@ -56,14 +56,19 @@ pub(super) fn planned(tools: &[PeerTool]) -> Option<Trip<'_>> {
     })
 }
 
+/// True where an argument says whose row it is.
+fn is_owner(argument: &str) -> bool {
+    let folded = argument.to_lowercase().replace(['_', '-'], "");
+    folded.ends_with("userid") || folded == "user"
+}
+
 /// Required arguments: an owner is nobody, an id is what the row got, a text is this run's.
 fn arguments(tool: &PeerTool, text: &str, id: Option<&Value>) -> Map<String, Value> {
     let mut filled = super::validate::arguments_for(&tool.input_schema);
     for (name, value) in &mut filled {
-        let folded = name.to_lowercase().replace(['_', '-'], "");
-        if folded.ends_with("userid") || folded == "user" {
+        if is_owner(name) {
             *value = NOBODY.into();
-        } else if let Some(id) = id.filter(|_| folded.ends_with("id")) {
+        } else if let Some(id) = id.filter(|_| name.to_lowercase().ends_with("id")) {
             *value = id.clone();
         } else if value.as_str() == Some(super::validate::HARMLESS) {
             *value = text.into();
@@ -77,12 +82,20 @@ fn answered(answer: &PeerAnswer) -> Option<Value> {
     answer.structured.clone().or_else(|| serde_json::from_str(&answer.text).ok())
 }
 
-/// The id of a row: under the name that its taker asks for, or as `id`; at the top or one level below.
-fn id_of(answer: &Value, take: &PeerTool) -> Option<Value> {
+/// The id of the row that was just added: under the name that its taker asks for; else the `id` of what is called so or holds this run's text; else the answer's own.
+/// Another object's `id` (its owner's, say) would take away what was there before.
+fn id_of(answer: &Value, take: &PeerTool, text: &str) -> Option<Value> {
+    let id = |one: &Value, name: &str| one.get(name).filter(|id| id.is_string() || id.is_number()).cloned();
+    let parts = || answer.as_object().into_iter().flatten();
     let wanted = arguments(take, "", None);
-    let names = || wanted.keys().map(String::as_str).filter(|name| name.to_lowercase().ends_with("id")).chain(["id"]);
-    let inside = |one: &Value| names().find_map(|name| one.get(name).filter(|id| id.is_string() || id.is_number()).cloned());
-    inside(answer).or_else(|| answer.as_object()?.values().find_map(inside))
+    let mut names = wanted.keys().filter(|name| name.to_lowercase().ends_with("id") && !is_owner(name));
+    names
+        .find_map(|name| id(answer, name).or_else(|| parts().find_map(|(_, part)| id(part, name))))
+        .or_else(|| {
+            let about = words(&take.name);
+            parts().filter(|(key, part)| words(key).iter().any(|word| about.contains(word)) || part.to_string().contains(text)).find_map(|(_, part)| id(part, "id"))
+        })
+        .or_else(|| id(answer, "id"))
 }
 
 impl Line<'_> {
@@ -114,7 +127,7 @@ impl Line<'_> {
         };
         let back = holds().await;
         told.push(format!("{list}: {}", if back == Ok(true) { "it is there" } else { "it is not there" }));
-        let id = answered(&added).and_then(|answer| id_of(&answer, trip.take));
+        let id = answered(&added).and_then(|answer| id_of(&answer, trip.take, text));
         let taken = match &id {
             None => Err(format!("{add} names no id by which {take} could take it away")),
             Some(_) => match self.call(trip.take, arguments(trip.take, text, id.as_ref())).await {
@@ -217,6 +230,21 @@ mod tests {
         assert_eq!(check("forgets", Outcome::Fail, "does not show").await, 0);
         assert_eq!(check("nameless", Outcome::Fail, "stays").await, 1);
         assert_eq!(check("keeps", Outcome::Fail, "still shows").await, 1);
+    }
+
+    #[test]
+    fn only_the_row_that_was_added_is_taken_away() {
+        let take = tool("delete_task", false, json!(["user_id", "task_id"]));
+        let check = |answer: Value, expect: Option<i64>| assert_eq!(id_of(&answer, &take, "landfall-1").and_then(|id| id.as_i64()), expect, "{answer}");
+        check(json!({ "task_id": 7, "status": "created" }), Some(7));
+        check(json!({ "result": { "task_id": 7 } }), Some(7));
+        check(json!({ "user_id": 5, "task_id": 7 }), Some(7));
+        check(json!({ "id": 7, "title": "landfall-1" }), Some(7));
+        check(json!({ "user": { "id": 5 }, "task": { "id": 7 } }), Some(7));
+        check(json!({ "owner": { "id": 5 }, "item": { "id": 7, "title": "landfall-1" } }), Some(7));
+        check(json!({ "id": 1, "task": { "id": 7 } }), Some(7));
+        check(json!({ "user": { "id": 5 }, "ok": true }), None);
+        check(json!([{ "id": 5 }]), None);
     }
 
     #[test]
