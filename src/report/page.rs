@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 
 /// The report as a page of its own.
 pub fn page(told: &Told) -> String {
-    let mut body: String = told.parts.iter().map(|part| part.html.clone().unwrap_or_else(|| markdown(&part.markdown))).collect();
+    let html = |part: &Part| part.html.clone().unwrap_or_else(|| markdown(&part.markdown));
+    // What to do next stands below the answer, not below its evidence.
+    let (first, rest) = told.parts.split_at(told.parts.len().min(1));
+    let mut body: String = first.iter().map(html).collect();
     if !told.next.is_empty() {
         body.push_str("<h2>Next</h2>\n<ul>\n");
         for call in &told.next {
@@ -18,6 +21,7 @@ pub fn page(told: &Told) -> String {
         }
         body.push_str("</ul>\n");
     }
+    body.extend(rest.iter().map(html));
     include_str!("page.html").replace("{look}", LOOK).replace("{title}", &escape(&told.title)).replace("{body}", &body)
 }
 
