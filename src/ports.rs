@@ -389,6 +389,8 @@ pub struct Observed {
     pub jobs: Vec<k8s_openapi::api::batch::v1::Job>,
     pub cron_jobs: Vec<k8s_openapi::api::batch::v1::CronJob>,
     pub pods: Vec<k8s_openapi::api::core::v1::Pod>,
+    /// Ready pods that a glance did not read one by one, by the uid of their ReplicaSet, as that counts them. Empty after a whole look.
+    pub counted: BTreeMap<String, u32>,
     pub events: Vec<k8s_openapi::api::core::v1::Event>,
     pub services: Vec<k8s_openapi::api::core::v1::Service>,
     pub endpoint_slices: Vec<k8s_openapi::api::discovery::v1::EndpointSlice>,
@@ -474,6 +476,10 @@ pub trait Cluster: Send + Sync {
     async fn dry_run(&self, at: &Proof, namespace: &Namespace, manifest: &str) -> Result<Vec<DryRunFinding>, Failure>;
     /// One look at the namespace.
     async fn observe(&self, at: &Proof, namespace: &Namespace) -> Result<Observed, Failure>;
+    /// One look for numbers and troubles. Of more than 500 pods, those of ReplicaSets that have all they want are counted and not read; events of what went as planned are left out.
+    async fn glance(&self, at: &Proof, namespace: &Namespace) -> Result<Observed, Failure> {
+        self.observe(at, namespace).await
+    }
     /// Keeps looking, by watches, until the receiver is dropped.
     async fn watch(&self, at: &Proof, namespace: &Namespace) -> Result<Observations, Failure>;
     /// Log text, raw; the caller redacts.

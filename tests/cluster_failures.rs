@@ -13,12 +13,20 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests on the cluster")]
 mod room;
 
+#[path = "replays/recording.rs"]
+#[allow(dead_code, reason = "shared with the tests that replay")]
+mod recording;
+
 use futures::StreamExt as _;
+use landfall::ports::Clock as _;
+use landfall::ports::{Cluster as _, LogRequest};
 use landfall::rollout::End;
-use room::{Room, room, run};
+use recording::{Log, Recorder};
+use room::{Room, Wall, room, run};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How many failures are provoked at once: a node of two processors starts about so many pods without disturbing their timing.
@@ -79,6 +87,54 @@ struct Seen {
     /// From the last thing that the watch showed to the verdict.
     verdict: Duration,
     wrong: Option<String>,
+    /// What was seen, to be replayed without a cluster.
+    recording: Option<String>,
+}
+
+/// Names and addresses of this machine's cluster, and what stands in their place in a recording.
+fn own<'a>(room: &'a Room, node: &'a (String, String)) -> [(&'a str, &'a str); 3] {
+    [(room.namespace.as_str(), "shop"), (node.0.as_str(), "minikube"), (node.1.as_str(), "192.168.49.2")]
+}
+
+async fn seen_on() -> String {
+    let nodes: Value = serde_json::from_str(&run("kubectl", &["get", "nodes", "-o", "json"]).await).unwrap();
+    let info = &nodes["items"][0]["status"]["nodeInfo"];
+    format!("Kubernetes {}, {}", info["kubeletVersion"].as_str().unwrap(), info["containerRuntimeVersion"].as_str().unwrap())
+}
+
+/// Keeps every look until it is asked for what it has.
+fn record(mut seen: landfall::ports::Observations) -> (Arc<Mutex<Recorder>>, tokio::task::AbortHandle) {
+    let recorder = Arc::new(Mutex::new(Recorder::new(Wall.now())));
+    let kept = Arc::clone(&recorder);
+    let task = tokio::spawn(async move {
+        loop {
+            let now = Arc::clone(&seen.borrow_and_update());
+            kept.lock().unwrap().note(&now, Wall.now());
+            if seen.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    (recorder, task.abort_handle())
+}
+
+/// What the last run of each container wrote.
+async fn logs(room: &Room) -> Vec<Log> {
+    let mut logs = Vec::new();
+    for pod in room.kube.observe(&room.proof, &room.namespace).await.unwrap().pods {
+        let (name, status) = (pod.metadata.name.unwrap_or_default(), pod.status.unwrap_or_default());
+        for status in status.init_container_statuses.into_iter().flatten().chain(status.container_statuses.into_iter().flatten()) {
+            let running = status.state.is_some_and(|state| state.running.is_some());
+            let request =
+                LogRequest { pod: name.clone(), container: status.name.clone(), previous: running && status.restart_count > 0, lines: 60, since_seconds: None };
+            let text = room.kube.logs(&room.proof, &room.namespace, &request).await.unwrap_or_default();
+            let text: Vec<String> = text.lines().map(|line| landfall::secret::plain(line, 1_000)).collect();
+            if !text.is_empty() {
+                logs.push(Log { pod: name.clone(), container: status.name, text: text.join("\n") });
+            }
+        }
+    }
+    logs
 }
 
 const SERVER: &str = r"
@@ -234,7 +290,8 @@ async fn refuse(n: usize, row: Row, node: &(String, String)) -> Seen {
     } else {
         row.says.as_ref().filter(|says| !cause.contains(says.as_str())).map(|says| format!("does not say {says:?}: {cause}"))
     };
-    Seen { row, code, cause, whole, verdict, wrong }
+    let recording = Some(recording::said(&row.code, &seen_on().await, Wall.now(), &landfall::secret::plain(&text, 4_000), &own(&room, node)));
+    Seen { row, code, cause, whole, verdict, wrong, recording }
 }
 
 async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
@@ -251,6 +308,7 @@ async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
     }
     let last_change = room.stopwatch().await;
     let text = manifest(&row.objects(), &room, node);
+    let (recorder, recording) = record(room.kube.watch(&room.proof, &room.namespace).await.unwrap());
     room.apply(&text).await;
     let begun = Instant::now();
     let later = async {
@@ -261,6 +319,11 @@ async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
     };
     let (end, ()) = tokio::join!(room.follow(None, row.within.unwrap_or(60)), later);
     let (whole, verdict) = (begun.elapsed(), last_change.lock().unwrap().elapsed());
+    recording.abort();
+    let mut recorder = std::mem::replace(&mut *recorder.lock().unwrap(), Recorder::new(Wall.now()));
+    // A verdict may come before the recorder's own watch has told what it rests on.
+    recorder.note(&room.kube.observe(&room.proof, &room.namespace).await.unwrap(), Wall.now());
+    let recording = recorder.told(&row.code, &seen_on().await, Wall.now(), logs(&room).await, &own(&room, node));
     // What a row makes outside its namespace does not go with it.
     for (kind, marker) in [
         ("validatingadmissionpolicy", "ValidatingAdmissionPolicy"),
@@ -288,7 +351,20 @@ async fn provoke(n: usize, row: Row, node: &(String, String)) -> Seen {
     } else {
         row.says.as_ref().filter(|says| !told.contains(says.as_str())).map(|says| format!("does not say {says:?}: {told}"))
     };
-    Seen { row, code, cause, whole, verdict, wrong }
+    Seen { row, code, cause, whole, verdict, wrong, recording: Some(recording) }
+}
+
+/// Writes the recordings of what was seen rightly: a file for each row, numbered where a code has several.
+fn keep(seen: &[Seen]) {
+    let mut numbers: std::collections::BTreeMap<&str, u32> = std::collections::BTreeMap::new();
+    std::fs::create_dir_all(recording::folder()).unwrap();
+    for each in seen {
+        let number = numbers.entry(each.row.code.as_str()).or_default();
+        *number += 1;
+        if let (Some(text), None) = (&each.recording, &each.wrong) {
+            std::fs::write(recording::folder().join(format!("{}-{number}.json", each.row.code.to_lowercase())), text).unwrap();
+        }
+    }
 }
 
 fn rows() -> Vec<Row> {
@@ -385,6 +461,9 @@ async fn every_provoked_failure_is_named() {
         .collect()
         .await;
     drop(registry);
+    if std::env::var_os("LANDFALL_BLESS").is_some() {
+        keep(&seen);
+    }
 
     let mut table = String::from("| code | provoked by | seen | s to the verdict | ms after the last sign | cause |\n|---|---|---|---|---|---|\n");
     for each in &seen {

@@ -18,7 +18,7 @@ use landfall::failure::Code;
 use landfall::ports::Cluster as _;
 use landfall::rollout::{End, RolloutEnd};
 use room::{Room, room, run};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -32,12 +32,125 @@ async fn in_node(command: &str) -> String {
 }
 
 /// Runs this in the profile's node when it is dropped.
-struct Afterwards(&'static str);
+struct Afterwards<T: AsRef<str>>(T);
 
-impl Drop for Afterwards {
+impl<T: AsRef<str>> Drop for Afterwards<T> {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("minikube").args(["-p", &profile(), "ssh", "--", self.0]).output();
+        let _ = std::process::Command::new("minikube").args(["-p", &profile(), "ssh", "--", self.0.as_ref()]).output();
     }
+}
+
+/// What is wrong with a node.
+struct Trouble {
+    what: &'static str,
+    code: &'static str,
+    /// Words of the cause.
+    says: &'static str,
+    /// How it is brought about and undone, by a shell in the node.
+    done: String,
+    undone: String,
+    /// True for a Node that shows it.
+    shown: fn(&Value) -> bool,
+}
+
+/// The kubelet's own settings with one more; those before are kept beside.
+fn kubelet(more: &str) -> String {
+    let file = "/var/lib/kubelet/config.yaml";
+    format!("sudo cp -n {file} {file}.before && printf '{more}\n' | sudo tee -a {file} >/dev/null && sudo systemctl restart kubelet")
+}
+
+const KUBELET_AS_BEFORE: &str = "sudo mv /var/lib/kubelet/config.yaml.before /var/lib/kubelet/config.yaml && sudo systemctl restart kubelet";
+
+/// Troubles of a node that takes no more pods than it has. A soft threshold with an hour's grace makes the kubelet report pressure and evict nobody.
+fn troubles(node: &str, pods: usize) -> [Trouble; 5] {
+    let kubectl = |words: &str| format!("sudo sh -c '/var/lib/minikube/binaries/*/kubectl --kubeconfig=/etc/kubernetes/admin.conf {words}'");
+    let plugin = |from: &str, to: &str| format!("sudo mv /opt/cni/bin/{from} /opt/cni/bin/{to}");
+    let pressure = "evictionSoft: {nodefs.available: \"99%%\"}\\nevictionSoftGracePeriod: {nodefs.available: 1h}";
+    [
+        Trouble {
+            what: "node cordoned",
+            code: "SCHED_TAINT",
+            says: "cordoned",
+            done: kubectl(&format!("cordon {node}")),
+            undone: kubectl(&format!("uncordon {node}")),
+            shown: |node| node["spec"]["unschedulable"] == true,
+        },
+        Trouble {
+            what: "node tainted",
+            code: "SCHED_TAINT",
+            says: "example.com/closed",
+            done: kubectl(&format!("taint node {node} example.com/closed=yes:NoSchedule")),
+            undone: kubectl(&format!("taint node {node} example.com/closed-")),
+            shown: |node| node["spec"]["taints"].to_string().contains("example.com/closed"),
+        },
+        Trouble {
+            what: "the node's limit of pods reached",
+            code: "SCHED_TOO_MANY_PODS",
+            says: "as many pods",
+            done: kubelet(&format!("maxPods: {pods}")),
+            undone: KUBELET_AS_BEFORE.to_owned(),
+            shown: |node| node["status"]["allocatable"]["pods"] != "110",
+        },
+        Trouble {
+            what: "disk pressure",
+            code: "NODE_PRESSURE",
+            says: "disk space",
+            done: kubelet(pressure),
+            undone: KUBELET_AS_BEFORE.to_owned(),
+            shown: |node| {
+                node["status"]["conditions"].as_array().is_some_and(|all| all.iter().any(|each| each["type"] == "DiskPressure" && each["status"] == "True"))
+            },
+        },
+        Trouble {
+            what: "the network plugin is gone",
+            code: "CNI_FAIL",
+            says: "network plugin",
+            done: plugin("bridge", "bridge.gone"),
+            undone: plugin("bridge.gone", "bridge"),
+            shown: |_| true,
+        },
+    ]
+}
+
+/// The only node, once it shows this.
+async fn node_shows(shown: fn(&Value) -> bool) -> Value {
+    let until = Instant::now() + Duration::from_secs(120);
+    loop {
+        let nodes: Value = serde_json::from_str(&run("kubectl", &["get", "nodes", "-o", "json"]).await).unwrap();
+        if shown(&nodes["items"][0]) {
+            return nodes["items"][0].clone();
+        }
+        assert!(Instant::now() < until, "the node does not show it: {}", nodes["items"][0]["status"]["conditions"]);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// In a profile that is thrown away (`tests/machine/crowd.sh`): pods of the cluster's own may be lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn troubles_of_a_node_are_named() {
+    if std::env::var_os("LANDFALL_THROW_AWAY").is_none() {
+        return;
+    }
+    let node = node_shows(|_| true).await["metadata"]["name"].as_str().unwrap().to_owned();
+    let pods: Value = serde_json::from_str(&run("kubectl", &["get", "pods", "--all-namespaces", "-o", "json"]).await).unwrap();
+    let mut table = String::from("| what happened | seen | s | cause |\n|---|---|---|---|\n");
+    for (n, trouble) in troubles(&node, pods["items"].as_array().unwrap().len()).iter().enumerate() {
+        let room = room(&format!("lf-trouble{n}")).await;
+        let ended = {
+            let _undone = Afterwards(&trouble.undone);
+            in_node(&trouble.done).await;
+            node_shows(trouble.shown).await;
+            under(&room, async {}).await
+        };
+        let first = ended.releases[0].diagnoses.first();
+        let named = first.is_some_and(|first| first.code == trouble.code && first.cause.contains(trouble.says) && first.class == Class::ClusterEscalate);
+        assert!(ended.end == End::Refused && named, "{}: {ended:#?}", trouble.what);
+        let line = format!("| {} | {} | {:.1} | {} |", trouble.what, trouble.code, ended.elapsed.as_secs_f32(), first.map_or("", |first| first.cause.as_str()));
+        eprintln!("  {line}");
+        writeln!(table, "{line}").unwrap();
+        healed().await;
+    }
+    std::fs::write(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("troubles.md"), table).unwrap();
 }
 
 /// A small app that is ready after a second.

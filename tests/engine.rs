@@ -626,6 +626,24 @@ async fn a_cancel_during_any_effect_takes_back_what_was_done() {
 }
 
 #[tokio::test]
+async fn a_cancel_during_the_validation_is_heard_and_walked_back() {
+    let house = House::quick();
+    house.fake.stalls("exec");
+    let asked = async {
+        while house.fake.count("exec") == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let ask: ask::CancelOperation = serde_json::from_value(json!({ "workspace": house.app() })).unwrap();
+        house.landfall.cancel(&ask).await.unwrap();
+    };
+    let ended = async { tokio::join!(house.deploy_through("validate"), asked).0 };
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the cancel was not heard");
+    assert_eq!(ended.state(), OperationState::Cancelled, "{}", ended.reply.summary);
+    let left: Vec<_> = house.fake.picture().into_iter().filter(|line| !line.starts_with("secret")).collect();
+    assert_eq!(left, ["lease None"], "what had passed the rollout is taken back all the same");
+}
+
+#[tokio::test]
 async fn a_release_of_several_services_goes_back_as_a_whole() {
     let house = House::quick();
     house.deploy_through("validate").await;

@@ -9,16 +9,19 @@
     reason = "tests may stop at the first surprise"
 )]
 
+#[path = "replays/recording.rs"]
+#[allow(dead_code, reason = "shared with the tests that record")]
+mod recording;
+
 use landfall::evidence::{Diagnosis, Time};
 use landfall::names::ServiceName;
 use landfall::ports::Observed;
 use landfall::rollout::route::{Asked, Request};
 use landfall::rollout::taxonomy::{FailRule, TABLE, row};
 use landfall::rollout::{Judgement, LogTail, Logs, Memory, judge, readings, refusal, route};
+use recording::{Objects, Recording, merge};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 const START: i64 = 1_760_000_000;
 
@@ -72,25 +75,9 @@ fn time(seconds: i64) -> Time {
     Time::from_second(START + seconds).unwrap()
 }
 
-/// RFC 7386, and lists are replaced whole.
-fn merge(target: &mut Value, patch: &Value) {
-    match (target, patch) {
-        (Value::Object(target), Value::Object(patch)) => {
-            for (key, value) in patch {
-                if value.is_null() {
-                    target.remove(key);
-                } else {
-                    merge(target.entry(key).or_insert_with(|| json!({})), value);
-                }
-            }
-        }
-        (target, patch) => target.clone_from(patch),
-    }
-}
-
 /// The objects of a namespace by `Kind/name`, as a watch keeps them: a healthy release `api` whose pod is being created.
 struct Namespace {
-    objects: BTreeMap<String, Value>,
+    objects: Objects,
     logs: Logs,
 }
 
@@ -225,36 +212,8 @@ impl Namespace {
         }
     }
 
-    fn all<K: DeserializeOwned>(&self, kind: &str) -> Vec<K> {
-        let mine = self.objects.iter().filter(|(key, _)| key.split('/').next() == Some(kind));
-        mine.map(|(key, object)| serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{key}: {error}: {object}"))).collect()
-    }
-
-    fn names(&self, kind: &str) -> Vec<String> {
-        self.objects.keys().filter_map(|key| key.strip_prefix(&format!("{kind}/")).map(str::to_owned)).collect()
-    }
-
     fn observed(&self, at: i64) -> Observed {
-        Observed {
-            at: Some(time(at)),
-            deployments: self.all("Deployment"),
-            replica_sets: self.all("ReplicaSet"),
-            stateful_sets: self.all("StatefulSet"),
-            daemon_sets: self.all("DaemonSet"),
-            jobs: self.all("Job"),
-            cron_jobs: self.all("CronJob"),
-            pods: self.all("Pod"),
-            events: self.all("Event"),
-            services: self.all("Service"),
-            endpoint_slices: self.all("EndpointSlice"),
-            claims: self.all("PersistentVolumeClaim"),
-            autoscalers: self.all("HorizontalPodAutoscaler"),
-            ingresses: self.all("Ingress"),
-            policies: self.all("NetworkPolicy"),
-            config_maps: self.names("ConfigMap"),
-            secrets: self.names("Secret"),
-            nodes: self.all("Node"),
-        }
+        recording::observed(&self.objects, time(at))
     }
 }
 
@@ -376,6 +335,44 @@ fn every_row_is_shown_by_its_stream_and_not_by_its_near_miss() {
         wrong.extend(replay.missed().err().map(|error| format!("{} near miss: {error}", replay.code)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+impl Recording {
+    /// What is wrong with it, replayed: the first refusal names its row, and a near miss ends ready without one.
+    fn replayed(&self) -> Result<(), String> {
+        if !self.said.is_empty() {
+            let read = refusal::read(self.said.iter().map(String::as_str)).map(|(row, _)| row.code);
+            return (read == Some(self.code.as_str())).then_some(()).ok_or(format!("{:?} is read as {read:?}", self.said));
+        }
+        let api = ServiceName::parse("api").unwrap();
+        let mut memory = Memory::default();
+        let mut refused: Option<Vec<Diagnosis>> = None;
+        let mut ready = false;
+        self.looks(|now, seen, logs| {
+            let judged = judge(seen, &api, logs, &mut memory, now);
+            ready = judged == Judgement::Ready;
+            if refused.is_none()
+                && let Judgement::Refused(diagnoses) = judged
+            {
+                refused = Some(diagnoses);
+            }
+        });
+        match (self.code.as_str(), refused) {
+            ("READY", None) if ready => Ok(()),
+            ("READY", refused) => Err(format!("ready: {ready}, refused: {refused:?}")),
+            (code, Some(refused)) if refused.first().is_some_and(|first| first.code == code && !first.why.is_empty()) => Ok(()),
+            (_, refused) => Err(format!("refused as {refused:?}")),
+        }
+    }
+}
+
+#[test]
+fn what_a_cluster_showed_is_named_as_it_was_then() {
+    let recorded = recording::all();
+    let wrong: Vec<String> =
+        recorded.iter().filter_map(|(name, each)| each.replayed().err().map(|error| format!("{name} ({}): {error}", each.seen_on))).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(!recorded.is_empty(), "nothing is recorded: LANDFALL_TEST_TIER=full LANDFALL_BLESS=1 cargo test --test cluster_failures");
 }
 
 #[test]

@@ -530,7 +530,7 @@ fn manual(screen: &Screen, folder: Option<&Path>) -> Result<u8, Failure> {
 
 /// The engine for a person at this machine: any folder, the mode of the user's configuration.
 fn engine() -> Result<Landfall, Failure> {
-    crate::landfall(Vec::new(), ApprovalMode::default(), false).map_err(|error| match error.downcast::<Failure>() {
+    crate::landfall(crate::world::for_operations, Vec::new(), ApprovalMode::default(), false).map_err(|error| match error.downcast::<Failure>() {
         Ok(failure) => failure,
         Err(error) => Failure::new(Code::Internal, "start the engine").cause(format!("{error:#}")),
     })

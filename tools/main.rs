@@ -32,6 +32,7 @@ mod world;
 
 use anyhow::Context as _;
 use landfall::landfall::{Landfall, Setup};
+use landfall::ports::World;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -53,9 +54,14 @@ fn main() -> ExitCode {
 }
 
 /// The engine of this process, over the real world.
-fn landfall(roots: Vec<std::path::PathBuf>, approval: landfall::config::ApprovalMode, plan_only: bool) -> anyhow::Result<Landfall> {
+fn landfall(
+    world: fn(&std::path::Path) -> World,
+    roots: Vec<std::path::PathBuf>,
+    approval: landfall::config::ApprovalMode,
+    plan_only: bool,
+) -> anyhow::Result<Landfall> {
     let state = landfall::config::state_folder()?;
-    let world = world::world(&state);
+    let world = world(&state);
     let program = std::env::current_exe().context("find this program")?;
     Ok(Landfall::new(world, Setup { state, roots, approval, program, plan_only }))
 }

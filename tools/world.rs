@@ -12,10 +12,20 @@ use landfall::ports::{Cluster, LocalCluster, World};
 use std::path::Path;
 use std::sync::Arc;
 
+/// The world of a server, whose callers wait for each answer.
+pub(crate) fn for_calls(state: &Path) -> World {
+    world(state, Kube::for_calls)
+}
+
+/// The world of a worker, and of a person at a terminal.
+pub(crate) fn for_operations(state: &Path) -> World {
+    world(state, Kube::new)
+}
+
 /// Joins the adapters. Nothing is started, read or connected here: each does so when it is first asked.
-pub(crate) fn world(state: &Path) -> World {
+fn world(state: &Path, kube: fn(Arc<dyn LocalCluster>) -> Kube) -> World {
     let local: Arc<dyn LocalCluster> = Arc::new(Minikube::new(state.to_owned()));
-    let cluster: Arc<dyn Cluster> = Arc::new(Kube::new(Arc::clone(&local)));
+    let cluster: Arc<dyn Cluster> = Arc::new(kube(Arc::clone(&local)));
     World {
         images: Arc::new(DockerImages::new(state.to_owned())),
         charts: Arc::new(Helm::new(state.to_owned())),

@@ -2,6 +2,7 @@
 
 mod connect;
 mod dry_run;
+mod glance;
 mod lease;
 mod objects;
 mod raw;
@@ -28,8 +29,10 @@ pub(crate) const APP: &str = "landfall.dev/app";
 /// The field manager of our own writes.
 const MANAGER: &str = "landfall";
 
-/// How long one read may take.
-const READ: Duration = Duration::from_secs(5);
+/// How long one request may take while somebody waits for the answer of a call, which comes within three seconds.
+const OF_A_CALL: Duration = Duration::from_secs(2);
+/// How long one request of an operation may take.
+const OF_AN_OPERATION: Duration = Duration::from_secs(5);
 /// How long an overloaded API server is left alone before it is asked again; asked once more for each.
 const AGAIN: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(1)];
 /// How long the first word of an API server may take.
@@ -38,6 +41,7 @@ const FIRST_WORD: Duration = Duration::from_secs(2);
 /// The Kubernetes API, reached through the private kubeconfig of a proof. Clients are kept per kubeconfig content.
 pub struct Kube {
     local: Arc<dyn LocalCluster>,
+    patience: Duration,
     clients: Mutex<BTreeMap<String, Client>>,
     /// What was answered last, and when: told when the next question gets no answer.
     heard: Mutex<Option<(String, jiff::Timestamp)>>,
@@ -50,9 +54,14 @@ impl std::fmt::Debug for Kube {
 }
 
 impl Kube {
-    /// An adapter that proves its target through `local` before every change.
+    /// An adapter that proves its target through `local` before every change, for operations: one request may take five seconds.
     pub fn new(local: Arc<dyn LocalCluster>) -> Self {
-        Self { local, clients: Mutex::default(), heard: Mutex::default() }
+        Self { local, patience: OF_AN_OPERATION, clients: Mutex::default(), heard: Mutex::default() }
+    }
+
+    /// The same for calls, whose caller waits: one request may take two seconds.
+    pub fn for_calls(local: Arc<dyn LocalCluster>) -> Self {
+        Self { patience: OF_A_CALL, ..Self::new(local) }
     }
 
     /// A client for looking: pinned to the proof's CA and address.
@@ -69,8 +78,15 @@ impl Kube {
         self.client(&now).await
     }
 
+    async fn ask<T, F>(&self, at: &Proof, doing: &str, request: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, ::kube::Error>>,
+    {
+        self.ask_within(at, doing, self.patience, request).await
+    }
+
     /// Runs one request inside `limit`, again where the server only says that it is overloaded; its answer is remembered as the last sign of life.
-    async fn ask<T, F>(&self, at: &Proof, doing: &str, limit: Duration, mut request: impl FnMut() -> F) -> Result<T, Failure>
+    async fn ask_within<T, F>(&self, at: &Proof, doing: &str, limit: Duration, mut request: impl FnMut() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, ::kube::Error>>,
     {
@@ -115,7 +131,7 @@ impl Kube {
 impl Cluster for Kube {
     async fn version(&self, at: &Proof) -> Result<String, Failure> {
         let client = self.client(at).await?;
-        let version = self.ask(at, "read the server's version", FIRST_WORD, || client.apiserver_version()).await?;
+        let version = self.ask_within(at, "read the server's version", FIRST_WORD, || client.apiserver_version()).await?;
         Ok(version.git_version)
     }
 
@@ -166,6 +182,10 @@ impl Cluster for Kube {
 
     async fn observe(&self, at: &Proof, namespace: &Namespace) -> Result<Observed, Failure> {
         self.look(at, namespace).await
+    }
+
+    async fn glance(&self, at: &Proof, namespace: &Namespace) -> Result<Observed, Failure> {
+        self.look_briefly(at, namespace).await
     }
 
     async fn watch(&self, at: &Proof, namespace: &Namespace) -> Result<Observations, Failure> {

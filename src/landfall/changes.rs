@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// When a call that began an operation is answered at the latest, whatever the operation does: well under the 3 s of every tool.
 pub(super) const ANSWER: Duration = Duration::from_millis(2_200);
+/// How long the look at what a rollback changes may take: its call is answered within three seconds.
+const IMPACT: Duration = Duration::from_millis(1_800);
 
 /// A rollback, decided: what each release goes back to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -478,7 +480,10 @@ impl Landfall {
         let proof = self.world.local.prove(&profile).await?;
         let history = History { records: self.world.cluster.records(&proof, &namespace).await? };
         let plan = rollback_plan(ask, &app, &namespace, &proof, &history)?;
-        let impact = self.impact(&plan, &proof).await?;
+        let impact = tokio::time::timeout(IMPACT, self.impact(&plan, &proof)).await.unwrap_or_else(|_| {
+            let silent = format!("read what a rollback changes: no answer within {} s", IMPACT.as_secs_f64());
+            Err(Failure::new(Code::ClusterUnreachable, silent).help("call again in a moment; cluster_health says whether the API server answers"))
+        })?;
         let text = serde_json::to_vec(&plan).map_err(|error| Failure::internal("digest a rollback").cause(error))?;
         let digest = Digest::of(&text);
         let target = Target {

@@ -12,14 +12,19 @@ use crate::names::{AppName, Digest, Namespace, OperationId, ProfileName, Service
 use crate::operation::{self, Request};
 use crate::ports::{Forward, LogRequest, Observed, Proof};
 use crate::reply::{self, AppState, LogView, Reply, Status, Target, UrlView, With};
+use crate::rollout::LogTail;
 use crate::stages::{self, validate::Look};
-use k8s_openapi::api::core::v1::Pod;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a look at a cluster that was proven a moment ago may take; longer, and the call would not be answered in time.
-const LOOK: Duration = Duration::from_millis(1_600);
+/// When the looks of a call must have come to an end, from its beginning, so that it is answered within three seconds.
+const SEEN: Duration = Duration::from_millis(2_700);
+/// How many logs are read for one answer, and how many at once.
+const LOGS: usize = 20;
+const LOGS_AT_ONCE: usize = 8;
 
 /// A proven place to look at.
 struct Place {
@@ -29,6 +34,7 @@ struct Place {
     app: AppName,
     namespace: Namespace,
     proof: Proof,
+    began: tokio::time::Instant,
 }
 
 impl Place {
@@ -42,10 +48,16 @@ impl Place {
         }
     }
 
-    /// Looks within the limit. The server proved who it is just now: that is what was seen last where it says nothing more.
+    /// When a look must have ended.
+    fn until(&self) -> tokio::time::Instant {
+        self.began + SEEN
+    }
+
+    /// Looks until the call must be answered. The server proved who it is just now: that is what was seen last where it says nothing more.
     async fn look<T>(&self, what: &str, look: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        tokio::time::timeout(LOOK, look).await.unwrap_or_else(|_| {
-            let silent = format!("{what}: the API server at {} did not answer within {} s", self.proof.server, LOOK.as_secs_f64());
+        let asked = tokio::time::Instant::now();
+        tokio::time::timeout_at(self.until(), look).await.unwrap_or_else(|_| {
+            let silent = format!("{what}: the API server at {} did not answer within {:.1} s", self.proof.server, asked.elapsed().as_secs_f64());
             Err(Failure::new(Code::ClusterUnreachable, silent)
                 .cause(format!("it proved to be {} just before ({} comparisons), and fell silent", self.proof.profile.name, self.proof.checks.len()))
                 .help("call again in a moment; an API server that stays so is short of CPU, memory or disk"))
@@ -59,13 +71,14 @@ impl Place {
 
 impl Landfall {
     async fn place(&self, workspace: Option<&str>, profile: Option<&ProfileName>, namespace: Option<&Namespace>) -> Result<Place, Failure> {
+        let began = tokio::time::Instant::now();
         let workspace = self.workspace(workspace)?;
         let config = Config::load(&workspace)?;
         let app = app_name(&config, &workspace);
         let namespace = namespace_of(namespace, &config, &app)?;
         let profile = self.profile(profile, &config).await?;
         let proof = self.world.local.prove(&profile).await?;
-        Ok(Place { folders: self.folders(&workspace), workspace, config, app, namespace, proof })
+        Ok(Place { folders: self.folders(&workspace), workspace, config, app, namespace, proof, began })
     }
 
     /// validate_env.
@@ -91,7 +104,7 @@ impl Landfall {
             Err(failure) if ask.when == When::Auto && failure.code != Code::WrongCluster => return self.validate_before(&workspace, ask).await,
             Err(failure) => return Err(failure),
         };
-        let history = History { records: self.world.cluster.records(&place.proof, &place.namespace).await? };
+        let history = self.history(&place).await?;
         if history.records.is_empty() {
             if ask.when == When::Auto {
                 return self.validate_before(&workspace, ask).await;
@@ -133,7 +146,7 @@ impl Landfall {
             return Err(busy(&running_now));
         }
         let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
-        let history = History { records: self.world.cluster.records(&place.proof, &place.namespace).await? };
+        let history = self.history(&place).await?;
         if history.records.is_empty() {
             return Err(Failure::new(Code::NotDeployed, format!("nothing of {} is in namespace {}", place.app, place.namespace)).help("deploy it first"));
         }
@@ -165,6 +178,11 @@ impl Landfall {
             Look { world: &self.world, at: &place.proof, blueprint: &blueprint, config: &place.config, observed }.chat_test().await
         };
         place.look("ask the app for its routes", asked).await
+    }
+
+    async fn history(&self, place: &Place) -> Result<History, Failure> {
+        let records = self.world.cluster.records(&place.proof, &place.namespace);
+        Ok(History { records: place.look(&format!("read Helm's records in namespace {}", place.namespace), records).await? })
     }
 
     /// A check that writes needs a word; `None` where it was given.
@@ -362,7 +380,7 @@ impl Landfall {
     pub async fn health(&self, ask: &ask::ClusterHealth) -> Result<With<reply::Healthy>, Failure> {
         let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
         let seen =
-            async { tokio::try_join!(self.world.cluster.observe(&place.proof, &place.namespace), self.world.cluster.records(&place.proof, &place.namespace)) };
+            async { tokio::try_join!(self.world.cluster.glance(&place.proof, &place.namespace), self.world.cluster.records(&place.proof, &place.namespace)) };
         let (observed, records) = place.look(&format!("look at namespace {}", place.namespace), seen).await?;
         let history = History { records };
         let only = ask.service.as_ref().map(ServiceName::as_str);
@@ -391,7 +409,7 @@ impl Landfall {
             ..reply::Healthy::default()
         };
         if lines > 0 {
-            more.logs = self.read_logs(&place, &observed, only, i64::from(lines), false).await?;
+            more.logs = self.read_logs(&place, pods_of(&observed, only), i64::from(lines), false, Some(place.until())).await;
         }
         if ask.scope == HealthScope::Cluster {
             more.objects.extend(nodes_of(&observed));
@@ -437,36 +455,36 @@ impl Landfall {
         Ok(With::new(reply, more))
     }
 
-    /// The last lines of containers that are not well, to find out why: of the ended run where one has ended.
+    /// The last lines of containers that are not well, to find out why: of the ended run where one has ended. What does not come in time is left out.
     async fn tails(&self, place: &Place, observed: &Observed, releases: &[ServiceName]) -> crate::rollout::Logs {
-        let mut logs = crate::rollout::Logs::new();
-        for pod in pods_of(observed, None)
-            .into_iter()
-            .filter(|pod| !is_ready(pod) && releases.iter().any(|release| instance_of(pod) == Some(release.as_str())))
-            .take(10)
-        {
-            let Some(name) = pod.metadata.name.clone() else { continue };
-            for status in pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()) {
+        let ours = |pod: &&Pod| !is_ready(pod) && releases.iter().any(|release| instance_of(pod) == Some(release.as_str()));
+        let wanted = observed.pods.iter().filter(ours).take(LOGS).flat_map(|pod| {
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()).map(move |status| {
                 let running = status.state.as_ref().is_some_and(|state| state.running.is_some());
-                let ended = status
-                    .state
-                    .as_ref()
-                    .and_then(|state| state.terminated.as_ref())
-                    .or_else(|| status.last_state.as_ref().and_then(|state| state.terminated.as_ref()));
-                let request = LogRequest {
-                    pod: name.clone(),
-                    container: status.name.clone(),
-                    previous: running && status.restart_count > 0,
-                    lines: 200,
-                    since_seconds: None,
-                };
-                if let Ok(text) = self.world.cluster.logs(&place.proof, &place.namespace, &request).await {
-                    let run = ended.and_then(|ended| ended.container_id.clone());
-                    logs.insert((name.clone(), status.name.clone()), crate::rollout::LogTail { text, run });
-                }
-            }
-        }
-        logs
+                let of = |state: &Option<ContainerState>| state.as_ref().and_then(|state| state.terminated.as_ref()?.container_id.clone());
+                let previous = running && status.restart_count > 0;
+                let request = LogRequest { pod: name.clone(), container: status.name.clone(), previous, lines: 200, since_seconds: None };
+                (request, of(&status.state).or_else(|| of(&status.last_state)))
+            })
+        });
+        let (requests, runs): (Vec<_>, Vec<_>) = wanted.take(LOGS).unzip();
+        let texts = self.texts(place, requests, Some(place.until())).await;
+        let read = texts.into_iter().zip(runs).filter_map(|((request, text), run)| Some(((request.pod, request.container), LogTail { text: text?, run })));
+        read.collect()
+    }
+
+    /// The texts of logs, in their order; none where one cannot be read, or not in time.
+    async fn texts(&self, place: &Place, wanted: Vec<LogRequest>, until: Option<tokio::time::Instant>) -> Vec<(LogRequest, Option<String>)> {
+        let reads = wanted.into_iter().map(|request| async move {
+            let read = self.world.cluster.logs(&place.proof, &place.namespace, &request);
+            let text = match until {
+                Some(until) => tokio::time::timeout_at(until, read).await.ok().and_then(Result::ok),
+                None => read.await.ok(),
+            };
+            (request, text)
+        });
+        futures::stream::iter(reads).buffered(LOGS_AT_ONCE).collect().await
     }
 
     /// A forwarded port to a service's pod, for `landfall open`.
@@ -495,21 +513,25 @@ impl Landfall {
     pub async fn logs(&self, ask: &ask::ClusterHealth, previous: bool) -> Result<Vec<LogView>, Failure> {
         let place = self.place(ask.workspace.as_deref(), ask.profile.as_ref(), ask.namespace.as_ref()).await?;
         let observed = self.world.cluster.observe(&place.proof, &place.namespace).await?;
-        self.read_logs(&place, &observed, ask.service.as_ref().map(ServiceName::as_str), i64::from(ask.logs.unwrap_or(50)), previous).await
+        let pods = pods_of(&observed, ask.service.as_ref().map(ServiceName::as_str));
+        Ok(self.read_logs(&place, pods, i64::from(ask.logs.unwrap_or(50)), previous, None).await)
     }
 
-    async fn read_logs(&self, place: &Place, observed: &Observed, only: Option<&str>, lines: i64, previous: bool) -> Result<Vec<LogView>, Failure> {
-        let mut views = Vec::new();
-        for pod in pods_of(observed, only) {
-            let Some(name) = pod.metadata.name.clone() else { continue };
-            for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
-                let request = LogRequest { pod: name.clone(), container: container.name.clone(), previous, lines, since_seconds: None };
-                let Ok(text) = self.world.cluster.logs(&place.proof, &place.namespace, &request).await else { continue };
-                let lines = text.lines().map(|line| crate::secret::plain(line, 400)).collect();
-                views.push(LogView { pod: name.clone(), container: container.name.clone(), previous, lines });
-            }
-        }
-        Ok(views)
+    /// The logs of these pods. A call that must be answered in time reads a few, those of pods that are not ready first.
+    async fn read_logs(&self, place: &Place, mut pods: Vec<&Pod>, lines: i64, previous: bool, until: Option<tokio::time::Instant>) -> Vec<LogView> {
+        pods.sort_by_key(|pod| is_ready(pod));
+        let of_pod = |pod: &Pod| -> Vec<LogRequest> {
+            let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            containers.map(|container| LogRequest { pod: name.clone(), container: container.name.clone(), previous, lines, since_seconds: None }).collect()
+        };
+        let most = if until.is_some() { LOGS } else { usize::MAX };
+        let wanted = pods.into_iter().flat_map(of_pod).take(most).collect();
+        let view = |(request, text): (LogRequest, Option<String>)| {
+            let lines = text?.lines().map(|line| crate::secret::plain(line, 400)).collect();
+            Some(LogView { pod: request.pod, container: request.container, previous, lines })
+        };
+        self.texts(place, wanted, until).await.into_iter().filter_map(view).collect()
     }
 
     /// Deletes claims and generated Secrets after an uninstall, for `landfall down --purge-data` alone.

@@ -285,7 +285,8 @@ impl Landfall {
         if refused_at.is_none() && plan.through >= Through::Validate {
             run.begin(StageName::Validate, readiness(plan, StageName::Validate))?;
             stages::addons::measured(run, plan, at).await?;
-            let found = self.look(run, at, &plan.blueprint).await?.validate(&whole_scope(), run.heart.as_ref()).await?;
+            let look = self.look(run, at, &plan.blueprint).await?;
+            let found = run.unless_cancelled(look.validate(&whole_scope(), run.heart.as_ref())).await?;
             for gate in &found.gates {
                 run.judged(StageName::Validate, gate)?;
             }
@@ -540,7 +541,9 @@ impl Landfall {
             window_s: i64::from(ask.window_s.unwrap_or(30)),
         };
         let look = self.look(run, &at, &blueprint).await?;
-        let mut found = look.validate(&scope, run.heart.as_ref()).await?;
+        let validation = look.validate(&scope, run.heart.as_ref());
+        // What writes also cleans up behind itself, and is not left halfway.
+        let mut found = if scope.writing { validation.await? } else { run.unless_cancelled(validation).await? };
         for diagnosis in &found.diagnoses {
             run.diagnosed(StageName::Validate, diagnosis)?;
         }
@@ -590,7 +593,8 @@ impl Landfall {
             .ok_or_else(|| Failure::new(Code::NotDeployed, format!("{} has no ready pod", server.name)).help("cluster_health says why"))?;
         run.doing(StageName::Validate, server.name.as_str(), "speaks MCP");
         let calls = stages::validate::McpCalls { path: ask.path.clone(), calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
-        let (mut checks, mut found) = look.mcp(server, &pod, ask.from_service.as_ref().map(ServiceName::as_str), &calls).await;
+        let spoken = async { Ok::<_, Failure>(look.mcp(server, &pod, ask.from_service.as_ref().map(ServiceName::as_str), &calls).await) };
+        let (mut checks, mut found) = if calls.writing { spoken.await? } else { run.unless_cancelled(spoken).await? };
         self.chat(run, &ask, &look, &mut checks, &mut found).await?;
         let gate = Gate::judge(crate::evidence::GateName::Validation, server.name.as_str(), checks);
         run.judged(StageName::Validate, &gate)?;
@@ -613,7 +617,8 @@ impl Landfall {
                 let look = self.look(run, at, blueprint).await?;
                 run.doing(StageName::Validate, workload.name.as_str(), "speaks MCP over stdio");
                 let calls = stages::validate::McpCalls { path: None, calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
-                let (mut checks, mut found) = look.mcp_stdio(workload, &ways, &calls).await;
+                let spoken = async { Ok::<_, Failure>(look.mcp_stdio(workload, &ways, &calls).await) };
+                let (mut checks, mut found) = if calls.writing { spoken.await? } else { run.unless_cancelled(spoken).await? };
                 self.chat(run, ask, &look, &mut checks, &mut found).await?;
                 (workload.name.to_string(), checks, found)
             }

@@ -143,7 +143,9 @@ impl Rollout<'_> {
             let news = observations.has_changed().unwrap_or(false);
             let told = Arc::clone(&observations.borrow_and_update());
             let observed = looked.take().filter(|_| !news).unwrap_or(told);
-            self.read_logs(releases, &observed, &mut known, until).await;
+            if self.cancel.run_until_cancelled(self.read_logs(releases, &observed, &mut known, until)).await.is_none() {
+                return Err(self.cancelled().cause(known.last_seen()));
+            }
             let now = self.clock.now();
             known.note_clock(now);
             let judgements: Vec<Judgement> = releases.iter().map(|each| judge(&observed, &each.release, &known.logs, &mut known.memory, now)).collect();
@@ -166,7 +168,7 @@ impl Rollout<'_> {
                 }
             }
             tokio::select! {
-                () = self.cancel.cancelled() => return Err(self.cancelled(releases, &judgements)),
+                () = self.cancel.cancelled() => return Err(self.cancelled().cause(seen(releases, &judgements))),
                 changed = observations.changed() => if changed.is_err() {
                     observations = self.open(until, &known).await?;
                 },
@@ -178,7 +180,7 @@ impl Rollout<'_> {
     /// One look of our own, within its limit.
     async fn look(&self) -> Result<Observed, Failure> {
         tokio::select! {
-            () = self.cancel.cancelled() => Err(Failure::new(Code::Cancelled, format!("watch namespace {}: cancelled", self.namespace))),
+            () = self.cancel.cancelled() => Err(self.cancelled()),
             looked = tokio::time::timeout(LOOK, self.cluster.observe(self.at, self.namespace)) => looked.unwrap_or_else(|_| Err(self.silent(LOOK))),
         }
     }
@@ -193,7 +195,7 @@ impl Rollout<'_> {
         loop {
             let began = Instant::now();
             let failure = tokio::select! {
-                () = self.cancel.cancelled() => return Err(Failure::new(Code::Cancelled, format!("watch namespace {}: cancelled", self.namespace))),
+                () = self.cancel.cancelled() => return Err(self.cancelled()),
                 opened = tokio::time::timeout_at(until.max(began + LOOK), self.cluster.watch(self.at, self.namespace)) => match opened {
                     Ok(Ok(observations)) => return Ok(observations),
                     Ok(Err(failure)) => failure,
@@ -204,7 +206,9 @@ impl Rollout<'_> {
                 return Err(failure.cause(known.last_seen()));
             }
             self.progress.note(&format!("the API server does not answer, trying again: {}", failure.message));
-            tokio::time::sleep(REOPEN).await;
+            if self.cancel.run_until_cancelled(tokio::time::sleep(REOPEN)).await.is_none() {
+                return Err(self.cancelled());
+            }
         }
     }
 
@@ -241,8 +245,8 @@ impl Rollout<'_> {
         (Instant::now() >= until).then_some(End::Deadline)
     }
 
-    fn cancelled(&self, releases: &[Expectation], judgements: &[Judgement]) -> Failure {
-        Failure::new(Code::Cancelled, format!("watch the rollout in namespace {}: cancelled", self.namespace)).cause(seen(releases, judgements))
+    fn cancelled(&self) -> Failure {
+        Failure::new(Code::Cancelled, format!("watch the rollout in namespace {}: cancelled", self.namespace))
     }
 
     /// Reads the log of every ended run once, and of containers that run and are not ready from time to time.

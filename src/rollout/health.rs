@@ -71,7 +71,8 @@ pub fn health(observed: &Observed, scope: Scope<'_>, logs: &Logs, now: Time) -> 
         let state = progress(observed, release);
         sum.counts.deployments.total += 1;
         sum.counts.deployments.good += u32::from(state.done);
-        sum.counts.pods.total += state.wanted.max(u32::try_from(state.pods.len()).unwrap_or(u32::MAX));
+        let unready = state.pods.iter().filter(|pod| !pod.ready).count();
+        sum.counts.pods.total += state.wanted.max(state.ready.saturating_add(u32::try_from(unready).unwrap_or(u32::MAX)));
         sum.counts.pods.good += state.ready;
         sum.counts.services.total += u32::try_from(state.endpoints.len()).unwrap_or(u32::MAX);
         sum.counts.services.good += u32::try_from(state.endpoints.values().filter(|ready| **ready > 0).count()).unwrap_or(u32::MAX);

@@ -67,6 +67,9 @@ pub struct Scene<'a> {
     pub pods: Vec<&'a Pod>,
     /// Pods of earlier templates, and pods that are going away.
     pub old_pods: Vec<&'a Pod>,
+    /// Ready pods of the newest template, and of earlier ones, that were only counted.
+    pub counted: u32,
+    pub old_counted: u32,
     pub containers: Vec<ContainerView<'a>>,
     pub services: Vec<&'a Service>,
 }
@@ -181,9 +184,24 @@ impl<'a> Scene<'a> {
                 None => {}
             }
         }
+        let counted = |of: &[&ReplicaSet]| of.iter().filter_map(|set| observed.counted.get(set.metadata.uid.as_deref()?)).sum::<u32>();
+        let (all_counted, counted) = (counted(&sets), counted(&replica_sets));
         let containers = pods.iter().flat_map(|pod| containers(pod, logs)).collect();
         let services = observed.services.iter().filter(|service| belongs(&service.metadata, release)).collect();
-        Self { observed, release, memory, now, workloads, replica_sets, pods, old_pods, containers, services }
+        Self {
+            observed,
+            release,
+            memory,
+            now,
+            workloads,
+            replica_sets,
+            pods,
+            old_pods,
+            counted,
+            old_counted: all_counted.saturating_sub(counted),
+            containers,
+            services,
+        }
     }
 
     /// Events of one object, by its uid.
@@ -242,7 +260,7 @@ impl<'a> Scene<'a> {
     pub fn lacks_pods(&self) -> bool {
         let finished = |workload: &Workload<'_>| matches!(workload, Workload::Job(job) if job.status.as_ref().is_some_and(|status| status.succeeded.unwrap_or_default() > 0));
         let wanted: u32 = self.workloads.iter().filter(|workload| !finished(workload)).map(Workload::wanted).sum();
-        u32::try_from(self.pods.len()).unwrap_or(u32::MAX) < wanted
+        u32::try_from(self.pods.len()).unwrap_or(u32::MAX).saturating_add(self.counted) < wanted
     }
 }
 

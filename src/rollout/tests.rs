@@ -73,6 +73,7 @@ fn observed(value: &Value, seconds: i64) -> Observed {
         policies: list(value, "policies"),
         jobs: list(value, "jobs"),
         cron_jobs: list(value, "cron_jobs"),
+        counted: std::collections::BTreeMap::new(),
         pods: list(value, "pods"),
         events: list(value, "events"),
         services: list(value, "services"),
@@ -527,6 +528,13 @@ fn pods_that_no_node_takes() {
     check(unschedulable("0/1 nodes are available: 1 Insufficient cpu.", spec(json!({"resources": {"requests": {"cpu": "1000"}}}))), "", &["SCHED_CPU_MEM"]);
     check(unschedulable("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.", json!({})), "", &["SCHED_SELECTOR"]);
     check(unschedulable("0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: x}.", json!({})), "", &["SCHED_TAINT"]);
+    let cordoned = "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    check(unschedulable(cordoned, json!({})), "", &["SCHED_TAINT"]);
+    let both = "0/2 nodes are available: 1 node(s) had untolerated taint(s) {a: b}, 1 node(s) were unschedulable.";
+    check(unschedulable(both, json!({})), "", &["SCHED_TAINT"]);
+    let mixed =
+        "0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 node(s) didn't match pod anti-affinity rules.";
+    check(unschedulable(mixed, json!({})), "", &["SCHED_ANTIAFFINITY"]);
     check(unschedulable("0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.", json!({})), "", &["SCHED_ANTIAFFINITY"]);
     check(unschedulable("0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.", json!({})), "", &["SCHED_HOSTPORT"]);
     check(unschedulable("0/1 nodes are available: 1 Too many pods.", json!({})), "", &["SCHED_TOO_MANY_PODS"]);

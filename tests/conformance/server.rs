@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let state = landfall::config::state_folder()?;
     let setup = Setup { state: state.clone(), roots: Vec::new(), approval: ApprovalMode::Client, program: std::env::current_exe()?, plan_only: true };
-    let server = server::Server::new(Landfall::new(world::world(&state), setup));
+    let server = server::Server::new(Landfall::new(world::for_calls(&state), setup));
     let http = transport::Http { address: "127.0.0.1:0".parse()?, allowed_hosts: Vec::new(), allowed_origins: Vec::new(), token_file: None, state };
     transport::http(fixtures::Fixtures::new(server), http, CancellationToken::new()).await
 }

@@ -620,6 +620,7 @@ impl Cluster for Fake {
 
     async fn exec(&self, _: &Proof, _: &Namespace, pod: &str, _: &str, command: &[String], _: Duration) -> Result<Executed, Failure> {
         self.does("exec", "in a pod")?;
+        self.stall("exec").await;
         if !self.0.lock().unwrap().answers {
             return Err(absent("exec"));
         }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Measures an MCP server on stdio, beside a bare one, and the watch over rollouts: bench.py LANDFALL BARE GUARD. Prints a table; exits 1 when a figure misses its limit."""
 import datetime, json, os, shutil, socket, subprocess, sys, tempfile, threading, time
+import crowd
 from plant import plant
 
 ROUNDS, PINGS, FILES = 40, 1000, 15000
@@ -285,11 +286,15 @@ def main(landfall, bare, guard):
     missed = table("bare rmcp", rows)
     print()
     missed += table("nixpacks plan", surveys(landfall))
-    if profile := os.environ.get("LANDFALL_TEST_PROFILE"):
+    profile = os.environ.get("LANDFALL_TEST_PROFILE")
+    if profile:
         print()
         missed += table("-", second_build(landfall, profile))
     print()
     missed += table("-", guarding(landfall, guard))
+    if profile and shutil.which("kwok"):
+        print()
+        missed += table("-", crowd.figures(landfall, profile, 10, 10, 50))
     return 1 if missed else 0
 
 

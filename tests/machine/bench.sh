@@ -22,6 +22,7 @@ if have npm; then
   peer="$(find "$folder"/node_modules/kubernetes-mcp-server-*/bin -type f 2>/dev/null | head -n 1)"
 fi
 cargo build --quiet --release --example guard-speed || exit 1
+have go && { "$TESTBED" kwok || say "KWOK cannot be built: the health of many pods is not measured"; }
 python3 tests/machine/bench.py "$target/release/landfall" "$bare/target/release/bare" "$target/release/examples/guard-speed"; code=$?
 if [ -n "$peer" ]; then python3 tests/machine/bench_peer.py "$target/release/landfall" "$peer" || code=1
 else say "kubernetes-mcp-server is not measured: npm is missing, or its packages cannot be reached"; fi

@@ -127,7 +127,14 @@ if [ -z "${broken:-}" ]; then
     clients "the dashboard in a browser" browser
   fi
 fi
-if [ "$tier" = full ]; then cluster_matrix
+crowd() {
+  local program
+  [ "$TOOLS" = testbed ] || { not_run "health of 10,000 pods" "it needs the project's own testbed"; return 0; }
+  program="$(cargo build --release --bin landfall --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)"
+  part "health of 10,000 pods on 1,000 simulated nodes" tests/machine/crowd.sh "$program"
+}
+
+if [ "$tier" = full ]; then cluster_matrix; [ -n "${broken:-}" ] || crowd
 elif part "a cluster" await_cluster && [ -z "${broken:-}" ]; then cluster_tests "tests on the cluster"
 fi
 # After the cluster, whose programs hold the helm that renders; a linter that cannot be had is a failure.

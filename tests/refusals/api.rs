@@ -38,6 +38,13 @@ impl Asked {
         !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS") && !self.query.contains("dryRun=All")
     }
 
+    /// True for an object that the request's label selector leaves in; `label notin (a,b)` is the only one that is understood.
+    fn selects(&self, object: &Value) -> bool {
+        let words = self.query.replace("%28", "(").replace("%29", ")").replace("%2C", ",").replace("%20", "+");
+        let selector = words.split('&').find_map(|part| part.strip_prefix("labelSelector=")?.strip_suffix(')')?.split_once("+notin+("));
+        selector.is_none_or(|(label, without)| !without.split(',').any(|value| object["metadata"]["labels"][label] == value))
+    }
+
     pub(crate) fn watches(&self) -> bool {
         self.query.split('&').any(|part| matches!(part, "watch=true" | "watch=1"))
     }
@@ -280,8 +287,8 @@ fn right(shared: &Shared, asked: &Asked, sent: Value) -> (u16, Value) {
         ("GET", true) => {
             let prefix = format!("{path}/");
             let objects = shared.objects.lock().unwrap();
-            let items: Vec<_> =
-                objects.iter().filter(|(at, _)| at.strip_prefix(&prefix).is_some_and(|name| !name.contains('/'))).map(|(_, object)| object).collect();
+            let here = objects.iter().filter(|(at, _)| at.strip_prefix(&prefix).is_some_and(|name| !name.contains('/'))).map(|(_, object)| object);
+            let items: Vec<_> = here.filter(|object| asked.selects(object)).collect();
             let version = shared.version.load(Ordering::SeqCst).to_string();
             let asked_for = |name: &str| asked.query.split('&').find_map(|part| part.strip_prefix(&format!("{name}="))?.parse::<usize>().ok());
             let from = asked_for("continue").unwrap_or(0).min(items.len());

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Calls are answered within three seconds (`make bench` measures it, on the release program); a busy machine and an unoptimised program get five times that.
+/// Calls are answered within three seconds, which a test of its own holds; a busy machine and an unoptimised program get five times that.
 const ANSWERED: Duration = Duration::from_secs(15);
 
 /// The proof's own questions; everything else is asked by the look that follows.
@@ -74,6 +74,66 @@ fn health_says_what_is_wrong_with_the_api_server() {
     sick("overloaded from the start", always(Fault::Status(429, Some(1))), unreachable, &["no answer now", "HTTP 429"]);
     sick("half a version", always(Fault::Truncated), unreachable, &["the API server of mine"]);
     sick("breaking off from the start", always(Fault::Reset), unreachable, &["does not answer"]);
+}
+
+/// Every call that asks the cluster.
+const CALLS: [(&str, &str); 8] = [
+    ("cluster_health", "{}"),
+    ("cluster_health", r#"{"logs": 20, "scope": "cluster"}"#),
+    ("validate_env", r#"{"when": "after"}"#),
+    ("validate_env", r#"{"when": "before"}"#),
+    ("verify_mcp", "{}"),
+    ("plan_deployment", "{}"),
+    ("deploy", "{}"),
+    ("rollback", "{}"),
+];
+
+/// How long each of the calls takes, all asked at once, and what it says.
+fn asked_at_once(stage: &Stage) -> Vec<(Duration, Value)> {
+    let mut server = stage.server();
+    let began = Instant::now();
+    for (id, (tool, arguments)) in CALLS.iter().enumerate() {
+        let mut arguments: Value = serde_json::from_str(arguments).unwrap();
+        arguments["workspace"] = json!(stage.machine.app());
+        arguments["profile"] = json!("mine");
+        server.send(&json!({ "jsonrpc": "2.0", "id": format!("call {id}"), "method": "tools/call", "params": { "name": tool, "arguments": arguments } }));
+    }
+    let mut answers = vec![(Duration::ZERO, Value::Null); CALLS.len()];
+    while answers.iter().any(|(_, answer)| answer.is_null()) {
+        let line = server.next();
+        if let Some(id) = line["id"].as_str().and_then(|id| id.strip_prefix("call ")?.parse::<usize>().ok()) {
+            answers[id] = (began.elapsed(), line);
+        }
+    }
+    answers
+}
+
+/// Three seconds are promised. What this machine needs for the same calls while the API server answers is added; a machine that is busy at one moment is asked
+/// again, and a call that waits longer by itself is too slow each time.
+#[test]
+fn no_call_takes_longer_than_three_seconds_while_the_api_server_is_silent() {
+    type Rule = fn(&Asked) -> bool;
+    let silences: [(&str, Rule); 4] = [
+        ("from the start", |_| true),
+        ("after the proof", |asked| !of_the_proof(asked)),
+        ("but for its records", |asked| !of_the_proof(asked) && !asked.path.contains("/secrets") && !asked.path.ends_with("/namespaces/shop")),
+        ("about logs", |asked| asked.path.ends_with("/log")),
+    ];
+    for (what, silent) in silences {
+        let slow = patiently(|| {
+            let stage = Stage::new();
+            stage.write();
+            release(&stage.own, false);
+            let undisturbed = asked_at_once(&stage).into_iter().map(|(took, _)| took).max().unwrap();
+            stage.own.fail(move |asked| silent(asked).then_some(Fault::Silent));
+            let late = |(call, (took, answer)): (&(&str, &str), (Duration, Value))| {
+                (took > Duration::from_secs(3) + undisturbed).then(|| format!("{call:?} took {took:?}, undisturbed {undisturbed:?}: {answer}"))
+            };
+            let slow: Vec<String> = CALLS.iter().zip(asked_at_once(&stage)).filter_map(late).collect();
+            (slow.is_empty(), slow)
+        });
+        assert!(slow.is_empty(), "silent {what}: {}", slow.join("\n"));
+    }
 }
 
 #[test]
@@ -260,15 +320,63 @@ async fn a_watch_that_is_too_old_is_listed_anew() {
 #[tokio::test]
 async fn a_namespace_of_many_pods_is_read_page_by_page_and_whole() {
     let watched = Watched::new().await;
-    for number in 0..620 {
+    for number in 0..1_100 {
         let pod = json!({ "metadata": { "name": format!("p{number}"), "uid": format!("u{number}"), "managedFields": [{ "manager": "kubelet" }] } });
         watched.api().put(&format!("/api/v1/namespaces/shop/pods/p{number}"), pod);
     }
     let observed = watched.kube.observe(&watched.proof, &watched.namespace).await.unwrap();
     let uids: std::collections::BTreeSet<_> = observed.pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
-    assert_eq!((observed.pods.len(), uids.len()), (620, 620), "none twice, none left out");
+    assert_eq!((observed.pods.len(), uids.len()), (1_100, 1_100), "none twice, none left out");
     assert!(observed.pods.iter().all(|pod| pod.metadata.managed_fields.is_none()));
     assert!(watched.api().asked().iter().filter(|asked| asked.path.ends_with("/pods")).count() > 2, "in more than one page");
+}
+
+/// A Deployment of the release with its ReplicaSet, of whose pods so many are ready.
+fn set(api: &Api, name: &str, wanted: u32, ready: u32) {
+    let labels = json!({ "app.kubernetes.io/instance": name, "pod-template-hash": name });
+    let owner = |kind: &str, uid: String| json!([{ "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true }]);
+    let revision = json!({ "deployment.kubernetes.io/revision": "1" });
+    let counts = json!({ "observedGeneration": 1, "replicas": wanted, "fullyLabeledReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready });
+    let put =
+        |group: &str, kind: &str, object: Value| api.put(&format!("/{group}/namespaces/shop/{kind}/{}", object["metadata"]["name"].as_str().unwrap()), object);
+    put(
+        "apis/apps/v1",
+        "deployments",
+        json!({ "metadata": { "name": name, "uid": format!("d-{name}"), "generation": 1, "annotations": revision, "labels": labels },
+        "spec": { "replicas": wanted, "selector": {}, "template": {} }, "status": { "observedGeneration": 1 } }),
+    );
+    put(
+        "apis/apps/v1",
+        "replicasets",
+        json!({ "metadata": { "name": name, "uid": format!("r-{name}"), "generation": 1, "annotations": revision, "labels": labels, "ownerReferences": owner("Deployment", format!("d-{name}")) },
+        "spec": { "replicas": wanted, "selector": {} }, "status": counts }),
+    );
+    for pod in 0..wanted {
+        let word = if pod < ready { "True" } else { "False" };
+        put(
+            "api/v1",
+            "pods",
+            json!({ "metadata": { "name": format!("{name}-{pod}"), "uid": format!("{name}-{pod}"), "labels": labels, "ownerReferences": owner("ReplicaSet", format!("r-{name}")) },
+            "spec": { "containers": [{ "name": name }] }, "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": word }] } }),
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_a_crowd_only_what_is_not_complete_is_read_and_all_is_counted() {
+    let watched = Watched::new().await;
+    for (name, wanted, ready) in [("large", 600, 600), ("small", 3, 2)] {
+        set(watched.api(), name, wanted, ready);
+    }
+    let releases = ["large", "small"].map(|name| ServiceName::parse(name).unwrap());
+    let glance = watched.kube.glance(&watched.proof, &watched.namespace).await.unwrap();
+    let look = watched.kube.observe(&watched.proof, &watched.namespace).await.unwrap();
+    assert_eq!((glance.pods.len(), look.pods.len()), (3, 603));
+    assert_eq!(glance.counted.get("r-large"), Some(&600));
+    let health = |seen| landfall::rollout::health(seen, landfall::rollout::Scope::Releases(&releases), &landfall::rollout::Logs::new(), jiff::Timestamp::now());
+    let (brief, whole) = (health(&glance), health(&look));
+    assert_eq!((brief.counts.pods.good, brief.counts.pods.total), (602, 603));
+    assert_eq!((brief.counts, brief.unhealthy), (whole.counts, whole.unhealthy), "a glance tells what a look would");
 }
 
 #[tokio::test]
@@ -303,6 +411,46 @@ async fn no_rollout_passes_on_what_was_seen_before_the_silence() {
         assert!(failure.causes.iter().any(|cause| cause.contains("last seen") && cause.contains("stock: ready")), "{fault:?}: {failure:?}");
         assert!(began.elapsed() < PATIENCE, "{fault:?}: {:?}", began.elapsed());
     }
+}
+
+#[tokio::test]
+async fn a_cancel_is_heard_while_logs_are_waited_for() {
+    let watched = Watched::new().await;
+    release(watched.api(), false);
+    // Eight logs are read at once, three seconds each at most: without an ear for the cancel it would be fifteen.
+    let labels = json!({ "app.kubernetes.io/instance": "stock" });
+    let owner = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "stock-1", "uid": "r", "controller": true }]);
+    for pod in 0..40 {
+        let name = format!("stock-1-{pod}");
+        let object = json!({ "metadata": { "name": name, "uid": name, "labels": labels, "ownerReferences": owner },
+            "spec": { "nodeName": "mine", "containers": [{ "name": "stock", "image": "stock:1" }] },
+            "status": { "phase": "Running", "containerStatuses": [{ "name": "stock", "image": "stock:1", "imageID": "", "ready": false, "restartCount": 0,
+                "containerID": "docker://1", "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } } }] } });
+        watched.api().put(&format!("/api/v1/namespaces/shop/pods/{name}"), object);
+    }
+    watched.api().fail(|asked| asked.path.ends_with("/log").then_some(Fault::Silent));
+    let cancel = CancellationToken::new();
+    let rollout = Rollout {
+        cluster: &watched.kube,
+        clock: &SystemClock,
+        at: &watched.proof,
+        namespace: &watched.namespace,
+        window: WINDOW,
+        deadline: PATIENCE,
+        progress: &Silent,
+        cancel: &cancel,
+    };
+    let asked = async {
+        while !watched.api().asked().iter().any(|asked| asked.path.ends_with("/log")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        cancel.cancel();
+        Instant::now()
+    };
+    let expected = Expectation { release: ServiceName::parse("stock").unwrap(), kind: None, image_id: None, needs_endpoints: true };
+    let (ended, asked) = tokio::join!(rollout.follow(std::slice::from_ref(&expected)), asked);
+    assert_eq!(ended.unwrap_err().code, Code::Cancelled);
+    assert!(asked.elapsed() < Duration::from_secs(8), "heard after {:?}", asked.elapsed());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use super::Machine;
 use super::api::{Api, given};
-use super::lines::PROGRAM;
+use super::lines::{Lines, PROGRAM};
 use serde_json::{Value, json};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
@@ -127,6 +127,16 @@ impl Stage {
         if !self.config.is_null() {
             std::fs::write(path, self.config.to_string()).unwrap();
         }
+    }
+
+    /// A server for an agent, on this machine.
+    pub(super) fn server(&self) -> Lines {
+        let mut command = Command::new(PROGRAM);
+        command.arg("serve");
+        self.machine.surround(&mut command);
+        let mut server = Lines::of(command, tempfile::tempdir().unwrap());
+        server.open("2025-06-18");
+        server
     }
 
     /// A call of the command line: its exit code and its reply or failure.

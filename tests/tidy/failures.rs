@@ -8,6 +8,9 @@ use std::fs;
 
 const REPLAYS: &str = "tests/replays/rows.yaml";
 const PROVOKED: &str = "tests/failures/rows.yaml";
+/// Streams of real clusters, and how many bytes of them a checkout carries at most.
+const RECORDED: &str = "tests/replays/recorded";
+const MOST: usize = 1_500_000;
 const PROOF: &str = "tests/refusals/wrong_clusters.rs";
 
 /// A file and the name of a test in it.
@@ -43,6 +46,13 @@ fn readers(code: &str) -> Vec<String> {
     [signal, words, asked, elsewhere].into_iter().flatten().collect()
 }
 
+/// How many recordings of a row there are.
+fn recorded(code: &str) -> usize {
+    let of = |name: &str| name.strip_suffix(".json").and_then(|name| name.rsplit_once('-')).is_some_and(|(of, _)| of == code.to_lowercase());
+    let files = fs::read_dir(root().join(RECORDED)).into_iter().flatten().filter_map(Result::ok);
+    files.filter(|file| of(&file.file_name().to_string_lossy())).count()
+}
+
 fn rule(fails: FailRule) -> String {
     match fails {
         FailRule::Definitive => "at first sight".to_owned(),
@@ -57,8 +67,9 @@ fn rule(fails: FailRule) -> String {
 fn page() -> String {
     let (provoked, replays) = (rows(PROVOKED), rows(REPLAYS));
     let class = |value: &landfall::evidence::Class| serde_json::to_value(value).unwrap().as_str().unwrap_or_default().to_owned();
+    let recordings: usize = TABLE.iter().map(|row| recorded(row.code)).sum();
     let mut text = format!(
-        "# Failures\n\nThe {} causes that Landfall tells apart, the most specific first; where each is read, how often it is provoked on a real cluster, and whether a replay shows it and its near miss does not. This page is made from `src/rollout/taxonomy.rs`, `{PROVOKED}` and `{REPLAYS}` by `tests/tidy/failures.rs`; a test compares them, and every row is run by `tests/replays.rs` and, those that are provoked, by `tests/cluster_failures.rs` (the full tier; what was seen goes to `target/failures.md`).\n\n| code | class | refuses | cause | read by | provoked | replayed, with a near miss |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+        "# Failures\n\nThe {} causes that Landfall tells apart, the most specific first; where each is read, how often it is provoked on a real cluster, and whether a replay shows it and its near miss does not. This page is made from `src/rollout/taxonomy.rs`, `{PROVOKED}` and `{REPLAYS}` by `tests/tidy/failures.rs`; a test compares them, and every row is run by `tests/replays.rs` and, those that are provoked, by `tests/cluster_failures.rs` (the full tier; what was seen goes to `target/failures.md`). Rows marked [M] are replayed as they were seen on a real cluster ({recordings} in `{RECORDED}`, written by `LANDFALL_TEST_TIER=full LANDFALL_BLESS=1 cargo test --test cluster_failures`); the others, and every near miss, from objects written by hand in the words of the kubelet, the controllers and helm.\n\n| code | class | refuses | cause | read by | provoked | replayed, with a near miss |\n| --- | --- | --- | --- | --- | --- | --- |\n",
         TABLE.len()
     );
     for row in &TABLE {
@@ -67,7 +78,8 @@ fn page() -> String {
         let replayed = match ELSEWHERE.iter().find(|(known, ..)| *known == row.code) {
             Some((_, _, (file, test), (_, near))) => format!("`{test}`, `{near}` ({file})"),
             None if of(&replays, row.code).is_empty() => String::new(),
-            None => "yes".to_owned(),
+            None if recorded(row.code) > 0 => "[M]".to_owned(),
+            None => "by hand".to_owned(),
         };
         let _ = writeln!(
             text,
@@ -113,6 +125,8 @@ fn every_row_of_the_taxonomy_has_a_reader_a_replay_and_a_near_miss() {
         }
     }
     none("rows of the failure taxonomy", &lost);
+    let bytes: usize = fs::read_dir(root().join(RECORDED)).into_iter().flatten().filter_map(Result::ok).map(|file| fs::read(file.path()).unwrap().len()).sum();
+    assert!(bytes <= MOST, "{RECORDED} holds {bytes} bytes, and {MOST} are enough: fewer rows, or less of each");
 
     let path = root().join("docs/failures.md");
     let real = page();

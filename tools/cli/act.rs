@@ -113,18 +113,12 @@ async fn answer(landfall: &Landfall, screen: &Screen, reply: &mut Reply, way: Wa
 async fn follow(landfall: &Landfall, screen: &Screen, workspace: Option<String>, operation: &OperationView) -> Result<Followed, Failure> {
     let mut interrupts = super::interrupts()?;
     let bar = Bar::new(screen, operation);
-    let (mut after, mut interrupted) = (None, false);
+    let mut after = None;
     loop {
         let question = ask::OperationStatus { workspace: workspace.clone(), operation: Some(operation.id.clone()), wait_s: Some(2.5), after };
         let status = tokio::select! {
             status = landfall.status(&question) => status?,
             _ = interrupts.recv() => {
-                if interrupted {
-                    bar.line("asking the operation to stop; what it changed is walked back");
-                    landfall.cancel(&ask::CancelOperation { workspace: workspace.clone(), operation: Some(operation.id.clone()), undo: ask::UndoMode::WalkBack }).await?;
-                    continue;
-                }
-                interrupted = true;
                 bar.line(&format!("{} goes on without this terminal; Ctrl-C again within 3 s asks it to stop", operation.id));
                 if tokio::time::timeout(Duration::from_secs(3), interrupts.recv()).await.is_err() {
                     bar.finish();

@@ -47,7 +47,7 @@ impl Serve {
             Ok(failure) => failure,
             Err(error) => Failure::new(Code::Internal, "serve MCP").cause(format!("{error:#}")),
         };
-        let landfall = crate::landfall(roots, self.approval, self.plan_only).map_err(fault)?;
+        let landfall = crate::landfall(crate::world::for_calls, roots, self.approval, self.plan_only).map_err(fault)?;
         let state = landfall.setup.state.clone();
         let server = Server::new(landfall);
         let stop = CancellationToken::new();

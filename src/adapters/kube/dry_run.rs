@@ -1,6 +1,6 @@
 //! Strict server-side dry run of rendered objects: decoding, validation, immutable fields, and what would change; nothing is stored.
 
-use super::{Kube, READ, connect};
+use super::{Kube, connect};
 use crate::failure::{Code, Failure};
 use crate::names::Namespace;
 use crate::ports::{DryRunFinding, Proof};
@@ -38,7 +38,7 @@ impl Kube {
             };
             let known = format!("{}/{}", kind.api_version(), kind.kind);
             if !kinds.contains_key(&known) {
-                let found = self.ask(at, &format!("look up kind {known}"), READ, || resolve(&client, &kind)).await?;
+                let found = self.ask(at, &format!("look up kind {known}"), || resolve(&client, &kind)).await?;
                 kinds.insert(known.clone(), found);
             }
             let Some(Some((resource, scope))) = kinds.get(&known) else {
@@ -49,7 +49,7 @@ impl Kube {
                 findings.push(refusal(name, why));
                 continue;
             }
-            let said = self.ask(at, &format!("try {name}"), READ, || try_object(&client, resource, scope, &object)).await?;
+            let said = self.ask(at, &format!("try {name}"), || try_object(&client, resource, scope, &object)).await?;
             findings.push(finding(name, said, exists));
         }
         Ok(findings)

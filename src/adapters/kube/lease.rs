@@ -1,7 +1,7 @@
 //! One operation per app in the cluster: a Lease that is held, renewed, taken over when it has expired, and given back.
 
 use super::objects::{object, unless_gone};
-use super::{APP, Kube, LANDFALL, MANAGED_BY, MANAGER, READ, refused};
+use super::{APP, Kube, LANDFALL, MANAGED_BY, MANAGER, refused};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Namespace, OperationId};
 use crate::ports::Proof;
@@ -28,11 +28,11 @@ impl Kube {
         // Whoever loses a race looks again: the winner is then the holder.
         for _ in 0..3 {
             let now = Timestamp::now();
-            let written = match self.ask(at, &doing, READ, || leases.get_opt(&name)).await? {
+            let written = match self.ask(at, &doing, || leases.get_opt(&name)).await? {
                 None => {
                     let mut lease: Lease = object(json!({"metadata": {"name": name, "labels": {MANAGED_BY: LANDFALL, APP: app.as_str()}}}))?;
                     lease.spec = Some(spec(None, holder, seconds, now));
-                    self.ask(at, &doing, READ, || unless_lost(leases.create(&parameters, &lease))).await?
+                    self.ask(at, &doing, || unless_lost(leases.create(&parameters, &lease))).await?
                 }
                 Some(mut lease) => {
                     if let Claim::Held { by, seconds_left } = claim(lease.spec.as_ref(), holder, now) {
@@ -44,7 +44,7 @@ impl Kube {
                     }
                     lease.spec = Some(spec(lease.spec.as_ref(), holder, seconds, now));
                     // The object's resourceVersion makes this fail where somebody else wrote meanwhile.
-                    self.ask(at, &doing, READ, || unless_lost(leases.replace(&name, &parameters, &lease))).await?
+                    self.ask(at, &doing, || unless_lost(leases.replace(&name, &parameters, &lease))).await?
                 }
             };
             if written.is_some() {
@@ -58,14 +58,14 @@ impl Kube {
         let leases: Api<Lease> = Api::namespaced(self.proven(at).await?, namespace.as_str());
         let name = format!("landfall-{app}");
         let doing = format!("give back the Lease {namespace}/{name}");
-        let Some(lease) = self.ask(at, &doing, READ, || leases.get_opt(&name)).await? else { return Ok(()) };
+        let Some(lease) = self.ask(at, &doing, || leases.get_opt(&name)).await? else { return Ok(()) };
         if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(holder.as_str()) {
             return Ok(());
         }
         let same = Preconditions { uid: lease.metadata.uid, resource_version: lease.metadata.resource_version };
         let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
         let deleted = || async { unless_lost(unless_gone(leases.delete(&name, &parameters))).await };
-        self.ask(at, &doing, READ, deleted).await.map(|_| ())
+        self.ask(at, &doing, deleted).await.map(|_| ())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Namespaces, Secrets, claims, Helm's records and one look at everything: single requests, nothing long-lived.
 
+use super::glance;
 use super::raw::list;
-use super::{APP, Kube, LANDFALL, MANAGED_BY, MANAGER, READ, refused};
+use super::{APP, Kube, LANDFALL, MANAGED_BY, MANAGER, refused};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Namespace, ReleaseName, Revision};
 use crate::ports::{NamespaceFacts, Observed, Proof, Usage};
@@ -22,14 +23,14 @@ const SYSTEM_KINDS: [&str; 5] = ["Event", "Endpoints", "EndpointSlice", "PodMetr
 impl Kube {
     pub(super) async fn namespace_facts(&self, at: &Proof, namespace: &Namespace) -> Result<Option<NamespaceFacts>, Failure> {
         let namespaces: Api<v1::Namespace> = Api::all(self.client(at).await?);
-        let found = self.ask(at, &format!("read namespace {namespace}"), READ, || namespaces.get_opt(namespace.as_str())).await?;
+        let found = self.ask(at, &format!("read namespace {namespace}"), || namespaces.get_opt(namespace.as_str())).await?;
         Ok(found.map(|found| facts(&found)))
     }
 
     pub(super) async fn create_namespace(&self, at: &Proof, namespace: &Namespace, app: &AppName) -> Result<bool, Failure> {
         let namespaces: Api<v1::Namespace> = Api::all(self.proven(at).await?);
         let doing = format!("create namespace {namespace}");
-        if let Some(found) = self.ask(at, &doing, READ, || namespaces.get_opt(namespace.as_str())).await? {
+        if let Some(found) = self.ask(at, &doing, || namespaces.get_opt(namespace.as_str())).await? {
             return existing(&facts(&found), namespace, app).map(|()| false);
         }
         let wanted: v1::Namespace = object(json!({"metadata": {"name": namespace.as_str(), "labels": {
@@ -45,14 +46,14 @@ impl Kube {
                 Err(error) => Err(error),
             }
         };
-        self.ask(at, &doing, READ, created).await
+        self.ask(at, &doing, created).await
     }
 
     pub(super) async fn remove_namespace(&self, at: &Proof, namespace: &Namespace) -> Result<bool, Failure> {
         let client = self.proven(at).await?;
         let namespaces: Api<v1::Namespace> = Api::all(client.clone());
         let doing = format!("delete namespace {namespace}");
-        let Some(found) = self.ask(at, &doing, READ, || namespaces.get_opt(namespace.as_str())).await? else { return Ok(false) };
+        let Some(found) = self.ask(at, &doing, || namespaces.get_opt(namespace.as_str())).await? else { return Ok(false) };
         if !facts(&found).ours {
             return Ok(false);
         }
@@ -70,7 +71,7 @@ impl Kube {
                 Err(error) => Err(error),
             }
         };
-        self.ask(at, &doing, READ, deleted).await.map(|()| true)
+        self.ask(at, &doing, deleted).await.map(|()| true)
     }
 
     /// `Kind/name` of everything in the namespace that is somebody else's, or data that must not go with it.
@@ -112,12 +113,12 @@ impl Kube {
             }
             Ok(all)
         };
-        self.ask(at, &doing, limit, found).await
+        self.ask_within(at, &doing, limit, found).await
     }
 
     pub(super) async fn secret(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<Option<v1::Secret>, Failure> {
         let secrets: Api<v1::Secret> = Api::namespaced(self.client(at).await?, namespace.as_str());
-        self.ask(at, &format!("read Secret {namespace}/{name}"), READ, || secrets.get_opt(name)).await
+        self.ask(at, &format!("read Secret {namespace}/{name}"), || secrets.get_opt(name)).await
     }
 
     pub(super) async fn complete_secret(
@@ -134,7 +135,7 @@ impl Kube {
         let doing = format!("make sure of Secret {namespace}/{name}");
         // Two writers may meet; each round starts from what is there.
         for _ in 0..3 {
-            let found = self.ask(at, &doing, READ, || secrets.get_opt(name)).await?;
+            let found = self.ask(at, &doing, || secrets.get_opt(name)).await?;
             let missing = missing_keys(found.as_ref(), data);
             if found.is_some() && missing.is_empty() {
                 return Ok(missing);
@@ -148,13 +149,13 @@ impl Kube {
                 None => {
                     let wanted: v1::Secret = object(json!({"metadata": {"name": name, "labels": labels}, "type": "Opaque", "data": encoded}))?;
                     let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-                    self.ask(at, &doing, READ, || unless_changed(secrets.create(&parameters, &wanted))).await?
+                    self.ask(at, &doing, || unless_changed(secrets.create(&parameters, &wanted))).await?
                 }
                 Some(found) if !ours(&found.metadata) => return Err(incomplete(namespace, name, &missing)),
                 Some(found) => {
                     let patch = Patch::Merge(json!({"metadata": {"resourceVersion": found.metadata.resource_version}, "data": encoded}));
                     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-                    self.ask(at, &doing, READ, || unless_changed(secrets.patch(name, &parameters, &patch))).await?
+                    self.ask(at, &doing, || unless_changed(secrets.patch(name, &parameters, &patch))).await?
                 }
             };
             if written.is_some() {
@@ -176,7 +177,7 @@ impl Kube {
         labels.insert(MANAGED_BY.to_owned(), LANDFALL.to_owned());
         if !labels.contains_key(APP) {
             let namespaces: Api<v1::Namespace> = Api::all(client);
-            let found = self.ask(at, &format!("read namespace {namespace}"), READ, || namespaces.get_opt(namespace.as_str())).await?;
+            let found = self.ask(at, &format!("read namespace {namespace}"), || namespaces.get_opt(namespace.as_str())).await?;
             if let Some(app) = found.and_then(|found| found.labels().get(APP).cloned()) {
                 labels.insert(APP.to_owned(), app);
             }
@@ -187,13 +188,13 @@ impl Kube {
     pub(super) async fn remove_secret(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
         let secrets: Api<v1::Secret> = Api::namespaced(self.proven(at).await?, namespace.as_str());
         let doing = format!("delete Secret {namespace}/{name}");
-        let Some(found) = self.ask(at, &doing, READ, || secrets.get_opt(name)).await? else { return Ok(()) };
+        let Some(found) = self.ask(at, &doing, || secrets.get_opt(name)).await? else { return Ok(()) };
         if !ours(&found.metadata) {
             return Err(refused(&doing, format!("it lacks the label {MANAGED_BY}={LANDFALL}, so it is not ours")).help("delete it yourself if you mean to"));
         }
         let same = Preconditions { uid: found.uid(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
-        self.ask(at, &doing, READ, || unless_gone(secrets.delete(name, &parameters))).await.map(|_| ())
+        self.ask(at, &doing, || unless_gone(secrets.delete(name, &parameters))).await.map(|_| ())
     }
 
     pub(super) async fn create_pod(&self, at: &Proof, namespace: &Namespace, pod: &v1::Pod) -> Result<(), Failure> {
@@ -228,7 +229,7 @@ impl Kube {
         let client = self.proven(at).await?;
         let doing = format!("delete the claims of namespace {namespace}");
         let namespaces: Api<v1::Namespace> = Api::all(client.clone());
-        let found = self.ask(at, &doing, READ, || namespaces.get_opt(namespace.as_str())).await?;
+        let found = self.ask(at, &doing, || namespaces.get_opt(namespace.as_str())).await?;
         let Some(found) = found else { return Ok(Vec::new()) };
         if !facts(&found).ours {
             return Err(Failure::new(Code::NamespaceNotOurs, format!("{doing}: the namespace was not made by landfall, so its data stays"))
@@ -236,12 +237,12 @@ impl Kube {
         }
         let claims: Api<v1::PersistentVolumeClaim> = Api::namespaced(client, namespace.as_str());
         let (whole, background) = (ListParams::default(), DeleteParams::background());
-        let all = self.ask(at, &doing, READ, || claims.list_metadata(&whole)).await?;
+        let all = self.ask(at, &doing, || claims.list_metadata(&whole)).await?;
         let mut gone = Vec::new();
         // Claims of our charts carry Helm's mark, claims that a person made by hand carry none.
         for claim in all.items.iter().filter(|claim| claim.labels().get(MANAGED_BY).is_some_and(|by| by == LANDFALL || by == "Helm")) {
             let name = claim.name_any();
-            self.ask(at, &doing, READ, || unless_gone(claims.delete(&name, &background))).await?;
+            self.ask(at, &doing, || unless_gone(claims.delete(&name, &background))).await?;
             gone.push(name);
         }
         Ok(gone)
@@ -249,8 +250,23 @@ impl Kube {
 
     pub(super) async fn look(&self, at: &Proof, namespace: &Namespace) -> Result<Observed, Failure> {
         let client = self.client(at).await?;
-        let seen = || look(client.clone(), namespace);
-        self.ask(at, &format!("look at namespace {namespace}"), READ, seen).await
+        let seen = || async {
+            let here = Some(namespace.as_str());
+            let (pods, events, rest) = tokio::try_join!(list(&client, here), list(&client, here), beside(&client, namespace))?;
+            Ok(Observed { pods, events, ..rest })
+        };
+        self.ask(at, &format!("look at namespace {namespace}"), seen).await
+    }
+
+    pub(super) async fn look_briefly(&self, at: &Proof, namespace: &Namespace) -> Result<Observed, Failure> {
+        let client = self.client(at).await?;
+        let seen = || async {
+            let (events, rest) = tokio::try_join!(glance::events(&client, namespace), beside(&client, namespace))?;
+            // After the sets that count them: a pod that is gone since is missed by one look at most, and none is counted twice.
+            let (pods, counted) = glance::pods(&client, namespace, &rest.replica_sets).await?;
+            Ok(Observed { pods, counted, events, ..rest })
+        };
+        self.ask(at, &format!("look at namespace {namespace}"), seen).await
     }
 
     pub(super) async fn read_usage(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Usage>, Failure> {
@@ -265,7 +281,7 @@ impl Kube {
                 Err(error) => Err(error),
             }
         };
-        let list = self.ask(at, "read the use of resources", READ, answer).await?;
+        let list = self.ask(at, "read the use of resources", answer).await?;
         let list = list.ok_or_else(|| {
             Failure::new(Code::NotSupported, "read the use of resources: the cluster has no metrics API")
                 .help(format!("minikube addons enable metrics-server -p {}, then wait about a minute", at.profile.name))
@@ -287,13 +303,13 @@ impl Kube {
         labels.insert("verified-revision".to_owned(), revision.to_string());
         let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        self.ask(at, &format!("mark {release} revision {revision} as verified"), READ, || secrets.patch_metadata(&name, &parameters, &patch)).await.map(|_| ())
+        self.ask(at, &format!("mark {release} revision {revision} as verified"), || secrets.patch_metadata(&name, &parameters, &patch)).await.map(|_| ())
     }
 
     pub(super) async fn read_records(&self, at: &Proof, namespace: &Namespace) -> Result<BTreeMap<String, BTreeMap<u32, BTreeMap<String, String>>>, Failure> {
         let secrets: Api<v1::Secret> = Api::namespaced(self.client(at).await?, namespace.as_str());
         let parameters = ListParams::default().labels("owner=helm");
-        let list = self.ask(at, &format!("read Helm's records in namespace {namespace}"), READ, || secrets.list_metadata(&parameters)).await?;
+        let list = self.ask(at, &format!("read Helm's records in namespace {namespace}"), || secrets.list_metadata(&parameters)).await?;
         let mut records: BTreeMap<String, BTreeMap<u32, BTreeMap<String, String>>> = BTreeMap::new();
         for record in list.items {
             let labels = record.metadata.labels.unwrap_or_default();
@@ -304,28 +320,24 @@ impl Kube {
     }
 }
 
-/// Every list of one look, in parallel.
-async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::Error> {
+/// Every list of one look but those of pods and events, in parallel.
+async fn beside(client: &Client, namespace: &Namespace) -> Result<Observed, kube::Error> {
     let all = ListParams::default();
     let namespace = namespace.as_str();
     let (here, everywhere) = (Some(namespace), None);
     let configs: Api<v1::ConfigMap> = Api::namespaced(client.clone(), namespace);
     let secrets: Api<v1::Secret> = Api::namespaced(client.clone(), namespace);
-    let workloads = async {
-        tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here))
-    };
-    let beside = async {
-        tokio::try_join!(list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here), list(&client, here))
-    };
+    let workloads =
+        async { tokio::try_join!(list(client, here), list(client, here), list(client, here), list(client, here), list(client, here), list(client, here)) };
+    let others =
+        async { tokio::try_join!(list(client, here), list(client, here), list(client, here), list(client, here), list(client, here), list(client, here)) };
     let named = async { tokio::try_join!(configs.list_metadata(&all), secrets.list_metadata(&all)) };
     let (
         (deployments, replica_sets, stateful_sets, daemon_sets, jobs, cron_jobs),
         (services, endpoint_slices, claims, autoscalers, ingresses, policies),
         (configs, secrets),
-        pods,
-        events,
         nodes,
-    ) = tokio::try_join!(workloads, beside, named, list(&client, here), list(&client, here), list(&client, everywhere))?;
+    ) = tokio::try_join!(workloads, others, named, list(client, everywhere))?;
     Ok(Observed {
         at: Some(jiff::Timestamp::now()),
         deployments,
@@ -334,8 +346,6 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
         daemon_sets,
         jobs,
         cron_jobs,
-        pods,
-        events,
         services,
         endpoint_slices,
         claims,
@@ -345,6 +355,7 @@ async fn look(client: Client, namespace: &Namespace) -> Result<Observed, kube::E
         config_maps: configs.items.iter().map(kube::ResourceExt::name_any).collect(),
         secrets: secrets.items.iter().map(kube::ResourceExt::name_any).collect(),
         nodes,
+        ..Observed::default()
     })
 }
 

@@ -1,15 +1,16 @@
 //! Objects of every kind as JSON, until they are kept as what they are.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta};
 use kube::Client;
-use kube::api::{Api, ApiResource, ListParams};
+use kube::api::{Api, ApiResource, ListParams, Request};
 use kube::core::DynamicResourceScope;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// An object of any kind. One reader, one list and one watcher serve all: a typed `Api` brings its own into the program for each kind.
+/// An object of any kind. One watcher serves all: a typed `Api` brings its own into the program for each kind.
 #[derive(Clone, Debug)]
 pub(super) struct Raw {
     metadata: ObjectMeta,
@@ -73,26 +74,61 @@ pub(super) fn api<K: kube::Resource<DynamicType = ()>>(client: Client, namespace
     }
 }
 
-/// How many objects of a list are in memory as JSON at once.
-const PAGE: u32 = 250;
+/// How many objects of a list are in memory as text at once.
+const PAGE: u32 = 500;
+
+/// A page of a list; its objects as the text they came in.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(default)]
+    metadata: ListMeta,
+    #[serde(default, borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
 
 /// Every object of kind `K`, page by page, without its field ownership, which nobody reads.
-pub(super) async fn list<K: kube::Resource<DynamicType = ()> + DeserializeOwned>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>, kube::Error> {
-    let api = api::<K>(client.clone(), namespace);
-    let mut page = ListParams::default().limit(PAGE);
+pub(super) async fn list<K: kube::Resource<DynamicType = ()> + DeserializeOwned + Send>(
+    client: &Client,
+    namespace: Option<&str>,
+) -> Result<Vec<K>, kube::Error> {
     let mut all = Vec::new();
+    each::<K>(client, namespace, ListParams::default(), |text| {
+        all.push(typed(text)?);
+        Ok(())
+    })
+    .await?;
+    Ok(all)
+}
+
+/// Gives every object of kind `K` as text. Only one of them is more than text at a time.
+pub(super) async fn each<K: kube::Resource<DynamicType = ()>>(
+    client: &Client,
+    namespace: Option<&str>,
+    wanted: ListParams,
+    mut take: impl FnMut(&RawValue) -> Result<(), serde_json::Error> + Send,
+) -> Result<(), kube::Error> {
+    let request = Request::new(K::url_path(&(), namespace));
+    let mut page = wanted.limit(PAGE);
     loop {
-        let found = api.list(&page).await?;
-        for object in found.items {
-            let mut object: K = object.typed().map_err(kube::Error::SerdeError)?;
-            object.meta_mut().managed_fields = None;
-            all.push(object);
-        }
-        match found.metadata.continue_.filter(|next| !next.is_empty()) {
+        let asked = request.list(&page).map_err(kube::Error::BuildRequest)?;
+        let text = client.request_text(asked).await?;
+        let next = {
+            let found: Page<'_> = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+            found.items.into_iter().flatten().try_for_each(&mut take).map_err(kube::Error::SerdeError)?;
+            found.metadata.continue_
+        };
+        match next.filter(|next| !next.is_empty()) {
             Some(next) => page = page.continue_token(&next),
-            None => return Ok(all),
+            None => return Ok(()),
         }
     }
+}
+
+/// An object as its type, without its field ownership.
+pub(super) fn typed<K: kube::Resource + DeserializeOwned>(text: &RawValue) -> Result<K, serde_json::Error> {
+    let mut object: K = serde_json::from_value(serde_json::from_str(text.get())?)?;
+    object.meta_mut().managed_fields = None;
+    Ok(object)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Logs, commands in containers and forwarded ports: everything that flows.
 
-use super::{Kube, READ, connect, refused};
+use super::{Kube, connect, refused};
 use crate::failure::{Code, Failure};
 use crate::names::Namespace;
 use crate::ports::{Executed, Forward, LogRequest, Proof};
@@ -36,7 +36,7 @@ impl Kube {
             let mut stream = pods.log_stream(&request.pod, &parameters).await?;
             newest(&mut stream).await.map_err(kube::Error::ReadEvents)
         };
-        let text = self.ask(at, &doing, READ, text).await?;
+        let text = self.ask(at, &doing, text).await?;
         // The kubelet says so with status 200 when the runtime has removed the container.
         if text.starts_with("unable to retrieve container logs for ") {
             return Err(refused(&doing, text.lines().next().unwrap_or_default()).help("the container is gone; read the log of its next run"));
@@ -87,7 +87,7 @@ impl Kube {
     pub(super) async fn open_forward(&self, at: &Proof, namespace: &Namespace, pod: &str, port: u16) -> Result<Forward, Failure> {
         let pods: Api<Pod> = Api::namespaced(self.client(at).await?, namespace.as_str());
         let doing = format!("forward port {port} of {namespace}/{pod}");
-        let found = self.ask(at, &doing, READ, || pods.get_opt(pod)).await?;
+        let found = self.ask(at, &doing, || pods.get_opt(pod)).await?;
         let phase = found.and_then(|found| found.status).and_then(|status| status.phase).unwrap_or_else(|| "absent".to_owned());
         if phase != "Running" {
             return Err(refused(&doing, format!("the pod is {phase}")).help("call cluster_health to see why"));
@@ -185,7 +185,7 @@ async fn accept(listener: TcpListener, pods: Api<Pod>, pod: String, port: u16, s
 
 /// Carries one connection; the error says what the kubelet said.
 async fn carry(mut connection: TcpStream, pods: &Api<Pod>, pod: &str, port: u16) -> Result<(), String> {
-    let opened = tokio::time::timeout(READ, pods.portforward(pod, &[port])).await;
+    let opened = tokio::time::timeout(super::OF_AN_OPERATION, pods.portforward(pod, &[port])).await;
     let mut forward = opened.map_err(|_| "no stream in time".to_owned())?.map_err(|error| error.to_string())?;
     let (Some(mut stream), Some(problem)) = (forward.take_stream(port), forward.take_error(port)) else {
         return Err("kube offered no stream".to_owned());

@@ -137,6 +137,7 @@ impl Live {
             jobs: self.jobs.all(),
             cron_jobs: self.cron_jobs.all(),
             pods: self.pods.all(),
+            counted: BTreeMap::new(),
             events: self.events.all(),
             services: self.services.all(),
             endpoint_slices: self.endpoint_slices.all(),

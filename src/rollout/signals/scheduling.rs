@@ -46,14 +46,31 @@ pub fn gated_or_no_nodes(scene: &Scene<'_>) -> Vec<Match> {
     matches
 }
 
+/// True where these words stand in what the scheduler says of every node: `0/2 nodes are available: 1 node(s) were unschedulable, 1 Insufficient cpu. preemption: …`.
+fn of_every_node(text: &str, words: &[&str]) -> bool {
+    let (_, reasons) = text.split_once("nodes are available:").unwrap_or(("", text));
+    let reasons = reasons.split_once(". preemption").map_or(reasons, |(reasons, _)| reasons);
+    reasons.split(", ").all(|reason| holds(reason, words))
+}
+
 pub fn taint(scene: &Scene<'_>) -> Vec<Match> {
-    let mut matches = unschedulable(scene, &["untolerated taint"], |_, text| {
-        let taint = text
-            .split_once("untolerated taint")
-            .and_then(|(_, rest)| rest.split_once('}'))
-            .map_or("", |(taint, _)| taint.trim().trim_start_matches("(s)").trim().trim_start_matches('{'));
-        format!("every node has a taint that the pod does not tolerate ({})", taint.trim())
-    });
+    const CLOSED: [&str; 2] = ["untolerated taint", "were unschedulable"];
+    let mut matches = Vec::new();
+    for pod in &scene.pods {
+        let Some(condition) = unscheduled(pod, "Unschedulable") else { continue };
+        let text = condition.message.as_deref().unwrap_or_default();
+        if !of_every_node(text, &CLOSED) {
+            continue;
+        }
+        let cause = match text.split_once("untolerated taint").and_then(|(_, rest)| rest.split_once('}')) {
+            Some((taint, _)) => {
+                let taint = taint.trim().trim_start_matches("(s)").trim().trim_start_matches('{');
+                format!("every node has a taint that the pod does not tolerate ({})", taint.trim())
+            }
+            None => "every node is cordoned, so none takes new pods: kubectl uncordon opens it again".to_owned(),
+        };
+        matches.push(matched(pod, condition, cause));
+    }
     for found in &mut matches {
         // A node that has just started heals by itself.
         if found.cause.contains("not-ready") || found.cause.contains("unreachable") {

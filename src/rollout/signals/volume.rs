@@ -183,7 +183,7 @@ fn failed_pods(scene: &Scene<'_>, fits: impl Fn(&str) -> bool, cause: impl Fn(&P
 fn recovered(scene: &Scene<'_>) -> bool {
     let wanted: u32 = scene.workloads.iter().map(crate::rollout::scene::Workload::wanted).sum();
     let ready = scene.pods.iter().filter(|pod| pod_ready(pod)).count();
-    u32::try_from(ready).unwrap_or(u32::MAX) >= wanted
+    u32::try_from(ready).unwrap_or(u32::MAX).saturating_add(scene.counted) >= wanted
 }
 
 pub fn not_admitted(scene: &Scene<'_>) -> Vec<Match> {
