@@ -68,6 +68,7 @@ impl Default for Options {
 /// |---|---|
 /// | `lockfile` | path of the lockfile that holds, relative to the workspace |
 /// | `workspace.root` | folder of the package workspace that the service is a member of, where that is another folder |
+/// | `workspace.members` | `true` where an installation reads other packages of the project |
 /// | `engines.node`, `requires-python` | the version range as declared |
 /// | `start.script` | what `npm run start` runs |
 /// | `next.config` | path of the configuration |
@@ -84,10 +85,13 @@ impl Default for Options {
 /// | `go.main` | package to build, `.` or `./cmd/x` |
 /// | `jvm.root` | folder of the Maven or Gradle build that the service is a module of, where that is another folder |
 /// | `package_manager.version` | what the project declares of its package manager, or the series that its lockfile needs |
+/// | `uv.workspace` | `true` for the root of a workspace of uv that is a program itself |
 /// | `yarn.berry`, `yarn.folder` | `true` for Yarn 2 and later; `true` where a `.yarn` folder is tracked |
 /// | `pages.…` | manager, lockfile and version for what browsers load, built beside a program of another language |
 /// | `gradle.series` | the major version that the project's wrapper names |
 /// | `dotnet.root` | folder that holds everything the project is built from, where that is another folder |
+/// | `ruby.paths` | `true` where gems lie in the project itself |
+/// | `ruby.platforms` | those of the lockfile, where none of them runs in an image |
 /// | `elixir.config` | folder of the configuration that dependencies are compiled with |
 /// | `rust.binary`, `java.jar`, `dotnet.project`, `elixir.app`, `php.root` | what the build leaves behind or is told to build, or the folder that is served |
 ///

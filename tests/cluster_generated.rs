@@ -253,6 +253,7 @@ fn a_persons_own_chart_is_deployed_as_it_is() {
     app.run(&["chart", workspace.to_str().unwrap(), "--json"]);
     // What we would write, under another folder and without our name, with a mark of its own, is a person's chart.
     let (ours, theirs) = (workspace.join("deploy/charts/express-hello"), workspace.join("helm"));
+    std::fs::create_dir_all(&theirs).unwrap();
     folder::copy(&ours, &theirs);
     for (path, text) in folder::files(&theirs) {
         let text = String::from_utf8(text).unwrap();

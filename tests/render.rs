@@ -209,6 +209,65 @@ fn the_other_stacks_have_their_templates() {
         api.package_manager = Some("composer".to_owned());
         fact(api, "php.root", "public");
     });
+    stack("ruby, locked elsewhere, with gems of its own", &|api| {
+        api.language = "ruby".to_owned();
+        api.framework = None;
+        api.language_version = None;
+        api.start_command = Some("ruby app.rb".to_owned());
+        fact(api, "lockfile", "api/Gemfile.lock");
+        fact(api, "ruby.platforms", "arm64-darwin-21");
+        fact(api, "ruby.paths", "true");
+    });
+    stack("laravel with pages", &|api| {
+        api.language = "php".to_owned();
+        api.framework = Some("laravel".to_owned());
+        api.language_version = None;
+        api.package_manager = Some("composer".to_owned());
+        fact(api, "php.root", "public");
+        fact(api, "pages.manager", "pnpm");
+        fact(api, "pages.lockfile", "api/pnpm-lock.yaml");
+        fact(api, "pages.package_manager.version", "9.5.0");
+    });
+    stack("dotnet with its neighbours", &|api| {
+        api.language = "csharp".to_owned();
+        api.language_version = Some("6.0".to_owned());
+        api.start_command = Some("dotnet Api.dll".to_owned());
+        fact(api, "dotnet.project", "Api.csproj");
+        fact(api, "dotnet.root", ".");
+    });
+    stack("rust with OpenSSL", &|api| {
+        api.language = "rust".to_owned();
+        api.language_version = None;
+        api.start_command = None;
+        api.dependencies.insert("openssl-sys".to_owned(), String::new());
+        fact(api, "lockfile", "api/Cargo.lock");
+    });
+    stack("modern yarn", &|api| {
+        node(api, "yarn", "node server.js");
+        fact(api, "lockfile", "api/yarn.lock");
+        fact(api, "yarn.berry", "true");
+        fact(api, "yarn.folder", "true");
+        fact(api, "package_manager.version", "2.4.3");
+    });
+    stack("gradle of an older wrapper", &|api| {
+        api.language = "java".to_owned();
+        api.language_version = None;
+        api.package_manager = Some("gradle".to_owned());
+        fact(api, "gradle.series", "7");
+    });
+    stack("phoenix with a configuration", &|api| {
+        api.language = "elixir".to_owned();
+        api.language_version = None;
+        fact(api, "elixir.app", "hello");
+        fact(api, "elixir.config", "config");
+    });
+    stack("root of a workspace of uv", &|api| {
+        api.package_manager = Some("uv".to_owned());
+        api.dependencies.insert("psycopg-c".to_owned(), String::new());
+        fact(api, "lockfile", "api/uv.lock");
+        fact(api, "uv.workspace", "true");
+        fact(api, "python.package", "depot");
+    });
     stack("phoenix", &|api| {
         api.language = "elixir".to_owned();
         api.language_version = None;

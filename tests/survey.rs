@@ -397,6 +397,176 @@ fn a_chart_is_found_by_the_name_of_the_project_or_where_there_is_no_other() {
     assert_eq!(found(&[program("one/"), program("two/"), chart("chart", "anything")]), [None, None], "nobody knows whose it is");
 }
 
+/// What the only service of a workspace says for its template.
+fn facts_of(files: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + use<> {
+    let survey = look(made(files).path());
+    assert_eq!(survey.services.len(), 1, "{:?}", survey.services);
+    let service = survey.services.first().unwrap();
+    let facts = service.build_facts.clone();
+    let (start, version) = (service.start_command.clone(), service.language_version.clone());
+    let packages: Vec<String> = service.dependencies.keys().cloned().collect();
+    move |key| match key {
+        "start" => start.clone(),
+        "version" => version.clone(),
+        "packages" => Some(packages.join(" ")),
+        key => facts.get(key).cloned(),
+    }
+}
+
+#[test]
+fn the_package_manager_is_the_one_that_the_project_declares() {
+    let version = |package: &str, lock: (&str, &str)| {
+        let package = format!(r#"{{"name": "x", "scripts": {{"start": "node server.js"}}, "dependencies": {{"express": "^5.0.0"}}{package}}}"#);
+        facts_of(&[("package.json", &package), ("server.js", "require('express')().listen(3000)\n"), lock])("package_manager.version")
+    };
+    let pnpm = ("pnpm-lock.yaml", "lockfileVersion: '9.0'\n");
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(version(r#", "packageManager": "pnpm@9.5.0+sha512.abc""#, pnpm), some("9.5.0"));
+    assert_eq!(version(r#", "engines": {"pnpm": "8.15.9"}"#, pnpm), some("8.15.9"));
+    assert_eq!(version(r#", "engines": {"pnpm": ">=8"}"#, pnpm), None, "a range is no version");
+    assert_eq!(version("", pnpm), None);
+    assert_eq!(version("", ("pnpm-lock.yaml", "lockfileVersion: '6.0'\n")), some("8"), "the series that wrote it");
+    assert_eq!(version("", ("pnpm-lock.yaml", "lockfileVersion: 5.4\n")), some("7"));
+    assert_eq!(version(r#", "packageManager": "yarn@4.6.0""#, ("yarn.lock", "")), some("4.6.0"));
+    assert_eq!(version("", ("yarn.lock", "# generated\n\n__metadata:\n  version: 6\n  cacheKey: 8\n")), some("3"));
+    assert_eq!(version("", ("yarn.lock", "# yarn lockfile v1\n\nabbrev@^3.0.0:\n  version \"6.0.0\"\n")), None, "the version of a package");
+
+    let members = |more: &str| {
+        let package = format!(r#"{{"name": "x", "scripts": {{"start": "node server.js"}}, {more}}}"#);
+        facts_of(&[("package.json", &package), ("server.js", "require('express')().listen(3000)\n")])("workspace.members")
+    };
+    assert_eq!(members(r#""dependencies": {"express": "^5.0.0", "x": "file:./libs/x"}"#), some("true"));
+    assert_eq!(members(r#""workspaces": ["libs/*"], "dependencies": {"express": "^5.0.0"}"#), some("true"));
+    assert_eq!(members(r#""dependencies": {"express": "^5.0.0"}"#), None);
+
+    let yarn = |settings: &[(&str, &str)]| {
+        let package = r#"{"name": "x", "scripts": {"start": "node server.js"}, "dependencies": {"express": "^5.0.0"}}"#;
+        let files = [&[("package.json", package), ("server.js", "require('express')().listen(3000)\n"), ("yarn.lock", "")], settings].concat();
+        let facts = facts_of(&files);
+        (facts("yarn.berry"), facts("yarn.folder"))
+    };
+    assert_eq!(yarn(&[]), (None, None));
+    assert_eq!(yarn(&[(".yarnrc.yml", "nodeLinker: node-modules\n")]), (some("true"), None));
+    assert_eq!(yarn(&[(".yarnrc.yml", "yarnPath: .yarn/releases/yarn-4.cjs\n"), (".yarn/releases/yarn-4.cjs", "")]), (some("true"), some("true")));
+}
+
+#[test]
+fn pages_beside_a_program_of_another_language_are_built() {
+    let facts = |package: &str| {
+        facts_of(&[("composer.json", r#"{"require": {"laravel/framework": "^12"}}"#), ("artisan", ""), ("package.json", package), ("package-lock.json", "{}")])
+    };
+    let built = facts(r#"{"scripts": {"build": "vite build"}, "engines": {"node": "20"}}"#);
+    assert_eq!(
+        (built("pages.manager").as_deref(), built("pages.lockfile").as_deref(), built("pages.node").as_deref()),
+        (Some("npm"), Some("package-lock.json"), Some("20"))
+    );
+    assert_eq!(facts(r#"{"scripts": {"dev": "vite"}}"#)("pages.manager"), None, "nothing builds anything");
+}
+
+#[test]
+fn a_vite_site_lies_where_its_build_says() {
+    let site = |config: &str| {
+        let package = r#"{"name": "x", "scripts": {"build": "vite build"}, "devDependencies": {"vite": "^6.0.0"}}"#;
+        facts_of(&[("package.json", package), ("index.html", "<html></html>"), ("vite.config.ts", config)])("static.dir")
+    };
+    assert_eq!(site("export default { build: { minify: { a: 1 }, outDir: 'site' } }").as_deref(), Some("site"));
+    assert_eq!(site("export default { plugins: [], outDir: 'site' }").as_deref(), Some("dist"), "Vite passes over a key that it does not know");
+    assert_eq!(site("export default { build: { minify: true }, test: { outDir: 'site' } }").as_deref(), Some("dist"));
+}
+
+#[test]
+fn a_rust_program_is_built_with_what_its_crates_link() {
+    let rust = |more: &[(&str, &str)]| {
+        let manifest = "[package]\nname = \"ferry\"\nversion = \"0.1.0\"\n[dependencies]\naxum = \"0.8\"\n";
+        facts_of(&[&[("Cargo.toml", manifest), ("src/main.rs", "fn main() {}\n")], more].concat())
+    };
+    let lock = "version = 4\n\n[[package]]\nname = \"openssl-sys\"\nversion = \"0.9.1\"\n";
+    assert_eq!(rust(&[("Cargo.lock", lock)])("packages").as_deref(), Some("axum openssl-sys"));
+    assert_eq!(rust(&[("Cargo.lock", "version = 4\n\n[[package]]\nname = \"openssl-probe\"\n")])("packages").as_deref(), Some("axum"));
+    let channel = |channel: &str| rust(&[("rust-toolchain.toml", &format!("[toolchain]\nchannel = \"{channel}\"\n"))])("version");
+    assert_eq!(channel("1.88.0").as_deref(), Some("1.88"));
+    assert_eq!(channel("nightly-2024-08-12"), None, "a day is no version");
+}
+
+#[test]
+fn a_dotnet_project_is_built_from_the_folder_that_holds_its_neighbours() {
+    let web = "<Project Sdk=\"Microsoft.NET.Sdk.Web\"><PropertyGroup><TargetFramework>net9.0</TargetFramework></PropertyGroup></Project>\n";
+    let with = |reference: &str| web.replace("</Project>", &format!("\n<ItemGroup>\n<ProjectReference Include=\"{reference}\" />\n</ItemGroup>\n</Project>"));
+    let library = "<Project Sdk=\"Microsoft.NET.Sdk\"></Project>\n";
+    let root = |project: &str, more: &[(&str, &str)]| facts_of(&[&[("src/Api/Api.csproj", project), ("src/Api/Program.cs", "")], more].concat())("dotnet.root");
+    assert_eq!(root(web, &[]), None);
+    assert_eq!(root(&with("..\\Data\\Data.csproj"), &[("src/Data/Data.csproj", library)]).as_deref(), Some("src"));
+    assert_eq!(root(&with("Data\\Data.csproj"), &[("src/Api/Data/Data.csproj", library)]), None, "it lies inside");
+    assert_eq!(root(web, &[("Directory.Packages.props", "<Project />")]).as_deref(), Some("."), "every project below reads it");
+
+    let named = web.replace("<TargetFramework>", "<AssemblyName>Depot</AssemblyName><TargetFramework>");
+    let facts = facts_of(&[("Api.csproj", &named), ("Api.sln", ""), ("Program.cs", "")]);
+    assert_eq!((facts("start").as_deref(), facts("dotnet.project").as_deref()), (Some("dotnet Depot.dll"), Some("Api.csproj")));
+}
+
+#[test]
+fn a_gradle_build_runs_on_the_series_of_its_wrapper() {
+    let series = |wrapper: &str| {
+        let build = "plugins { id 'org.springframework.boot' version '2.7.0' }\n";
+        let main = "class App { public static void main(String[] words) {} }\n";
+        facts_of(&[("build.gradle", build), ("src/main/java/App.java", main), ("gradle/wrapper/gradle-wrapper.properties", wrapper)])("gradle.series")
+    };
+    assert_eq!(series("distributionUrl=https\\://services.gradle.org/distributions/gradle-7.5-bin.zip\n").as_deref(), Some("7"));
+    assert_eq!(series("distributionUrl=https\\://example.org/gradle-nightly/tool.zip\n"), None);
+}
+
+#[test]
+fn a_flask_program_that_only_its_own_machine_reaches_is_started_for_others() {
+    let start = |run: &str| {
+        let program = format!("import os\nfrom flask import Flask\napp = Flask(__name__)\nif __name__ == '__main__':\n    {run}\n");
+        facts_of(&[("requirements.txt", "flask\n"), ("main.py", &program)])("start").unwrap_or_default()
+    };
+    for run in ["app.run(debug=True)", "app.run(port=5000)", "app.run('127.0.0.1', 5000)", "app.run(host='localhost')"] {
+        assert_eq!(start(run), "flask --app main run --host 0.0.0.0 --port 5000", "{run}");
+    }
+    for run in ["app.run(host='0.0.0.0')", "app.run('0.0.0.0', 5000)", "app.run(host=os.environ['HOST'])"] {
+        assert_eq!(start(run), "python main.py", "{run}");
+    }
+}
+
+#[test]
+fn a_bundle_that_was_locked_on_another_system_is_known() {
+    let lock = |platforms: &str| format!("GEM\n  specs:\n\nPLATFORMS\n{platforms}\nDEPENDENCIES\n  puma\n");
+    let facts = |gem: &str, platforms: &str| {
+        let gemfile = format!("source 'https://rubygems.org'\n{gem}\n");
+        facts_of(&[("Gemfile", &gemfile), ("Gemfile.lock", &lock(platforms)), ("config.ru", "run App\n")])
+    };
+    assert_eq!(facts("gem 'puma'", "  arm64-darwin-21\n")("ruby.platforms").as_deref(), Some("arm64-darwin-21"));
+    assert_eq!(facts("gem 'puma'", "  arm64-darwin-21\n  x86_64-linux\n")("ruby.platforms"), None);
+    assert_eq!(facts("gem 'puma'", "  ruby\n")("ruby.platforms"), None, "built wherever it is installed");
+    assert_eq!(facts("gem 'local', path: 'libs/local'", "  ruby\n")("ruby.paths").as_deref(), Some("true"));
+    assert_eq!(facts("gem 'puma'", "  ruby\n")("ruby.paths"), None);
+}
+
+#[test]
+fn packages_that_are_older_than_the_usual_python_get_one_of_their_age() {
+    let version = |requirement: &str, more: &[(&str, &str)]| {
+        let main = "from flask import Flask\napp = Flask(__name__)\n";
+        facts_of(&[&[("requirements.txt", format!("flask\n{requirement}\n").as_str()), ("main.py", main)], more].concat())("version")
+    };
+    assert_eq!(version("psycopg2-binary==2.9.9", &[]).as_deref(), Some("3.11"));
+    assert_eq!(version("psycopg2-binary==2.9.10", &[]), None);
+    assert_eq!(version("numpy>=1.20", &[]), None, "a range takes what fits");
+    assert_eq!(version("numpy==1.26.4", &[(".python-version", "3.12\n")]).as_deref(), Some("3.12"), "what is declared holds");
+}
+
+#[test]
+fn the_root_of_a_workspace_of_uv_may_be_a_program() {
+    let package = |table: &str| {
+        let project = format!("[project]\nname = \"depot\"\nversion = \"0.1.0\"\ndependencies = [\"fastapi\"]\n{table}");
+        let main = "from fastapi import FastAPI\napp = FastAPI()\n";
+        let facts = facts_of(&[("pyproject.toml", &project), ("uv.lock", ""), ("main.py", main)]);
+        (facts("python.package"), facts("uv.workspace"))
+    };
+    assert_eq!(package("[tool.uv.workspace]\nmembers = [\"libs/*\"]\n"), (Some("depot".to_owned()), Some("true".to_owned())));
+    assert_eq!(package("").1, None);
+}
+
 #[test]
 fn what_we_wrote_says_nothing_new_about_a_service() {
     let app = [

@@ -81,9 +81,12 @@ impl Surroundings<'_> {
                 fix: None,
             });
         }
-        if super::standalone(facts) {
-            let why = "the standalone server listens where HOSTNAME and PORT say";
-            for (name, text) in [("HOSTNAME", Some("0.0.0.0".to_owned())), ("PORT", port.map(|port| port.to_string()))] {
+        let astro = facts.framework.as_deref() == Some("astro") && facts.kind != crate::survey::Kind::Static;
+        let told = super::standalone(facts)
+            .then_some(("HOSTNAME", "the standalone server listens where HOSTNAME and PORT say"))
+            .or(astro.then_some(("HOST", "the server that Astro builds listens where HOST and PORT say, else for its own machine alone")));
+        if let Some((host, why)) = told {
+            for (name, text) in [(host, Some("0.0.0.0".to_owned())), ("PORT", port.map(|port| port.to_string()))] {
                 if let (Ok(name), Some(text)) = (EnvName::parse(name), text) {
                     out.env.entry(name.clone()).or_insert_with(|| literal(&name, &text, true, None, why));
                 }

@@ -68,6 +68,13 @@ fn addresses_of_calls_ports_and_credentials_are_one_fact_each() {
         &["DATABASE_URL<postgres-credentials/URL_SQLALCHEMY_PSYCOPG", "JWT_SECRET<notes-values/JWT_SECRET", "MCP_SERVER_URL=http://mcp:8001/mcp"],
     );
     check_env(|_| {}, "", &wishes, "mcp", &["DATABASE_URL<postgres-credentials/URL_SQLALCHEMY_PSYCOPG", "PORT=8001"]);
+    // A server that Astro builds keeps to its own machine where nothing tells it otherwise.
+    let astro = |survey: &mut Survey| {
+        let web = service(survey, "web");
+        web.framework = Some("astro".to_owned());
+        web.build_facts.remove("next.standalone");
+    };
+    check_env(astro, "", &wishes, "web", &["API_URL=http://api:8000", "HOST=0.0.0.0", "PORT=3000"]);
     // The port of a person changes every place where it is spoken of.
     check_env(|_| {}, "[service.mcp]\nport = 9000\n", &wishes, "mcp", &["DATABASE_URL<postgres-credentials/URL_SQLALCHEMY_PSYCOPG", "PORT=9000"]);
     let blueprint = drawn(&survey(), "[service.mcp]\nport = 9000\n", &wishes).unwrap();

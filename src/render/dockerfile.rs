@@ -107,7 +107,7 @@ impl Recipe<'_> {
             Family::Python => self.python()?,
             Family::Static => vec![("SITE", self.path("static.dir", ".")?), ("SERVER", self.beside(&self.nginx_name())?)],
             Family::Go => self.go()?,
-            Family::Rust => vec![("BINARY", self.path("rust.binary", self.facts.name.as_str())?), ("LOCKED", self.locked("--locked ", ""))],
+            Family::Rust => self.rust()?,
             Family::Java => java::values(self.facts, &self.member()?)?,
             Family::DotNet => self.dotnet(stack)?,
             Family::Ruby => self.ruby(),
@@ -210,6 +210,16 @@ impl Recipe<'_> {
         ])
     }
 
+    /// By the path of its manifest: a package's name may be that of a dependency or differ from that of its program.
+    fn rust(&self) -> Result<Vec<(&'static str, String)>, Failure> {
+        let member = self.member()?;
+        Ok(vec![
+            ("BINARY", self.path("rust.binary", self.facts.name.as_str())?),
+            ("LOCKED", self.locked("--locked ", "")),
+            ("PACKAGE", if member == "." { String::new() } else { format!("--manifest-path {member}/Cargo.toml ") }),
+        ])
+    }
+
     fn dotnet(&self, stack: &Stack) -> Result<Vec<(&'static str, String)>, Failure> {
         let project = self.fact("dotnet.project").map(|project| plain_path(self.facts, "dotnet.project", project)).transpose()?;
         let older = self.version(stack).split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 8);
@@ -223,10 +233,17 @@ impl Recipe<'_> {
     }
 
     fn ruby(&self) -> Vec<(&'static str, String)> {
+        // A lockfile that was written on another system says nothing of this one.
+        let other = self.fact("ruby.platforms").is_some();
+        // What is written into it must stay, and gems of the project itself are read.
+        let whole = other || self.fact("ruby.paths").is_some();
+        let platform = if other { "BUNDLE_DEPLOYMENT=false bundle lock --add-platform \"$(uname -m)-linux\" && \\\n    " } else { "" };
         let pipeline = ["sprockets-rails", "propshaft"].iter().any(|gem| self.facts.depends_on(gem));
         vec![
             ("LOCKED", self.locked("true", "false")),
-            ("INSTALL", format!("{}bundle install && rm -rf /usr/local/bundle/cache /usr/local/bundle/ruby/*/cache", secret_mounts(self.secrets))),
+            ("MANIFESTS", if whole { "." } else { "Gemfile* .ruby-version*" }.to_owned()),
+            ("SOURCES", if whole { "" } else { "COPY . ." }.to_owned()),
+            ("INSTALL", format!("{}{platform}bundle install && rm -rf /usr/local/bundle/cache /usr/local/bundle/ruby/*/cache", secret_mounts(self.secrets))),
             ("ASSETS", if pipeline { "RUN SECRET_KEY_BASE_DUMMY=1 bundle exec rails assets:precompile" } else { "" }.to_owned()),
         ]
     }
@@ -244,6 +261,8 @@ impl Recipe<'_> {
             ("EXTENSIONS", packages::extensions(self.facts)),
             ("MADE", if self.fact("pages.manager").is_some() { "pages" } else { "vendor" }.to_owned()),
             ("PAGES", self.pages()?),
+            // Its own choice is a file, which nobody reads in a container.
+            ("SETTINGS", if self.facts.framework.as_deref() == Some("laravel") { " \\\n    LOG_CHANNEL=stderr" } else { "" }.to_owned()),
             ("SERVER", self.beside(&self.apache_name())?),
             ("ROOT", if root == "." { String::new() } else { format!("/{root}") }),
         ])

@@ -393,6 +393,9 @@ impl<'all> Project<'all> {
                 draft.service.dependencies.insert(name.to_ascii_lowercase(), line.split(['"', '\'']).nth(3).unwrap_or_default().to_owned());
             }
         }
+        if gemfile.lines().any(|line| line.trim_start().starts_with("gem ") && (line.contains("path:") || line.contains(":path =>"))) {
+            draft.fact("ruby.paths", "true");
+        }
         draft.service.language_version = super::versions::series("ruby", &self.ruby_version(gemfile));
         let (command, place, port) = match (framework, &script) {
             (Some("rails"), _) => ("bundle exec rails server -b 0.0.0.0 -p 3000".to_owned(), self.place("Gemfile", "rails"), Some(3000)),
@@ -427,6 +430,11 @@ impl<'all> Project<'all> {
         }
         if self.workspace.tree.has(&join(self.dir, "Gemfile.lock")) {
             draft.fact("lockfile", join(self.dir, "Gemfile.lock"));
+            let platforms = self.text("Gemfile.lock").lines().skip_while(|line| *line != "PLATFORMS").skip(1).take_while(|line| !line.trim().is_empty());
+            let platforms: Vec<&str> = platforms.map(str::trim).collect();
+            if !platforms.is_empty() && !platforms.iter().any(|platform| *platform == "ruby" || platform.contains("linux")) {
+                draft.fact("ruby.platforms", platforms.join(" "));
+            }
         }
         Some(draft)
     }

@@ -71,12 +71,39 @@ const FRAMEWORKS: &[Framework] = &[
     framework("parcel", "parcel", Kind::Static, None, Some("dist")),
 ];
 
+/// What builds an application of a framework whose package.json has no script for it, as in workspaces whose tool knows by itself.
+const STANDARD_BUILDS: &[(&str, &str)] = &[
+    ("angular", "ng build"),
+    ("astro", "astro build"),
+    ("create-react-app", "react-scripts build"),
+    ("nextjs", "next build"),
+    ("nuxt", "nuxt build"),
+    ("sveltekit", "vite build"),
+    ("vite", "vite build"),
+    ("vue-cli", "vue-cli-service build"),
+];
+
 /// The service of a folder with a package.json; `None` for libraries and tools.
 pub(crate) fn drafts(workspace: &Workspace, dir: &str, lenient: bool) -> Vec<Draft> {
     let path = join(dir, "package.json");
     let Some(package) = workspace.json(&path) else { return Vec::new() };
     let node = Package { workspace, dir, path: &path, json: &package };
     node.draft(lenient).into_iter().collect()
+}
+
+/// What stands between the braces after a key; the same word on another level means nothing.
+fn settings_of<'text>(text: &'text str, key: &str) -> &'text str {
+    let Some((_, rest)) = text.split_once(key) else { return "" };
+    let mut depth = 0_u32;
+    for (at, letter) in rest.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth <= 1 => return rest.get(..at).unwrap_or(rest),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    rest
 }
 
 /// How pages beside a program of another language are built, where a package.json has a build for them.
@@ -249,6 +276,12 @@ impl Package<'_> {
             }
             draft.fact("lockfile", file);
         }
+        // An installation reads the manifests of members, and of packages that lie in the project.
+        let near = |version: &str| ["workspace:", "file:", "link:", "portal:"].iter().any(|scheme| version.starts_with(scheme));
+        let listed = self.workspace.text(&join(self.dir, "pnpm-workspace.yaml")).is_some_and(|text| text.contains("packages:"));
+        if listed || self.json.get("workspaces").is_some() || self.dependencies().values().any(|version| near(version)) {
+            draft.fact("workspace.members", "true");
+        }
         if let Some(version) = self.manager_version(&manager) {
             draft.fact("package_manager.version", version);
         }
@@ -272,9 +305,15 @@ impl Package<'_> {
             version.starts_with(|letter: char| letter.is_ascii_digit()).then(|| version.trim_end_matches(".x").to_owned())
         };
         let locked = || {
-            let text = self.workspace.text(&join(&root, "pnpm-lock.yaml")).filter(|_| manager == "pnpm")?;
-            let format = text.lines().find_map(|line| line.strip_prefix("lockfileVersion:"))?.trim().trim_matches(['\'', '"']).split('.').next()?;
-            [("5", "7"), ("6", "8")].iter().find(|(written, _)| *written == format).map(|(_, series)| (*series).to_owned())
+            let (file, key, series): (_, _, &[(&str, &str)]) = match manager {
+                "pnpm" => ("pnpm-lock.yaml", "lockfileVersion:", &[("5", "7"), ("6", "8")]),
+                "yarn" => ("yarn.lock", "  version:", &[("5", "3"), ("6", "3")]),
+                _ => return None,
+            };
+            // Yarn says it of the whole file first.
+            let text = self.workspace.text(&join(&root, file)).filter(|text| manager != "yarn" || text.contains("\n__metadata:\n"))?;
+            let format = text.lines().find_map(|line| line.strip_prefix(key))?.trim().trim_matches(['\'', '"']).split('.').next()?;
+            series.iter().find(|(written, _)| *written == format).map(|(_, series)| (*series).to_owned())
         };
         declared(self.json).or_else(|| declared(&above)).or_else(locked)
     }
@@ -354,6 +393,11 @@ impl Package<'_> {
         if self.script("build").is_some() {
             draft.service.build_command = Some(format!("{manager} run build"));
             draft.shows("build_command", self.place("\"build\""));
+        } else if let Some((framework, (_, command))) =
+            found.and_then(|framework| Some((framework, STANDARD_BUILDS.iter().find(|(name, _)| *name == framework.name)?)))
+        {
+            draft.service.build_command = Some((*command).to_owned());
+            draft.shows("build_command", self.place(&format!("\"{}\"", framework.package)));
         }
         self.kind_of_build(draft, found);
         // `nest start` compiles first, with tools that are not installed for production.
@@ -512,7 +556,7 @@ impl Package<'_> {
             "vite" => {
                 if let Some(path) = config(&["vite.config"]) {
                     let text = self.workspace.text(&path).unwrap_or_default();
-                    if let Some((_, rest)) = text.split_once("outDir:") {
+                    if let Some((_, rest)) = settings_of(text, "build:").split_once("outDir:") {
                         out = rest.split(['"', '\'']).nth(1).map(str::to_owned).or(out);
                     }
                 }

@@ -146,7 +146,7 @@ impl Project<'_> {
         draft.service.dependencies = dependencies.clone();
         draft.sources = self.sources.clone();
         self.package_manager(&mut draft);
-        self.version(&mut draft);
+        self.version(&mut draft, declared);
         draft.manifest_name = self.pyproject().and_then(|table| {
             let project = table.get("project").or_else(|| table.get("tool").and_then(|tool| tool.get("poetry")))?;
             project.get("name")?.as_str().map(str::to_owned)
@@ -198,9 +198,16 @@ impl Project<'_> {
         draft.service.install_command = Some(install);
         draft.service.package_manager = Some(manager.to_owned());
         draft.shows("package_manager", Place::file(file.clone()));
-        if manager == "uv" && base_of(&file) == "uv.lock" && super::walk::dir_of(&file) != self.dir {
-            let name = self.workspace.toml(&join(self.dir, "pyproject.toml")).and_then(|toml| toml.get("project")?.get("name")?.as_str().map(str::to_owned));
-            name.into_iter().for_each(|name| draft.fact("python.package", name));
+        if manager == "uv" && base_of(&file) == "uv.lock" {
+            let table = self.workspace.toml(&join(self.dir, "pyproject.toml")).unwrap_or_default();
+            let name = table.get("project").and_then(|project| project.get("name")?.as_str());
+            let root = table.get("tool").and_then(|tool| tool.get("uv")?.get("workspace")).is_some();
+            if let Some(name) = name.filter(|_| root || super::walk::dir_of(&file) != self.dir) {
+                draft.fact("python.package", name);
+                if root {
+                    draft.fact("uv.workspace", "true");
+                }
+            }
         }
         if ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"].contains(&base_of(&file)) {
             draft.fact("lockfile", file);
@@ -240,7 +247,7 @@ impl Project<'_> {
         )
     }
 
-    fn version(&self, draft: &mut Draft) {
+    fn version(&self, draft: &mut Draft, declared: &BTreeMap<String, Place>) {
         let mut found = None;
         for name in [".python-version", "runtime.txt"] {
             for file in [join(self.dir, name), name.to_owned()] {
@@ -283,6 +290,13 @@ impl Project<'_> {
             let (line, shown) = find_line(self.workspace.text(&file).unwrap_or_default(), "python");
             let spec = packages.iter().find(|(name, _)| name == "python").map_or("", |(_, version)| version.as_str());
             found = super::versions::series("python", spec).map(|series| (series, Place::new(file, line, shown)));
+        }
+        // Nothing declares a series, and what is pinned is older than the usual one.
+        let older = || PINS.iter().find(|(package, first)| draft.service.dependencies.get(*package).is_some_and(|version| before(version, first)));
+        if found.is_none()
+            && let Some((package, _)) = older()
+        {
+            found = declared.get(*package).map(|place| ("3.11".to_owned(), place.clone()));
         }
         if let Some((series, place)) = found {
             draft.service.language_version = Some(series);
@@ -563,7 +577,9 @@ impl Project<'_> {
                 if dependencies.contains_key("uvicorn") || dependencies.contains_key("fastapi") || !serves_itself { run } else { self.run_line(path) }
             }
             "flask" if dependencies.contains_key("gunicorn") => format!("gunicorn --bind 0.0.0.0:{} {target}{}", port(8000), if factory { "()" } else { "" }),
-            "flask" if facts.program && (!facts.listens.is_empty() || base_of(path) == "__main__.py") => self.run_line(path),
+            "flask" if facts.program && !facts.listens.iter().any(keeps_to_itself) && (!facts.listens.is_empty() || base_of(path) == "__main__.py") => {
+                self.run_line(path)
+            }
             "flask" => format!("flask --app {} run --host 0.0.0.0 --port {}", module, port(5000)),
             _ => self.run_line(path),
         };
@@ -818,6 +834,12 @@ pub(crate) fn procfile(path: &str, text: &str) -> Vec<(String, String, Place)> {
         .collect()
 }
 
+/// `app.run()` without a host, or with that of the machine itself, is reached by nobody outside its container.
+fn keeps_to_itself(listen: &super::facts::Listen) -> bool {
+    let own = |host: &str| matches!(host, "" | "localhost" | "127.0.0.1" | "::1");
+    listen.by == "flask" && own(&listen.target) && listen.host.as_ref().is_none_or(|host| host.literal.as_deref().is_some_and(own))
+}
+
 /// `Name[extra]>=1.2 ; marker` → (`name`, `1.2` where pinned, else the range).
 pub(crate) fn requirement(line: &str) -> Option<(String, String)> {
     let line = line.split(['#', ';', '\\']).next()?.trim();
@@ -834,6 +856,25 @@ pub(crate) fn requirement(line: &str) -> Option<(String, String)> {
     let version = rest.trim().trim_start_matches("==").trim();
     let version = if version.starts_with('@') { String::new() } else { version.split_whitespace().collect::<Vec<_>>().join("") };
     Some((normal(name), version))
+}
+
+/// Compiled packages, and the first release of each that was built for Python 3.13, by their change logs.
+const PINS: &[(&str, &[u32])] = &[
+    ("asyncpg", &[0, 30]),
+    ("greenlet", &[3, 1]),
+    ("numpy", &[2, 1]),
+    ("pandas", &[2, 2, 3]),
+    ("psycopg2", &[2, 9, 10]),
+    ("psycopg2-binary", &[2, 9, 10]),
+    ("pydantic", &[2, 8]),
+    ("pydantic-core", &[2, 20]),
+    ("pyyaml", &[6, 0, 2]),
+];
+
+/// True for a release before another; a range is none.
+fn before(version: &str, first: &[u32]) -> bool {
+    let numbers: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
+    numbers.is_some_and(|numbers| numbers.as_slice() < first)
 }
 
 /// `psycopg[c]` brings the package `psycopg-c`, which is compiled; other extras have no package of that kind.

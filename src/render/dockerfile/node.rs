@@ -63,8 +63,8 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn manifests(&self) -> Result<String, Failure> {
-        // A generator that runs while installing reads its schema from the tree.
-        if self.facts.depends_on("prisma") || self.facts.depends_on("@prisma/client") {
+        // A generator that runs while installing reads its schema from the tree, and members of a workspace lie there.
+        if self.facts.build_facts.contains_key("workspace.members") || self.facts.depends_on("prisma") || self.facts.depends_on("@prisma/client") {
             return Ok(".".to_owned());
         }
         let lockfile = self.lockfile.map(|lockfile| plain_path(self.facts, "lockfile", local(self.facts, lockfile))).transpose()?;

@@ -16,7 +16,7 @@ FROM php:{{VERSION}}-apache AS runtime
 ENV APACHE_LOCK_DIR=/tmp \
     APACHE_PID_FILE=/tmp/apache2.pid \
     APACHE_RUN_DIR=/tmp \
-    HOME=/tmp
+    HOME=/tmp{{SETTINGS}}
 RUN a2enmod rewrite && mv "$PHP_INI_DIR/php.ini-production" "$PHP_INI_DIR/php.ini" && truncate -s 0 /etc/apache2/ports.conf
 WORKDIR /app
 COPY {{SERVER}} /etc/apache2/sites-enabled/000-default.conf

@@ -17,7 +17,8 @@ RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
 FROM base AS runtime
 {{LABELS}}
 {{SYSTEM_RUN}}
-ENV HOME=/tmp
+ENV HOME=/tmp \
+    USER=app
 COPY --from=build /opt/venv /opt/venv
 COPY . .
 {{ASSETS}}

@@ -8,6 +8,7 @@ FROM base AS build
 ENV UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PROJECT_ENVIRONMENT=/opt/venv \
+    UV_PYTHON=/usr/local/bin/python \
     UV_PYTHON_DOWNLOADS=0
 {{SYSTEM_BUILD}}
 RUN --mount=type=cache,target=/root/.cache/pip,sharing=locked \
@@ -22,7 +23,8 @@ RUN --mount=type=cache,target=/root/.cache/uv,sharing=locked \
 FROM base AS runtime
 {{LABELS}}
 {{SYSTEM_RUN}}
-ENV HOME=/tmp
+ENV HOME=/tmp \
+    USER=app
 COPY --from=build /opt/venv /opt/venv
 COPY . .
 {{ASSETS}}

@@ -11,9 +11,9 @@ WORKDIR /app
 
 FROM base AS build
 {{SYSTEM_BUILD}}
-COPY Gemfile* .ruby-version* ./
+COPY {{MANIFESTS}} ./
 RUN {{INSTALL}}
-COPY . .
+{{SOURCES}}
 {{ASSETS}}
 
 FROM base AS runtime

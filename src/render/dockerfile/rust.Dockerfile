@@ -4,7 +4,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release {{LOCKED}}--package {{BINARY}} --bin {{BINARY}} && \
+    cargo build --release {{LOCKED}}{{PACKAGE}}--bin {{BINARY}} && \
     mkdir /out && cp target/release/{{BINARY}} /out/server
 
 FROM debian:bookworm-slim AS runtime

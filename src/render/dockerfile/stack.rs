@@ -97,7 +97,7 @@ impl Stack {
         let member = workspace_root(facts).is_some();
         let name = match (facts.language.as_str(), manager) {
             ("python", "" | "pip") => "python-pip",
-            ("python", "uv") if member => "python-uv-workspace",
+            ("python", "uv") if member || facts.build_facts.contains_key("uv.workspace") => "python-uv-workspace",
             ("python", "uv") => "python-uv",
             ("python", "poetry") => "python-poetry",
             ("python", "pipenv" | "pdm") => "python-export",
