@@ -373,6 +373,29 @@ mod findings;
 mod unchanged;
 
 #[test]
+fn a_chart_is_found_by_the_name_of_the_project_or_where_there_is_no_other() {
+    let program = |dir: &str| {
+        let package = r#"{"name": "@shop/notes", "scripts": {"start": "node server.js"}, "dependencies": {"express": "^5.0.0"}}"#;
+        let server = "require('express')().listen(3000)\n";
+        vec![(format!("{dir}package.json"), package.to_owned()), (format!("{dir}server.js"), server.to_owned())]
+    };
+    let chart = |dir: &str, name: &str| {
+        let about = format!("apiVersion: v2\nname: {name}\nversion: 0.1.0\n");
+        vec![(format!("{dir}/Chart.yaml"), about), (format!("{dir}/templates/all.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n".to_owned())]
+    };
+    let found = |parts: &[Vec<(String, String)>]| {
+        let files: Vec<_> = parts.iter().flatten().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        look(made(&files).path()).services.into_iter().map(|service| service.chart).collect::<Vec<_>>()
+    };
+    let dir = |dir: &str| vec![Some(dir.to_owned())];
+    assert_eq!(found(&[program(""), chart("chart", "notes"), chart("cache", "redis")]), dir("chart"));
+    assert_eq!(found(&[program(""), chart("chart", "Shop-Notes"), chart("cache", "redis")]), dir("chart"));
+    assert_eq!(found(&[program(""), chart("chart", "anything")]), dir("chart"), "the only chart beside the only program");
+    assert_eq!(found(&[program(""), chart("chart", "footnotes"), chart("cache", "redis")]), [None], "neither is called like it");
+    assert_eq!(found(&[program("one/"), program("two/"), chart("chart", "anything")]), [None, None], "nobody knows whose it is");
+}
+
+#[test]
 fn what_we_wrote_says_nothing_new_about_a_service() {
     let app = [
         ("requirements.txt", "fastapi==0.120.0\nuvicorn==0.38.0\n"),

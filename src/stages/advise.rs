@@ -66,7 +66,9 @@ async fn built(run: &Run, blueprint: &Blueprint, workload: &Workload, text: &str
             let facts = run.world.images.inspect(at, &reference).await?;
             let facts = facts.ok_or_else(|| Failure::new(Code::BuildFailed, format!("{reference} is gone right after its build")).help("call again"))?;
             let step = ImageStep { reference: reference.clone(), input, bases: BTreeMap::new(), present: true };
-            super::containerize::of_image(run, workload, &step, &facts, at).await
+            let mut checks = super::containerize::of_image(run, workload, &step, &facts, at).await;
+            checks.push(super::containerize::size(run.config.gates.image_budget_mb, &facts));
+            checks
         }
         Err(failure) if failure.code == Code::BuildFailed => vec![Check::fail("docker.builds", probed, failure.to_string(), vec![])],
         Err(failure) => {

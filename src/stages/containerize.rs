@@ -121,11 +121,7 @@ async fn judge(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFa
         Some(gate) if gate.verdict == Verdict::Pass && gate.subject == name => {
             gate.checks.into_iter().filter(|check| check.id != "docker.on_node" && check.id != "docker.size").collect()
         }
-        Some(_) | None => {
-            let mut checks = of_image(run, workload, step, facts, at).await;
-            checks.retain(|check| check.id != "docker.size");
-            checks
-        }
+        Some(_) | None => of_image(run, workload, step, facts, at).await,
     };
     checks.push(size(run.config.gates.image_budget_mb, facts));
     checks.push(on_node);
@@ -139,7 +135,7 @@ async fn judge(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFa
     Ok((gate, nodes))
 }
 
-/// What an image alone answers, wherever it is.
+/// What an image alone answers, wherever it is and whatever its budget.
 pub(super) async fn of_image(run: &Run, workload: &Workload, step: &ImageStep, facts: &ImageFacts, at: &Proof) -> Vec<Check> {
     let name = workload.name.as_str();
     run.doing(STAGE, name, "looks for secrets in the layers");
@@ -148,7 +144,6 @@ pub(super) async fn of_image(run: &Run, workload: &Workload, step: &ImageStep, f
     checks.push(starts(run, workload, step, at).await);
     run.doing(STAGE, name, "scans for vulnerabilities");
     checks.push(scan(run, step, at).await);
-    checks.push(size(run.config.gates.image_budget_mb, facts));
     checks
 }
 
@@ -172,7 +167,7 @@ fn non_root(facts: &ImageFacts) -> Check {
     }
 }
 
-fn size(budget_mb: u64, facts: &ImageFacts) -> Check {
+pub(super) fn size(budget_mb: u64, facts: &ImageFacts) -> Check {
     let probed = format!("size within {budget_mb} MB");
     let mb = |bytes: u64| bytes.div_ceil(1_000_000);
     let mut layers = facts.layers.clone();

@@ -614,29 +614,41 @@ fn told_port(workspace: &Workspace, draft: &Draft, service: &super::docker::Comp
     listens.filter_map(|listen| listen.port.env.as_ref()).find_map(|name| service.environment.get(name)?.as_deref()?.trim().parse().ok())
 }
 
-/// Charts that exist: one named like the service, else the one whose templates name it.
+/// Charts that exist: one named like the service, else the one whose templates name it, else the only chart beside the only program.
 fn charts(workspace: &Workspace, drafts: &mut [Draft]) {
-    let charts: Vec<&str> = workspace
+    let charts: Vec<(&str, String)> = workspace
         .tree
         .files
         .iter()
         .filter(|path| base_of(path) == "Chart.yaml" && !decoy(dir_of(path)) && !path.contains("/charts/charts/"))
-        .map(|path| dir_of(path))
+        .map(|path| (dir_of(path), chart_name(workspace, path).unwrap_or_default()))
         .collect();
+    let alone = drafts.len() == 1 && charts.len() == 1;
     for draft in drafts {
-        let word = if draft.service.dir == "." { workspace.folder.to_ascii_lowercase() } else { base_of(&draft.service.dir).to_ascii_lowercase() };
-        let word = draft.process.clone().unwrap_or(word);
-        let named = charts.iter().find(|dir| base_of(dir).to_ascii_lowercase() == word || base_of(dir).to_ascii_lowercase().ends_with(&format!("-{word}")));
-        let inside = || {
-            charts
-                .iter()
-                .find(|dir| workspace.tree.under(&join(dir, "templates")).any(|path| super::walk::below(path, dir).to_ascii_lowercase().contains(&word)))
+        let folder = if draft.service.dir == "." { workspace.folder.as_str() } else { base_of(&draft.service.dir) };
+        let names = match draft.process.as_deref() {
+            Some(process) => [Some(process), None, None],
+            None => [Some(folder), draft.manifest_name.as_deref(), draft.service.compose_service.as_deref()],
         };
-        if let Some(dir) = named.or_else(inside) {
+        let names: Vec<String> = names.into_iter().flatten().map(str::to_ascii_lowercase).collect();
+        let called = |chart: &str, name: &str| chart == name || chart.ends_with(&format!("-{name}"));
+        let named = |name: &String| charts.iter().find(|(dir, own)| called(&base_of(dir).to_ascii_lowercase(), name) || called(own, name));
+        let inside = |name: &String| {
+            let mentions =
+                |dir: &str| workspace.tree.under(&join(dir, "templates")).any(|path| super::walk::below(path, dir).to_ascii_lowercase().contains(name));
+            charts.iter().find(|(dir, _)| mentions(dir))
+        };
+        let found = names.iter().find_map(named).or_else(|| names.first().and_then(inside)).or_else(|| charts.first().filter(|_| alone));
+        if let Some((dir, _)) = found {
             draft.service.chart = Some((*dir).to_owned());
             draft.shows("chart", Place::file(join(dir, "Chart.yaml")));
         }
     }
+}
+
+/// What a chart calls itself.
+fn chart_name(workspace: &Workspace, path: &str) -> Option<String> {
+    Some(super::yaml::read(workspace.text(path)?).ok()?.get("name")?.as_str()?.to_ascii_lowercase())
 }
 
 /// Every service gets a name of its own.
