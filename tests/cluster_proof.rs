@@ -17,7 +17,6 @@ mod app;
 use app::{App, PATIENCE, Said, copy, output};
 use regex::Regex;
 use serde_json::Value;
-use std::io::BufRead as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -60,8 +59,12 @@ fn the_example_describes_itself_its_chat_changes_a_row_and_its_reports_are_in_th
     app.step("the example is deployed and verified");
 
     // metrics-server has figures about a minute after a pod started.
-    let measured =
-        || Command::new("kubectl").args(["-n", &app.name, "top", "pods", "--no-headers"]).output().is_ok_and(|told| told.stdout.lines().count() >= 4);
+    let measured = || {
+        Command::new("kubectl")
+            .args(["-n", &app.name, "top", "pods", "--no-headers"])
+            .output()
+            .is_ok_and(|told| String::from_utf8_lossy(&told.stdout).lines().count() >= 4)
+    };
     let began = Instant::now();
     while !measured() {
         assert!(began.elapsed() < PATIENCE * 3, "metrics never come");

@@ -73,7 +73,7 @@ impl Look<'_> {
     }
 
     /// The route from this machine, for what is offered outside the cluster: its node port, or its Ingress.
-    pub(super) async fn from_outside(&self, workload: &Workload, path: &str) -> Option<Check> {
+    pub(super) async fn outside(&self, workload: &Workload, path: &str) -> Option<Check> {
         let (port, host) = match workload.expose {
             Expose::Cluster => return None,
             Expose::NodePort => (self.node_port(workload)?, None),

@@ -257,7 +257,9 @@ impl<'a> Document<'a> {
     /// True where a parameter outside the path must be given.
     fn demands(&self, one: &Operation<'_>) -> bool {
         let parameters = one.about.get("parameters").and_then(Value::as_array).into_iter().flatten();
-        parameters.map(|about| self.resolved(about)).any(|about| about.get("required") == Some(&Value::Bool(true)) && about["in"] != "path")
+        parameters
+            .map(|about| self.resolved(about))
+            .any(|about| about.get("required") == Some(&Value::Bool(true)) && about.get("in").and_then(Value::as_str) != Some("path"))
     }
 
     fn body(&self, one: &Operation<'_>) -> Option<Value> {

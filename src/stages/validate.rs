@@ -112,7 +112,7 @@ impl Look<'_> {
                     (_, _) => found.diagnoses.extend(unanswered),
                 }
                 if let Some(path) = paths_of(workload).first() {
-                    checks.extend(self.from_outside(workload, path).await);
+                    checks.extend(self.outside(workload, path).await);
                 }
                 checks.extend(self.browser(workload, &pod).await);
                 if let Some(budget) = self.config.gates.latency_p95_ms {
