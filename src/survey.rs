@@ -93,8 +93,8 @@ pub fn survey(root: &Path, options: &Options) -> Result<Survey, Failure> {
 /// The survey of a listed folder, and what it learnt beyond the list.
 fn of_tree(tree: walk::Tree, options: &Options) -> Result<(Survey, walk::Beyond), Failure> {
     let root = tree.root.display().to_string();
-    let workspace = workspace::Workspace::load(tree, options);
-    let (mut drafts, older) = assemble::drafts(&workspace);
+    let mut workspace = workspace::Workspace::load(tree, options);
+    let (mut drafts, older) = assemble::drafts(&mut workspace);
     let mut homes: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
     for draft in &drafts {
         *homes.entry(draft.service.dir.clone()).or_insert(0) += 1;
@@ -342,7 +342,46 @@ pub struct Service {
     pub evidence: std::collections::BTreeMap<String, Vec<Place>>,
 }
 
+/// Languages that a Dockerfile can be written for, and with which package managers; none: with any, or without.
+pub(crate) const TEMPLATED: &[(&str, &[&str])] = &[
+    ("node", &["npm", "pnpm", "yarn", "bun"]),
+    ("python", &["pip", "uv", "poetry", "pipenv", "pdm"]),
+    ("java", &["maven", "gradle"]),
+    ("haskell", &["stack"]),
+    ("static", &[]),
+    ("html", &[]),
+    ("go", &[]),
+    ("rust", &[]),
+    ("ruby", &[]),
+    ("php", &[]),
+    ("csharp", &[]),
+    ("elixir", &[]),
+    ("deno", &[]),
+    ("swift", &[]),
+    ("dart", &[]),
+    ("crystal", &[]),
+    ("cpp", &[]),
+    ("cobol", &[]),
+    ("gleam", &[]),
+    ("scala", &[]),
+    ("shell", &[]),
+    ("scheme", &[]),
+    ("lua", &[]),
+];
+
 impl Service {
+    /// Whether a Dockerfile can be written for its language and package manager; the error says for what there is no template.
+    pub(crate) fn templated(&self) -> Result<(), String> {
+        let (language, manager) = (self.language.as_str(), self.package_manager.as_deref().unwrap_or_default());
+        let Some((_, managers)) = TEMPLATED.iter().find(|(name, _)| *name == language) else {
+            return Err(format!("there is no template for {language}"));
+        };
+        if managers.is_empty() || managers.contains(&manager) || (manager.is_empty() && language != "haskell") {
+            return Ok(());
+        }
+        Err(format!("there is no template for {language} with {manager}, only with {}", managers.join(", ")))
+    }
+
     /// The port that its Service offers: the first one.
     pub fn main_port(&self) -> Option<u16> {
         self.ports.first().map(|port| port.port)

@@ -369,6 +369,8 @@ fn a_secret_never_leaves_the_file_it_is_in() {
 mod bad_input;
 #[path = "survey/findings.rs"]
 mod findings;
+#[path = "survey/repositories.rs"]
+mod repositories;
 #[path = "survey/unchanged.rs"]
 mod unchanged;
 

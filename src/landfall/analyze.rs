@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+/// How many services a summary names.
+const NAMED: usize = 8;
+
 impl Landfall {
     /// analyze_project: reads the workspace.
     pub async fn analyze(&self, ask: &ask::AnalyzeProject) -> Result<With<reply::Analysis>, Failure> {
@@ -25,10 +28,13 @@ impl Landfall {
         let config = Config::load(&workspace)?;
         let blockers = survey.findings.iter().filter(|finding| finding.severity == Severity::Blocker).count();
         let names: Vec<_> = survey.services.iter().map(|service| service.name.as_str()).collect();
+        let rest = names.len().saturating_sub(NAMED);
+        let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        let named = format!("{}{more}; {}", names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "), counted(blockers, "blocker"));
         let summary = match names.len() {
             0 => format!("{} holds nothing that can be deployed", root.display()),
-            1 => format!("1 service: {}; {}", names.join(", "), counted(blockers, "blocker")),
-            n => format!("{n} services: {}; {}", names.join(", "), counted(blockers, "blocker")),
+            1 => format!("1 service: {named}"),
+            n => format!("{n} services: {named}"),
         };
         let mut reply = Reply::new(Status::Done, summary);
         reply.target = Some(Target { app: app_name(&config, &workspace).to_string(), workspace: workspace.display().to_string(), ..Target::default() });

@@ -7,6 +7,7 @@ use super::walk::{base_of, dir_of, join, within};
 use super::workspace::Workspace;
 use super::{Kind, PassedOver, Place, docker::Dockerfile, start, versions};
 use crate::names::ServiceName;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Folders whose programs are shown, not deployed.
@@ -24,7 +25,7 @@ pub(crate) fn beside(path: &str, dir: &str) -> bool {
 }
 
 /// All services, and the folders whose services are copies of an older state.
-pub(crate) fn drafts(workspace: &Workspace) -> (Vec<Draft>, Vec<PassedOver>) {
+pub(crate) fn drafts(workspace: &mut Workspace) -> (Vec<Draft>, Vec<PassedOver>) {
     let projects = projects(workspace);
     let mut drafts: Vec<Draft> = Vec::new();
     for (dir, kinds) in &projects {
@@ -35,6 +36,8 @@ pub(crate) fn drafts(workspace: &Workspace) -> (Vec<Draft>, Vec<PassedOver>) {
     }
     containers(workspace, &mut drafts);
     let mut passed = older_states(&mut drafts);
+    workspace.pass_over(&passed.iter().map(|older| older.dir.as_str()).collect::<Vec<_>>());
+    passed.extend(phone_apps(workspace).into_iter().map(|dir| PassedOver { dir, why: "an app for phones".to_owned() }));
     compose(workspace, &mut drafts);
     passed.extend(left_over(workspace, &mut drafts));
     super::manifests::ports(workspace, &mut drafts);
@@ -64,7 +67,21 @@ fn projects(workspace: &Workspace) -> BTreeMap<String, BTreeSet<Ecosystem>> {
             }
         }
     }
+    for app in phone_apps(workspace) {
+        all.retain(|dir, _| !within(dir, &app));
+    }
     all
+}
+
+/// Folders whose program is built for phones: no cluster runs it.
+fn phone_apps(workspace: &Workspace) -> Vec<String> {
+    let native = |dir: &str| ["android", "ios"].iter().any(|name| workspace.tree.has_folder(&join(dir, name)));
+    let asks = |path: &str| {
+        let package = workspace.json(path).unwrap_or_default();
+        package.get("dependencies").is_some_and(|all| all.get("react-native").is_some())
+    };
+    let manifests = workspace.texts.keys().filter(|path| base_of(path) == "package.json");
+    manifests.filter(|path| dir_of(path) != "." && native(dir_of(path)) && asks(path)).map(|path| dir_of(path).to_owned()).collect()
 }
 
 pub(crate) fn decoy(dir: &str) -> bool {
@@ -222,7 +239,7 @@ pub(crate) fn dockerfiles_of<'all>(workspace: &'all Workspace, dir: &str) -> Vec
 
 pub(crate) fn for_development(path: &str) -> bool {
     let lower = base_of(path).to_ascii_lowercase();
-    lower.split(['.', '-', '_']).any(|word| matches!(word, "dev" | "development" | "test" | "local" | "debug" | "ci" | "e2e" | "debugger"))
+    lower.split(['.', '-', '_']).any(|word| matches!(word, "dev" | "development" | "test" | "local" | "debug" | "ci" | "e2e" | "debugger" | "playwright" | "cypress"))
 }
 
 /// Links Dockerfiles to services, and makes services of those that have none.
@@ -270,7 +287,8 @@ fn containers(workspace: &Workspace, drafts: &mut Vec<Draft>) {
             }
         }
     }
-    for path in left {
+    let phones = phone_apps(workspace);
+    for path in left.into_iter().filter(|path| !phones.iter().any(|app| within(path, app))) {
         if let Some(file) = workspace.dockerfiles.get(path)
             && let Some(draft) = from_dockerfile(workspace, path, file, drafts)
         {
@@ -331,10 +349,11 @@ fn owner(workspace: &Workspace, path: &str, drafts: &[Draft]) -> Option<String> 
     }
     // Built from further up: the only service whose folder is copied.
     let file = workspace.dockerfiles.get(path)?;
+    let context = from_compose.map_or(own, |(context, _)| context.as_str());
     let copied: BTreeSet<&str> = file
         .copies()
         .iter()
-        .filter_map(|(source, _)| dirs.iter().copied().find(|dir| *dir != "." && within(source.trim_start_matches("./").trim_end_matches('/'), dir)))
+        .filter_map(|(source, _)| dirs.iter().copied().find(|dir| *dir != "." && [".", context].iter().any(|home| within(&join(home, source), dir))))
         .collect();
     if let [only] = copied.iter().copied().collect::<Vec<_>>().as_slice() {
         return Some((*only).to_owned());
@@ -414,7 +433,7 @@ fn contained(workspace: &Workspace, draft: &mut Draft, path: &str, file: &Docker
         let (_, value) = super::docker::pairs(&instruction.rest).into_iter().find(|(name, _)| name == variable)?;
         value.parse::<u16>().ok().map(|port| (port, instruction))
     });
-    let reads_port = draft.sources.iter().filter_map(|path| workspace.sources.get(path)).any(|facts| facts.reads.iter().any(|read| read.name == "PORT"));
+    let reads_port = workspace.facts(&draft.sources).any(|(_, facts)| facts.reads.iter().any(|read| read.name == "PORT"));
     if let Some((port, instruction)) = set
         && (reads_port || told.is_some() || draft.service.framework.as_deref() == Some("nextjs"))
     {
@@ -486,6 +505,9 @@ fn from_dockerfile(workspace: &Workspace, path: &str, file: &Dockerfile, drafts:
         return None;
     }
     let context = built.and_then(|service| service.build.clone()).map_or_else(|| dir.to_owned(), |(context, _)| context);
+    // Built from further up out of its own folder.
+    let own = dir != "." && copies.iter().any(|(source, _)| within(&join(&context, source), dir));
+    let context = if own { dir.to_owned() } else { context };
     if dir == "." && drafts.iter().any(|draft| draft.certain) {
         return None;
     }
@@ -610,16 +632,15 @@ fn told_port(workspace: &Workspace, draft: &Draft, service: &super::docker::Comp
         return listening;
     }
     let paths = reachable(workspace, draft);
-    let listens = paths.iter().filter_map(|path| workspace.sources.get(path)).flat_map(|facts| &facts.listens);
+    let listens = workspace.facts(&paths).flat_map(|(_, facts)| &facts.listens);
     listens.filter_map(|listen| listen.port.env.as_ref()).find_map(|name| service.environment.get(name)?.as_deref()?.trim().parse().ok())
 }
 
 /// Charts that exist: one named like the service, else the one whose templates name it.
 fn charts(workspace: &Workspace, drafts: &mut [Draft]) {
     let charts: Vec<&str> = workspace
-        .tree
-        .files
-        .iter()
+        .texts
+        .keys()
         .filter(|path| base_of(path) == "Chart.yaml" && !decoy(dir_of(path)) && !path.contains("/charts/charts/"))
         .map(|path| dir_of(path))
         .collect();
@@ -686,8 +707,8 @@ fn name(workspace: &Workspace, drafts: &mut Vec<Draft>) {
 }
 
 /// Files that the entry imports, directly or not; all sources where there is no entry or nothing is followed.
-pub(crate) fn reachable(workspace: &Workspace, draft: &Draft) -> Vec<String> {
-    let Some(entry) = draft.entry.as_ref().filter(|entry| workspace.sources.contains_key(*entry)) else { return draft.sources.clone() };
+pub(crate) fn reachable<'own>(workspace: &Workspace, draft: &'own Draft) -> Cow<'own, [String]> {
+    let Some(entry) = draft.entry.as_ref().filter(|entry| workspace.sources.contains_key(*entry)) else { return Cow::Borrowed(&draft.sources) };
     let own: BTreeSet<&str> = draft.sources.iter().map(String::as_str).collect();
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut next = vec![entry.clone()];
@@ -702,7 +723,12 @@ pub(crate) fn reachable(workspace: &Workspace, draft: &Draft) -> Vec<String> {
             }
         }
     }
-    seen.into_iter().collect()
+    Cow::Owned(seen.into_iter().collect())
+}
+
+/// The facts of those files.
+pub(crate) fn reached<'own>(workspace: &'own Workspace, draft: &Draft) -> Vec<(&'own str, &'own Facts)> {
+    workspace.facts(&reachable(workspace, draft)).collect()
 }
 
 /// The files that the imports of a file may mean.
@@ -760,7 +786,7 @@ pub(crate) fn meant(import: &Import, path: &str, dir: &str) -> Vec<String> {
 /// Ports that the code listens on, from what the entry reaches.
 pub(crate) fn code_ports(workspace: &Workspace, draft: &mut Draft) {
     let paths = reachable(workspace, draft);
-    let known: Vec<(&String, &Facts)> = paths.iter().filter_map(|path| workspace.sources.get_key_value(path)).collect();
+    let known: Vec<(&str, &Facts)> = workspace.facts(&paths).collect();
     let listens = || known.iter().flat_map(|(path, facts)| facts.listens.iter().map(move |listen| (*path, listen)));
     let real = listens().any(|(_, listen)| listen.by != "constant");
     let mut found: Vec<(u16, &'static str, Place)> = Vec::new();
@@ -793,7 +819,7 @@ pub(crate) fn resolve(workspace: &Workspace, paths: &[String], port: &Value) -> 
         return Some(number);
     }
     let field = port.field.as_ref()?;
-    let all = || paths.iter().filter_map(|path| workspace.sources.get(path));
+    let all = || workspace.facts(paths).map(|(_, facts)| facts);
     let setting = all().flat_map(|facts| facts.classes.iter()).flat_map(|class| class.fields.iter()).find(|known| known.name == *field);
     if let Some(number) = setting.and_then(|field| field.default.as_ref()).and_then(Value::number) {
         return Some(number);

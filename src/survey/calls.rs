@@ -28,7 +28,7 @@ pub(crate) fn link(workspace: &Workspace, drafts: &mut [Draft]) {
     let all: Vec<Target> = drafts.iter().map(Target::of).collect();
     for (index, draft) in drafts.iter_mut().enumerate() {
         let targets: Vec<&Target> = all.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, target)| target).collect();
-        let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
+        let files: Vec<(&str, &Facts)> = workspace.facts(&draft.sources).collect();
         let reads = super::finish::reads(&files);
         let mut calls: Vec<Call> = Vec::new();
         for variable in draft.service.env.clone() {
@@ -254,7 +254,8 @@ pub(crate) fn split(url: &str) -> Option<(String, Option<u16>, Option<String>)> 
     let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let (host, port) = authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, port.parse().ok()));
     let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    (!host.is_empty()).then(|| (host.to_ascii_lowercase(), port, (!path.is_empty()).then(|| path.to_owned())))
+    // `http://backend:*` is a pattern that others are compared with.
+    (!host.is_empty() && !authority.contains('*')).then(|| (host.to_ascii_lowercase(), port, (!path.is_empty()).then(|| path.to_owned())))
 }
 
 /// What READMEs, example environments and compose files say about variables.
@@ -292,7 +293,7 @@ fn documented(workspace: &Workspace) -> BTreeMap<String, Vec<Documented>> {
 /// How MCP is present in the workspace as a whole.
 pub(crate) fn shape(workspace: &Workspace, drafts: &[Draft]) -> WorkspaceMcp {
     let live: LazyCell<BTreeSet<&str>, _> = LazyCell::new(|| drafts.iter().flat_map(|draft| draft.sources.iter().map(String::as_str)).collect());
-    let facts = || workspace.sources.iter().map(|(path, facts)| (path.as_str(), facts));
+    let facts = || workspace.sources.iter().map(|(path, facts)| (path.as_str(), facts.as_ref()));
     let server =
         drafts.iter().find(|draft| draft.service.kind == Kind::McpServer && draft.service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio));
     if let Some(draft) = server {
@@ -316,8 +317,17 @@ pub(crate) fn shape(workspace: &Workspace, drafts: &[Draft]) -> WorkspaceMcp {
         draft.service.mcp.as_ref().is_some_and(|mcp| mcp.transport != McpTransport::Stdio)
             && facts().any(|(path, facts)| draft.sources.iter().any(|own| own == path) && facts.mounts.iter().any(|mount| mount.what.contains("_app")))
     });
-    if let (Some(draft), true) = (mounted, clients.iter().any(|(_, client)| client.transport != "stdio")) {
+    let caller = clients.iter().find(|(_, client)| client.transport != "stdio").map(|(path, client)| Place::new(*path, client.line, &client.text));
+    if let (Some(draft), Some(_)) = (mounted, &caller) {
         return WorkspaceMcp { shape: McpShape::HttpDeployment, evidence: draft.service.mcp.as_ref().map(|mcp| mcp.evidence.clone()).unwrap_or_default() };
+    }
+    // A program of its own, started by hand or by a chart, and somebody who calls one over HTTP.
+    let apart = facts().filter(|(_, facts)| facts.program).find_map(|(path, facts)| {
+        let run = facts.mcp_runs.iter().find(|run| matches!(run.transport, Some("http" | "sse")))?;
+        Some(Place::new(path, run.line, &run.text))
+    });
+    if let (Some(server), Some(caller), true) = (apart, caller, speaks.is_some()) {
+        return WorkspaceMcp { shape: McpShape::HttpDeployment, evidence: vec![server, caller] };
     }
     let only_stdio = drafts.len() == 1 && drafts.iter().any(|draft| draft.service.kind == Kind::McpServer);
     if let Some(server) = speaks {
@@ -362,6 +372,7 @@ mod tests {
         assert_eq!(split("http://mcp-server:8001/mcp"), Some(("mcp-server".to_owned(), Some(8001), Some("/mcp".to_owned()))));
         assert_eq!(split("https://api.example.com/"), Some(("api.example.com".to_owned(), None, None)));
         assert_eq!(split("postgres://x"), None);
+        assert_eq!(split("http://backend:*"), None);
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl Dockerfile {
         let line = command.or(entry)?.line;
         let text = match (entry.map(words), command.map(words)) {
             (Some(entry), Some(command)) => format!("{entry} {command}").trim().to_owned(),
-            (Some(only), None) | (None, Some(only)) => only,
+            (Some(only), None) => only,
+            (None, Some(only)) => format!("{} {only}", program_of_image(self.base())).trim().to_owned(),
             (None, None) => return None,
         };
         // `ENTRYPOINT [""]` leaves the command to whoever starts the container.
@@ -140,17 +141,24 @@ impl Dockerfile {
 
     /// Build arguments that any stage declares.
     pub(crate) fn declares(&self, name: &str) -> bool {
-        let head = |rest: &str| rest.split(['=', ' ']).next() == Some(name) || pairs(rest).iter().any(|(other, _)| other == name);
-        self.stages
-            .iter()
-            .flat_map(|stage| stage.instructions.iter())
-            .any(|instruction| matches!(instruction.name.as_str(), "ARG" | "ENV") && head(&instruction.rest))
+        let named = |rest: &str| rest.split_whitespace().any(|word| word.split('=').next() == Some(name));
+        // `ENV NAME value` of old has one name, whatever its value holds.
+        let first = |rest: &str| rest.split_whitespace().next().is_some_and(|word| word == name);
+        self.all("ARG").any(|instruction| named(&instruction.rest))
+            || self.all("ENV").any(|instruction| first(&instruction.rest) || pairs(&instruction.rest).iter().any(|(other, _)| other == name))
     }
 
     /// Every instruction of this name.
     pub(crate) fn all<'file>(&'file self, name: &'file str) -> impl Iterator<Item = &'file Instruction> {
         self.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(move |instruction| instruction.name == name)
     }
+}
+
+/// What an image starts before the command: images without a shell bring their interpreter as entry point.
+fn program_of_image(image: &str) -> &'static str {
+    let Some((_, name)) = image.split_once("distroless/") else { return "" };
+    let rows = [("nodejs", "node"), ("python3", "python3"), ("java-base", ""), ("java", "java -jar")];
+    rows.into_iter().find(|(head, _)| name.starts_with(head)).map_or("", |(_, program)| program)
 }
 
 /// `NAME=value NAME="value"`, or the old `NAME value`.
@@ -264,17 +272,47 @@ pub(crate) struct ComposeService {
     pub(crate) healthcheck: Option<String>,
 }
 
-/// Reads a compose file; broken ones give nothing.
-pub(crate) fn compose(path: &str, text: &str) -> Vec<ComposeService> {
+/// What the `.env` beside a compose file sets, secrets apart, each value with those before it put in; overwritten when it is done with.
+#[derive(Debug, Default)]
+pub(crate) struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    pub(crate) fn read(text: &str) -> Self {
+        let mut all = Self::default();
+        for line in text.lines().map(|line| line.trim().trim_start_matches("export ")).filter(|line| !line.starts_with('#')) {
+            let Some((name, value)) = line.split_once('=').filter(|(name, _)| !crate::secret::secret_name(name.trim())) else { continue };
+            let value = value.trim();
+            let quoted = ['"', '\''].into_iter().find_map(|mark| value.strip_prefix(mark)?.split(mark).next());
+            let value = interpolate(quoted.unwrap_or_else(|| value.split(" #").next().unwrap_or_default().trim_end()), &all);
+            all.0.insert(name.trim().to_owned(), value);
+        }
+        all
+    }
+
+    /// The value of a name that is set to something.
+    fn get(&self, name: &str) -> Option<&String> {
+        self.0.get(name).filter(|value| !value.is_empty())
+    }
+}
+
+impl Drop for Variables {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(zeroize::Zeroize::zeroize);
+    }
+}
+
+/// Reads a compose file with what the `.env` beside it sets; broken ones give nothing.
+pub(crate) fn compose(path: &str, text: &str, variables: &Variables) -> Vec<ComposeService> {
     let Ok(document) = super::yaml::read(text) else { return Vec::new() };
     let Some(services) = document.get("services").and_then(Json::as_object) else { return Vec::new() };
-    let dir = super::walk::dir_of(path);
-    let mut out: Vec<ComposeService> = services.iter().map(|(name, about)| compose_service(path, dir, text, name, about)).collect();
+    let mut out: Vec<ComposeService> = services.iter().map(|(name, about)| compose_service(path, text, name, about, variables)).collect();
     out.sort_by(|left, right| left.name.cmp(&right.name));
     out
 }
 
-fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) -> ComposeService {
+fn compose_service(path: &str, text: &str, name: &str, about: &Json, variables: &Variables) -> ComposeService {
+    let dir = super::walk::dir_of(path);
+    let interpolate = |text: &str| interpolate(text, variables);
     let word = |value: &Json| value.as_str().map(interpolate);
     let build = about.get("build").and_then(|build| match build {
         Json::String(context) => Some((super::walk::join(dir, &interpolate(context)), "Dockerfile".to_owned())),
@@ -286,8 +324,8 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
         _ => None,
     });
     let build = build.map(|(context, file)| (context.clone(), super::walk::join(&context, &file)));
-    let environment = settings(about.get("environment"));
-    let arguments = settings(about.get("build").and_then(|build| build.get("args")));
+    let environment = settings(about.get("environment"), variables);
+    let arguments = settings(about.get("build").and_then(|build| build.get("args")), variables);
     let depends_on = match about.get("depends_on").or_else(|| about.get("links")) {
         Some(Json::Object(map)) => map.keys().cloned().collect(),
         Some(Json::Array(list)) => list.iter().filter_map(Json::as_str).map(|name| name.split(':').next().unwrap_or(name).to_owned()).collect(),
@@ -333,16 +371,21 @@ fn compose_service(path: &str, dir: &str, text: &str, name: &str, about: &Json) 
     }
 }
 
-/// A mapping of names to values, or a list of `NAME=value`.
-fn settings(given: Option<&Json>) -> BTreeMap<String, Option<String>> {
+/// A mapping of names to values, or a list of `NAME=value`; a name alone takes its value from the variables.
+fn settings(given: Option<&Json>, variables: &Variables) -> BTreeMap<String, Option<String>> {
+    let scalar = |name: &str, value: &Json| match value {
+        Json::String(text) => Some(interpolate(text, variables)),
+        Json::Null => variables.get(name).cloned(),
+        other => Some(other.to_string()),
+    };
     match given {
-        Some(Json::Object(map)) => map.iter().map(|(key, value)| (key.clone(), scalar(value))).collect(),
+        Some(Json::Object(map)) => map.iter().map(|(key, value)| (key.clone(), scalar(key, value))).collect(),
         Some(Json::Array(list)) => list
             .iter()
             .filter_map(Json::as_str)
             .map(|pair| match pair.split_once('=') {
-                Some((key, value)) => (key.to_owned(), Some(interpolate(value))),
-                None => (pair.to_owned(), None),
+                Some((key, value)) => (key.to_owned(), Some(interpolate(value, variables))),
+                None => (pair.to_owned(), variables.get(pair).cloned()),
             })
             .collect(),
         _ => BTreeMap::new(),
@@ -363,18 +406,17 @@ fn checked_path(test: &Json, name: &str) -> Option<String> {
     own.then(|| format!("/{path}")).filter(|path| !path.contains(['$', '{', '?']))
 }
 
-fn scalar(value: &Json) -> Option<String> {
-    match value {
-        Json::String(text) => Some(interpolate(text)),
-        Json::Null => None,
-        other => Some(other.to_string()),
-    }
-}
-
-/// `${NAME:-default}` inside a text becomes its default.
-pub(crate) fn interpolate(text: &str) -> String {
-    static SHAPE: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| regex::Regex::new(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-([^}]*)\}").ok());
-    SHAPE.as_ref().map_or_else(|| text.to_owned(), |shape| shape.replace_all(text, "$1").into_owned())
+/// `${NAME}` and `$NAME` become what is set, `${NAME:-default}` its default where nothing is; what is not known stays as it is written.
+pub(crate) fn interpolate(text: &str, variables: &Variables) -> String {
+    static SHAPE: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| {
+        regex::Regex::new(r"\$\$|\$\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::?-(?P<default>[^}]*))?\}|\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)").ok()
+    });
+    let put = |found: &regex::Captures<'_>| {
+        let name = found.name("braced").or_else(|| found.name("bare")).map(|name| name.as_str());
+        let value = name.and_then(|name| variables.get(name)).map(String::as_str);
+        value.or_else(|| found.name("default").map(|default| default.as_str())).unwrap_or_else(|| found.get(0).map_or("", |whole| whole.as_str())).to_owned()
+    };
+    SHAPE.as_ref().map_or_else(|| text.to_owned(), |shape| shape.replace_all(text, put).into_owned())
 }
 
 /// What compose files run beside the services, one of each kind.
@@ -429,13 +471,39 @@ mod tests {
     }
 
     #[test]
+    fn images_without_a_shell_start_their_interpreter() {
+        let check = |text: &str, expect: &str| assert_eq!(Dockerfile::parse(text).command().unwrap().0, expect, "{text}");
+        check("FROM gcr.io/distroless/nodejs22-debian12:nonroot\nCMD [\"--enable-source-maps\", \"server.js\"]\n", "node --enable-source-maps server.js");
+        check("FROM gcr.io/distroless/java21-debian12\nCMD [\"app.jar\"]\n", "java -jar app.jar");
+        check("FROM gcr.io/distroless/nodejs22\nENTRYPOINT [\"/app/server\"]\nCMD [\"-v\"]\n", "/app/server -v");
+        check("FROM gcr.io/distroless/static\nCMD [\"/app\"]\n", "/app");
+        check("FROM node:22\nCMD [\"server.js\"]\n", "server.js");
+    }
+
+    #[test]
     fn compose_is_read_with_its_defaults() {
         let text = "services:\n  api:\n    build: ./api\n    ports: [\"${PORT:-8080}:8000\"]\n    environment:\n      - DATABASE_URL=postgresql://db/x\n    depends_on: [db]\n  db:\n    image: postgres:17\n";
-        let services = compose("deploy/compose.yaml", text);
+        let services = compose("deploy/compose.yaml", text, &Variables::default());
         let api = services.first().unwrap();
         assert_eq!(api.build, Some(("deploy/api".to_owned(), "deploy/api/Dockerfile".to_owned())));
         assert_eq!((api.ports.as_slice(), api.line), ([8000].as_slice(), 2));
         assert_eq!(services.get(1).and_then(|db| db.image.as_deref()).and_then(backing_image), Some("postgres"));
-        assert_eq!(compose("compose.yaml", "services: [broken"), vec![]);
+        assert_eq!(compose("compose.yaml", "services: [broken", &Variables::default()), vec![]);
+    }
+
+    #[test]
+    fn compose_takes_what_the_file_beside_it_sets() {
+        let variables = Variables::read("# ours\nAPI_PORT=8000\nAPI_FILE='./api/Dockerfile' # here\nAPI_ADDR=api:${API_PORT}\nEMPTY=\n");
+        let text = "services:\n  api:\n    build: {context: ., dockerfile: $API_FILE}\n    ports: [\"${API_PORT}\"]\n    environment: [API_PORT, \"SELF=http://${API_ADDR}\", \"KEPT=$${API_PORT}\", \"OTHER=${UNKNOWN}\", \"EMPTY=${EMPTY:-x}\"]\n";
+        let services = compose("compose.yaml", text, &variables);
+        let api = services.first().unwrap();
+        assert_eq!(api.build, Some((".".to_owned(), "api/Dockerfile".to_owned())));
+        assert_eq!(api.ports, [8000]);
+        let set = |name: &str| api.environment.get(name).and_then(|value| value.as_deref());
+        assert_eq!([set("API_PORT"), set("SELF"), set("KEPT")], [Some("8000"), Some("http://api:8000"), Some("$${API_PORT}")]);
+        assert_eq!([set("OTHER"), set("EMPTY")], [Some("${UNKNOWN}"), Some("x")]);
+        // Without the file nothing is known.
+        let unknown = compose("compose.yaml", text, &Variables::default());
+        assert_eq!(unknown.first().map(|api| api.ports.clone()), Some(vec![]));
     }
 }

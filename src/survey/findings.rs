@@ -149,10 +149,10 @@ impl<'all> Judge<'all> {
         let name = service.name.as_str();
         // The server's own default where the command says nothing.
         let own_default = matches!(parsed.program.as_str(), "uvicorn" | "flask" | "gunicorn" | "hypercorn") && parsed.host.is_none();
-        let bound_elsewhere = parsed.program == "gunicorn" && (command.contains(" -c ") || command.contains("--config") || command.contains("GUNICORN"));
-        let from_env = ["UVICORN_HOST", "FLASK_RUN_HOST"].iter().any(|name| command.contains(name));
+        let configured = [" -c ", "--config", "GUNICORN"].iter().any(|word| command.contains(word));
         // Whoever runs a Procfile sets PORT, and then gunicorn listens on every address.
-        let bound_elsewhere = bound_elsewhere || (parsed.program == "gunicorn" && place.iter().any(|place| base_of(&place.file) == "Procfile"));
+        let bound_elsewhere = parsed.program == "gunicorn" && (configured || place.iter().any(|place| base_of(&place.file) == "Procfile"));
+        let from_env = ["UVICORN_HOST", "FLASK_RUN_HOST"].iter().any(|name| command.contains(name));
         if parsed.host.as_deref().is_some_and(loopback) || (own_default && !bound_elsewhere && !from_env) {
             return self.add("listens_on_loopback", name, place);
         }
@@ -175,8 +175,7 @@ impl<'all> Judge<'all> {
     }
 
     fn reached(&self, draft: &Draft) -> Vec<(&'all str, &'all Facts)> {
-        let paths = super::assemble::reachable(self.workspace, draft);
-        paths.iter().filter_map(|path| self.workspace.sources.get_key_value(path)).map(|(path, facts)| (path.as_str(), facts)).collect()
+        super::assemble::reached(self.workspace, draft)
     }
 
     fn browser(&mut self, draft: &Draft, drafts: &[Draft]) {
@@ -204,6 +203,10 @@ impl<'all> Judge<'all> {
             return;
         }
         let files = self.reached(draft);
+        // What this program does not import it does not serve.
+        if !files.iter().any(|(_, facts)| !facts.mcp_servers.is_empty()) {
+            return;
+        }
         let guarded = files.iter().any(|(_, facts)| facts.mcp_servers.iter().any(|server| server.guarded) || facts.mcp_runs.iter().any(|run| run.guarded));
         let elsewhere = files.iter().any(|(_, facts)| facts.imports.iter().any(|import| import.module.contains("transport_security")));
         let open =
@@ -284,7 +287,7 @@ impl<'all> Judge<'all> {
     }
 
     fn secret_defaults(&mut self, draft: &Draft) {
-        let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
+        let files: Vec<(&str, &Facts)> = self.workspace.facts(&draft.sources).collect();
         for (path, read) in super::finish::reads(&files) {
             let written = |default: &str| {
                 default.len() >= 4 && !matches!(default, "true" | "false" | "True" | "False" | "None") && !harmless_address(&read.name, default)
@@ -307,7 +310,7 @@ impl<'all> Judge<'all> {
 
 /// Whether a service answers a path with GET; `None` where its routes are not known well enough to say.
 fn serves(workspace: &Workspace, draft: &Draft, path: &str) -> Option<bool> {
-    let files: Vec<(&str, &Facts)> = draft.sources.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
+    let files: Vec<(&str, &Facts)> = workspace.facts(&draft.sources).collect();
     let routes = super::finish::full_routes(&files);
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
     // `/items/{id}` is one part, `/auth/[...all]` and `/{rest:path}` are all that follow.
@@ -367,10 +370,6 @@ fn cluster_name(host: &str) -> bool {
 
 /// Whether a service can be containerized, and why (not).
 pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
-    const KNOWN: &[&str] = &[
-        "node", "python", "static", "go", "rust", "java", "ruby", "php", "csharp", "elixir", "deno", "swift", "dart", "crystal", "cpp", "cobol", "gleam",
-        "scala", "shell", "scheme", "lua",
-    ];
     let service = &draft.service;
     let name = service.name.as_str();
     let blocking = findings.iter().find(|finding| {
@@ -398,9 +397,8 @@ pub(crate) fn ready(draft: &Draft, findings: &[Finding]) -> (bool, String) {
     if service.dockerfile.is_some() {
         return (true, "it has a Dockerfile".to_owned());
     }
-    let stack = service.language == "haskell" && service.package_manager.as_deref() == Some("stack");
-    if !KNOWN.contains(&service.language.as_str()) && !stack {
-        return (false, format!("there is no Dockerfile, and none can be made for {}", service.language));
+    if let Err(what) = service.templated() {
+        return (false, format!("there is no Dockerfile, and none can be made: {what}"));
     }
     if service.kind == Kind::Static {
         return (true, format!("static files of {}", service.build_facts.get("static.dir").map_or("the folder", String::as_str)));

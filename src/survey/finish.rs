@@ -35,10 +35,10 @@ const NOISE: &[&str] = &[
 /// Fills what follows from code; `shared`: the folder holds several services, so only what the entry reaches counts.
 pub(crate) fn finish(workspace: &Workspace, members: &Members<'_>, draft: &mut Draft, shared: bool) {
     if shared {
-        draft.sources = reachable(workspace, draft);
+        draft.sources = reachable(workspace, draft).into_owned();
     }
     let scope = draft.sources.clone();
-    let files: Vec<(&str, &Facts)> = scope.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts))).collect();
+    let files: Vec<(&str, &Facts)> = workspace.facts(&scope).collect();
     let libraries = members.libraries(draft);
     let built: Vec<(&str, &Facts)> = files.iter().copied().chain(libraries.iter().flat_map(|library| library.facts(workspace))).collect();
     environment(workspace, draft, &built, &libraries);

@@ -74,9 +74,8 @@ pub(crate) const RELEASE: &str = "landfall-release";
 /// Every chart that stands for itself, in the order of their folders.
 pub(crate) fn charts(workspace: &Workspace) -> Vec<Chart> {
     let dirs: BTreeSet<&str> = workspace
-        .tree
-        .files
-        .iter()
+        .texts
+        .keys()
         .filter(|path| base_of(path) == "Chart.yaml" && !path.split('/').any(|part| part.starts_with('.')))
         // A chart of ours is judged as it renders, by its gate.
         .filter(|path| !workspace.text(path).is_some_and(|text| text.starts_with(super::OURS)))

@@ -189,13 +189,17 @@ impl Project<'_> {
             "languageVersion",
             "jvmToolchain",
         ];
-        for key in keys {
+        // A module is built with what its parent asks for, where it says nothing itself.
+        let above = draft.service.build_facts.get("jvm.root").cloned();
+        let parents = above.iter().flat_map(|root| MAVEN.iter().chain(GRADLE).map(move |name| join(root, name)));
+        let texts = std::iter::once((join(self.dir, manifest), text)).chain(parents.filter_map(|path| Some((path.clone(), self.workspace.text(&path)?))));
+        for (path, text, key) in texts.flat_map(|(path, text)| keys.map(|key| (path.clone(), text, key))) {
             let (line, shown) = find_line(text, key);
             let shown_from = shown.split_once(key).map_or(shown, |(_, rest)| rest).replace("1.8", "8").replace("VERSION_1_", "");
             let digits: String = shown_from.trim_start_matches(|letter: char| !letter.is_ascii_digit()).chars().take_while(char::is_ascii_digit).collect();
             if line > 0 && !digits.is_empty() {
                 draft.service.language_version = Some(digits);
-                return draft.shows("language_version", Place::new(join(self.dir, manifest), line, shown));
+                return draft.shows("language_version", Place::new(path, line, shown));
             }
         }
     }

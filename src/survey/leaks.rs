@@ -182,6 +182,9 @@ fn url_with_password(line: &str) -> Option<(&'static str, bool)> {
     let (user, password, host) = (hit.get(1)?.as_str(), hit.get(2)?.as_str(), hit.get(3)?.as_str());
     // Passwords of development databases beside the code are no secret.
     let local = !host.contains('.') || host.starts_with("localhost") || host.starts_with("127.") || host.starts_with("192.168.") || host.contains("example");
+    // `user:newpass@host.provider.tech` shows the form of an address.
+    let form = matches!(user, "user" | "username" | "USER" | "USERNAME") && ["host.", "hostname.", "server.", "db.host"].iter().any(|head| host.starts_with(head));
+    let local = local || form;
     if local || password.starts_with('$') || placeholder(password) || password.eq_ignore_ascii_case(user) || entropy(password) < 2.5 {
         return None;
     }
@@ -311,6 +314,7 @@ mod tests {
         check("values.yaml", "  jwtSecret: \"9f8Ze2Kq71LmVx0aPw4RtYb6\"", true);
         check("secret.yaml", "  key: QUtJQVEzRUdSWjdUTFdQVjVYTk0=", true);
         check("deploy.pem", "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA", true);
+        check("notes.md", "postgresql://user:Zk39vQ8xLm@ep-cool-1.eu-central-1.aws.neon.tech/db", true);
         check("notes.md", "postgresql://neondb_owner:Zk39vQ8xLm@ep-cool-1.eu-central-1.aws.neon.tech/db", true);
     }
 
@@ -320,6 +324,7 @@ mod tests {
         check(".env.example", "OPENAI_API_KEY=sk-your-key-goes-here-xxxxxxxxxxxxxxxxxxxxxxxx", false);
         check("compose.yaml", "DATABASE_URL: postgresql://todo:todo@db:5432/todo", false);
         check("README.md", "postgresql://user:password@host:5432/name", false);
+        check("RUNBOOK.md", "postgresql://user:n3wpa55w0rd@host.neon.tech/dbname", false);
         check("values.yaml", "jwtAlgorithm: HS256", false);
         check("main.py", "token = tokenizer.next_token_of_stream", false);
         check("run.sh", "--set url=\"postgresql://$USER:$DB_PASS1@db.prod.example.net/x\"", false);

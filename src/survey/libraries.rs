@@ -293,7 +293,7 @@ impl Library {
     }
 
     pub(crate) fn facts<'own>(&'own self, workspace: &'own Workspace) -> impl Iterator<Item = (&'own str, &'own Facts)> {
-        self.files.iter().filter_map(|path| workspace.sources.get(path).map(|facts| (path.as_str(), facts)))
+        workspace.facts(&self.files)
     }
 }
 

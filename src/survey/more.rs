@@ -104,7 +104,7 @@ impl<'all> Project<'all> {
     }
 
     pub(super) fn facts<'own>(&'own self, sources: &'own [String]) -> impl Iterator<Item = (&'own str, &'own Facts)> {
-        sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts)))
+        self.workspace.facts(sources)
     }
 
     pub(super) fn has_dockerfile(&self) -> bool {

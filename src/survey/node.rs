@@ -109,7 +109,7 @@ impl Package<'_> {
     fn draft(&self, lenient: bool) -> Option<Draft> {
         let declared = self.dependencies();
         let sources = self.sources();
-        let facts: Vec<&super::facts::Facts> = sources.iter().filter_map(|path| self.workspace.sources.get(path)).collect();
+        let facts: Vec<&super::facts::Facts> = self.workspace.facts(&sources).map(|(_, facts)| facts).collect();
         let vite_app = self.workspace.first_in(self.dir, &["index.html"]).is_some() || self.workspace.tree.has(&join(self.dir, "src/index.html"));
         // A client of gRPC needs its package as well.
         let answers = |facts: &super::facts::Facts| facts.grpc_health.is_some() || facts.listens.iter().any(|listen| listen.protocol == "grpc");
@@ -247,7 +247,9 @@ impl Package<'_> {
     }
 
     fn version(&self, draft: &mut Draft) {
-        let files = [".nvmrc", ".node-version"].iter().flat_map(|name| [join(self.dir, name), (*name).to_owned()]);
+        let root = draft.service.build_facts.get("workspace.root").cloned().unwrap_or_else(|| ".".to_owned());
+        let homes = [self.dir, root.as_str(), "."];
+        let files = homes.iter().flat_map(|home| [".nvmrc", ".node-version"].map(|name| join(home, name)));
         for file in files {
             if let Some(text) = self.workspace.text(&file)
                 && let Some(series) = super::versions::series("node", text.trim())
@@ -256,13 +258,18 @@ impl Package<'_> {
                 return draft.shows("language_version", Place::new(file, 1, text.lines().next().unwrap_or_default()));
             }
         }
-        let engine = self.json.get("engines").and_then(|engines| engines.get("node")).and_then(Json::as_str);
-        if let Some(spec) = engine {
+        // A member runs on what its workspace asks for, where it says nothing itself.
+        let root = draft.service.build_facts.get("workspace.root").map(|root| join(root, "package.json"));
+        for path in [Some(self.path.to_owned()), root].into_iter().flatten() {
+            let package = self.workspace.json(&path).unwrap_or_default();
+            let Some(spec) = package.get("engines").and_then(|engines| engines.get("node")).and_then(Json::as_str) else { continue };
             draft.fact("engines.node", spec);
             if let Some(series) = super::versions::series("node", spec) {
                 draft.service.language_version = Some(series);
-                draft.shows("language_version", self.place("\"node\""));
+                let (line, shown) = find_line(self.workspace.text(&path).unwrap_or_default(), "\"node\"");
+                draft.shows("language_version", Place::new(path, line, shown));
             }
+            return;
         }
     }
 
@@ -413,7 +420,7 @@ impl Package<'_> {
                 .find(|path| self.workspace.tree.has(path))
         };
         let served_by_code =
-            draft.sources.iter().any(|path| self.workspace.sources.get(path).is_some_and(|facts| facts.listens.iter().any(|listen| listen.by != "constant")));
+            self.workspace.facts(&draft.sources).any(|(_, facts)| facts.listens.iter().any(|listen| listen.by != "constant"));
         let mut out = framework.out.map(str::to_owned);
         match framework.name {
             "astro" => {

@@ -80,7 +80,7 @@ struct Entry {
 
 impl Project<'_> {
     fn facts(&self) -> impl Iterator<Item = (&str, &Facts)> {
-        self.sources.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path.as_str(), facts)))
+        self.workspace.facts(&self.sources)
     }
 
     fn drafts(&self, lenient: bool) -> Vec<Draft> {
@@ -377,8 +377,8 @@ impl Project<'_> {
 
     /// What the code says that a started program is.
     fn kind_by_code(&self, draft: &mut Draft) {
-        let reach = super::assemble::reachable(self.workspace, draft);
-        let all = || reach.iter().filter_map(|path| self.workspace.sources.get(path).map(|facts| (path, facts)));
+        let reached = super::assemble::reached(self.workspace, draft);
+        let all = || reached.iter().copied();
         // Starlette is also what carries an MCP server.
         let serves_mcp =
             all().any(|(_, facts)| facts.mcp_runs.iter().any(|run| run.transport != Some("stdio"))) && all().any(|(_, facts)| !facts.mcp_servers.is_empty());
@@ -388,7 +388,7 @@ impl Project<'_> {
             draft.shows("framework", Place::new(path, app.line, &app.text));
             return;
         }
-        let mcp = all().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (path.clone(), server)));
+        let mcp = all().find_map(|(path, facts)| facts.mcp_servers.first().map(|server| (path, server)));
         if let Some((path, server)) = mcp {
             draft.service.kind = Kind::McpServer;
             draft.service.framework = Some(if server.sdk == "fastmcp" { "fastmcp" } else { "mcp" }.to_owned());

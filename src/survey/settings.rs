@@ -58,9 +58,9 @@ fn node_config(workspace: &Workspace, draft: &Draft, out: &mut Vec<(String, Read
             leaves(&tree, &mut names);
         }
         for name in names {
-            let (line, text) = find_line(workspace.text(&path).unwrap_or_default(), &name);
-            let text = text.to_owned();
-            out.push((path.clone(), Read { name, need: Need::Optional, default: None, line, text, secret: false, bound: None, doc: String::new() }));
+            let (line, shown) = find_line(text, &name);
+            let shown = shown.to_owned();
+            out.push((path.clone(), Read { name, need: Need::Optional, default: None, line, text: shown, secret: false, bound: None, doc: String::new() }));
         }
     }
 }

@@ -273,7 +273,7 @@ proptest! {
 
     #[test]
     fn compose_and_yaml_of_any_shape(text in soup(COMPOSE)) {
-        soon(|| docker::compose("compose.yaml", &text));
+        soon(|| docker::compose("compose.yaml", &text, &docker::Variables::read(&text)));
         let _ = soon(|| yaml::read(&text));
     }
 

@@ -120,23 +120,21 @@ impl Tree {
         // Two walkers: folders are read while others wait for the disk; more would only wait for each other.
         let (sender, receiver) = std::sync::mpsc::channel();
         walk.threads(2).build_parallel().run(|| {
-            let sender = sender.clone();
+            let mut found = Found { seen: Vec::new(), sender: sender.clone() };
             Box::new(move |entry| {
-                if let Some(seen) = seen(root, entry, marked) {
-                    // The receiver outlives every walker.
-                    let _ = sender.send(seen);
-                }
+                found.seen.extend(seen(root, entry, marked));
                 ignore::WalkState::Continue
             })
         });
         drop(sender);
         let (mut listed, mut skipped) = (Vec::new(), Skipped::default());
-        for seen in receiver {
+        for seen in receiver.into_iter().flatten() {
             match seen {
                 Ok(path) => listed.push(path),
                 Err(why) => note(&mut skipped, why, 0),
             }
         }
+        let environments = environments(&mut listed);
         listed.par_sort_unstable_by(|left: &Listed, right: &Listed| left.path.cmp(&right.path));
         for _ in options.max_files..listed.len() {
             note(&mut skipped, "more files than the limit", 0);
@@ -144,9 +142,10 @@ impl Tree {
         listed.truncate(options.max_files);
         let marks = marked.then(|| marks(&listed));
         let files: BTreeSet<String> = listed.into_iter().map(|listed| listed.path).collect();
-        let mut passed_over: Vec<PassedOver> =
-            passed.lock().map(|noted| noted.iter().map(|(dir, why)| PassedOver { dir: dir.clone(), why: (*why).to_owned() }).collect()).unwrap_or_default();
-        passed_over.sort_by(|left, right| left.dir.cmp(&right.dir));
+        let mut passed: BTreeMap<String, &'static str> = passed.lock().map(|noted| noted.clone()).unwrap_or_default();
+        passed.retain(|dir, _| !environments.iter().any(|environment| within(dir, environment)));
+        passed.extend(environments.into_iter().map(|dir| (dir, "virtual environment")));
+        let passed_over: Vec<PassedOver> = passed.into_iter().map(|(dir, why)| PassedOver { dir, why: why.to_owned() }).collect();
         let mark = marks.map(|(mut bytes, newest)| {
             let rest = (&passed_over, &skipped, in_git);
             bytes.extend(format!("{rest:?}").into_bytes());
@@ -277,6 +276,29 @@ struct Listed {
     state: [u128; 4],
 }
 
+/// What one walker found: handed over when it ends, for every message would wake the receiver.
+struct Found {
+    seen: Vec<Result<Listed, &'static str>>,
+    sender: std::sync::mpsc::Sender<Vec<Result<Listed, &'static str>>>,
+}
+
+impl Drop for Found {
+    fn drop(&mut self) {
+        // The receiver outlives every walker.
+        let _ = self.sender.send(std::mem::take(&mut self.seen));
+    }
+}
+
+/// Virtual environments of any name, taken out of the list: what is installed in them was passed over by its own name, so asking every folder would cost more.
+fn environments(listed: &mut Vec<Listed>) -> BTreeSet<String> {
+    let marks = listed.iter().filter(|file| base_of(&file.path) == "pyvenv.cfg").map(|file| dir_of(&file.path));
+    let dirs: BTreeSet<String> = marks.filter(|dir| *dir != ".").map(str::to_owned).collect();
+    if !dirs.is_empty() {
+        listed.retain(|file| !dirs.iter().any(|dir| within(&file.path, dir)));
+    }
+    dirs
+}
+
 /// A file of the workspace, or why an entry is none; folders are nothing of their own.
 fn seen(root: &Path, entry: Result<ignore::DirEntry, ignore::Error>, marked: bool) -> Option<Result<Listed, &'static str>> {
     let Ok(entry) = entry else { return Some(Err("unreadable")) };
@@ -352,7 +374,6 @@ fn foreign(path: &Path) -> Option<&'static str> {
             Some("build output")
         }
         "Lib" | "lib" | "env" | ".env" if path.join("pyvenv.cfg").is_file() || path.join("site-packages").is_dir() => Some("virtual environment"),
-        _ if path.join("pyvenv.cfg").is_file() => Some("virtual environment"),
         _ => None,
     }
 }

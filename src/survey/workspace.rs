@@ -5,7 +5,7 @@ use super::commands::{self, Commands};
 use super::docker::{self, ComposeService, Dockerfile};
 use super::facts::Facts;
 use super::leaks::{self, Leak};
-use super::walk::{Tree, base_of, dir_of};
+use super::walk::{Tree, base_of, dir_of, within};
 use super::{other, python, script};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ enum Role {
 pub(crate) struct Workspace {
     pub(crate) tree: Tree,
     pub(crate) texts: BTreeMap<String, String>,
-    pub(crate) sources: BTreeMap<String, Facts>,
+    pub(crate) sources: BTreeMap<String, Box<Facts>>,
     pub(crate) leaks: Vec<Leak>,
     /// What documents and scripts run.
     pub(crate) commands: Commands,
@@ -66,15 +66,15 @@ impl Workspace {
             commands.extend(run);
             match content {
                 Content::Text(text) => texts.push((path, text)),
-                Content::Facts(facts) => sources.push((path, *facts)),
+                Content::Facts(facts) => sources.push((path, facts)),
                 Content::Both(text, facts) => {
                     texts.push((path.clone(), text));
-                    sources.push((path, *facts));
+                    sources.push((path, facts));
                 }
                 Content::Nothing => {}
             }
         }
-        let (texts, sources): (BTreeMap<String, String>, BTreeMap<String, Facts>) = (texts.into_iter().collect(), sources.into_iter().collect());
+        let (texts, sources): (BTreeMap<String, String>, BTreeMap<String, Box<Facts>>) = (texts.into_iter().collect(), sources.into_iter().collect());
         leaks.sort();
         commands.sort();
         let folder = tree.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -85,7 +85,8 @@ impl Workspace {
             .map(|(path, text)| (path.clone(), Dockerfile::parse(text)))
             .filter(|(_, file)| !file.stages.is_empty());
         let dockerfiles = dockerfiles.collect();
-        let compose = texts.iter().filter(|(path, _)| is_compose(path)).flat_map(|(path, text)| docker::compose(path, text)).collect();
+        let beside = |path: &str| texts.get(&super::walk::join(dir_of(path), ".env")).map(|text| docker::Variables::read(text)).unwrap_or_default();
+        let compose = texts.iter().filter(|(path, _)| is_compose(path)).flat_map(|(path, text)| docker::compose(path, text, &beside(path))).collect();
         let mut workspace = Self { tree, texts, sources, leaks, commands, dockerfiles, compose, folder };
         workspace.adopt(options);
         workspace
@@ -110,7 +111,7 @@ impl Workspace {
                     continue;
                 };
                 self.tree.adopt(&path);
-                self.sources.insert(path.clone(), *facts);
+                self.sources.insert(path.clone(), facts);
                 fresh.push(path);
             }
             found = fresh.iter().flat_map(|path| self.hidden_imports(path, |_| true)).collect();
@@ -127,6 +128,21 @@ impl Workspace {
         missing.flat_map(|targets| targets.into_iter().filter(hidden)).collect()
     }
 
+    /// Leaves out how an older state of the application is built and deployed; its code stays, others may import it.
+    pub(crate) fn pass_over(&mut self, dirs: &[&str]) {
+        let old = |path: &str| dirs.iter().any(|dir| within(path, dir));
+        let deploys = |path: &str| [".yaml", ".yml", ".tpl", "NOTES.txt"].iter().any(|tail| path.ends_with(tail)) || is_dockerfile(path);
+        self.dockerfiles.retain(|path, _| !old(path));
+        self.compose.retain(|service| !old(&service.file));
+        self.texts.retain(|path, text| {
+            let kept = !(old(path) && deploys(path));
+            if !kept {
+                text.zeroize();
+            }
+            kept
+        });
+    }
+
     /// The nearest folder around a file that has a manifest.
     fn project_of<'own>(&self, path: &'own str) -> &'own str {
         let mut dir = dir_of(path);
@@ -140,6 +156,18 @@ impl Workspace {
     pub(crate) fn sources_under<'own>(&'own self, dir: &str) -> impl Iterator<Item = &'own str> + use<'own> {
         let prefix = if dir == "." { String::new() } else { format!("{dir}/") };
         self.sources.range(prefix.clone()..).map(|(path, _)| path.as_str()).take_while(move |path| path.starts_with(&prefix))
+    }
+
+    /// What these files say, as far as they are sources: (path, facts).
+    pub(crate) fn facts<'own, 'paths>(&'own self, paths: &'paths [String]) -> impl Iterator<Item = (&'own str, &'own Facts)> + use<'own, 'paths> {
+        let mut next = self.sources.range::<String, _>(..).peekable();
+        paths.iter().filter_map(move |path| {
+            // Mostly they are asked for in the order in which they are kept.
+            if next.peek().is_none_or(|(known, _)| *known != path) {
+                next = self.sources.range::<String, _>(path..).peekable();
+            }
+            next.next_if(|(known, _)| *known == path).map(|(path, facts)| (path.as_str(), facts.as_ref()))
+        })
     }
 
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
@@ -167,6 +195,9 @@ impl Drop for Workspace {
         self.texts.iter_mut().filter(|(path, _)| leaks::settings(path)).for_each(|(_, text)| text.zeroize());
         let values = self.compose.iter_mut().flat_map(|service| service.environment.values_mut().chain(service.arguments.values_mut()));
         values.flatten().for_each(Zeroize::zeroize);
+        // Giving back thousands of small pieces takes longer than the caller has to wait for.
+        let sources = std::mem::take(&mut self.sources);
+        rayon::spawn(move || drop(sources));
     }
 }
 

@@ -95,12 +95,18 @@ pub(crate) fn findings(found: &[Finding]) -> Vec<Block> {
                 let all = words(first);
                 let begin = all.get(..head).unwrap_or_default();
                 let end = all.get(all.len().saturating_sub(tail)..).unwrap_or_default();
-                let frame = [begin, &["…"], end].concat().join(" ");
+                let between = |finding: &Finding| {
+                    let words = words(finding);
+                    words.get(head..words.len().saturating_sub(tail)).unwrap_or_default().join(" ")
+                };
+                // A comma behind what differs belongs to the sentence.
+                let comma = group.iter().all(|finding| between(finding).ends_with(','));
+                let frame = [begin, &[if comma { "…," } else { "…" }], end].concat().join(" ");
                 blocks.push(Block::Line(mark, format!("{}, {} times: {frame}", first.code, group.len())));
                 blocks.extend(group.iter().map(|finding| {
-                    let words = words(finding);
-                    let own = words.get(head..words.len().saturating_sub(tail)).unwrap_or_default().join(" ");
-                    Block::Detail(format!("{own}{}", place(finding, &own)))
+                    let own = between(finding);
+                    let own = if comma { own.trim_end_matches(',') } else { &own };
+                    Block::Detail(format!("{own}{}", place(finding, own)))
                 }));
             }
             None if group.len() == 1 => {
@@ -179,6 +185,10 @@ mod tests {
         check(
             &[("a.md (key) shows the value of a secret", "a.md", 4), ("b.md (key) shows the value of a secret", "b.md", 9)],
             &["latest_tag, 2 times: … (key) shows the value of a secret", "a.md:4", "b.md:9"],
+        );
+        check(
+            &[("the Dockerfile copies api/x, which no clone has", "api/Dockerfile", 4), ("the Dockerfile copies web/y, which no clone has", "web/Dockerfile", 9)],
+            &["latest_tag, 2 times: the Dockerfile copies …, which no clone has", "api/x (api/Dockerfile:4)", "web/y (web/Dockerfile:9)"],
         );
         // Little or nothing in common is said as it is.
         check(&[("one thing", "a", 1), ("another thing", "b", 2)], &["latest_tag, 2 times", "one thing (a:1)", "another thing (b:2)"]);

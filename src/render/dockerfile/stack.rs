@@ -92,6 +92,7 @@ impl Stack {
             Failure::new(Code::NotSupported, format!("write a Dockerfile for {}: {what}", facts.name))
                 .help(format!("put a Dockerfile into {}; it is used as it is", facts.dir))
         };
+        facts.templated().map_err(missing)?;
         let member = workspace_root(facts).is_some();
         let name = match (facts.language.as_str(), manager) {
             ("python", "" | "pip") => "python-pip",
@@ -99,8 +100,7 @@ impl Stack {
             ("python", "uv") => "python-uv",
             ("python", "poetry") => "python-poetry",
             ("python", "pipenv" | "pdm") => "python-export",
-            ("python", other) => return Err(missing(format!("there is no template for Python with {other}, only for pip, uv, poetry, pipenv and pdm"))),
-            ("node", "" | "npm" | "pnpm" | "yarn" | "bun") => match (facts.kind, facts.build_command.is_some()) {
+            ("node", _) => match (facts.kind, facts.build_command.is_some()) {
                 (Kind::Static, true) if member => "static-workspace",
                 (Kind::Static, true) => "static-node",
                 (Kind::Static, false) => "static-plain",
@@ -109,7 +109,6 @@ impl Stack {
                 (_, true) => "node-build",
                 (_, false) => "node-plain",
             },
-            ("node", other) => return Err(missing(format!("there is no template for Node.js with {other}, only for npm, pnpm, yarn and bun"))),
             ("go", "go") => "go-bare",
             ("go", _) if member => "go-workspace",
             ("go", _) => "go",
@@ -132,8 +131,38 @@ impl Stack {
             ("scala", _) => "scala-sbt",
             ("shell" | "scheme" | "lua", _) => "shell",
             ("html" | "static" | "", _) if facts.kind == Kind::Static => "static-plain",
-            (other, _) => return Err(missing(format!("there is no template for {other}"))),
+            (other, _) => return Err(missing(format!("there is no template for {other} that serves"))),
         };
         STACKS.iter().find(|stack| stack.name == name).ok_or_else(|| Failure::internal(format!("there is no row for the template {name}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::survey::TEMPLATED;
+
+    fn service(language: &str, manager: Option<&str>, kind: &str) -> Service {
+        let json = serde_json::json!({
+            "name": "x", "dir": "x", "kind": kind, "language": language, "package_manager": manager,
+            "ports": [], "env": [], "backing": [], "calls": [], "evidence": {},
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn what_the_survey_calls_ready_has_a_template() {
+        for (language, managers) in TEMPLATED {
+            let kind = if matches!(*language, "static" | "html") { "static" } else { "api" };
+            let any = [None];
+            let given: Vec<Option<&str>> = if managers.is_empty() { any.to_vec() } else { managers.iter().copied().map(Some).collect() };
+            for manager in given {
+                assert!(Stack::of(&service(language, manager, kind)).is_ok(), "{language} {manager:?}");
+            }
+        }
+        for (language, manager) in [("python", "conda"), ("haskell", "cabal"), ("clojure", "lein")] {
+            let failure = Stack::of(&service(language, Some(manager), "api")).err();
+            assert_eq!(failure.map(|failure| failure.code), Some(Code::NotSupported), "{language} {manager}");
+        }
     }
 }

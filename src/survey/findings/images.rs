@@ -427,7 +427,7 @@ impl Judge<'_> {
             file.stages.iter().flat_map(|stage| stage.instructions.iter()).filter(|instruction| matches!(instruction.name.as_str(), "ARG" | "ENV"))
         {
             for (name, value) in pairs(&instruction.rest) {
-                let value = if value.contains('$') { crate::survey::docker::interpolate(&value) } else { value };
+                let value = if value.contains('$') { crate::survey::docker::interpolate(&value, &crate::survey::docker::Variables::default()) } else { value };
                 let place = Place { file: path.to_owned(), line: instruction.line, text: String::new() };
                 let secret = crate::secret::secret_name(&name) && !value.contains('$') && value.len() >= 6 && !placeholder(&value);
                 if secret && (!value.contains("://") || with_password(&value)) {
