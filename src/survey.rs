@@ -1,5 +1,6 @@
 //! A directory becomes a `Survey`: services and facts, each with its place in the files. Reading only; nothing of the workspace runs.
 
+mod index;
 mod walk;
 mod workspace;
 mod facts;

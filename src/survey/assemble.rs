@@ -239,7 +239,9 @@ pub(crate) fn dockerfiles_of<'all>(workspace: &'all Workspace, dir: &str) -> Vec
 
 pub(crate) fn for_development(path: &str) -> bool {
     let lower = base_of(path).to_ascii_lowercase();
-    lower.split(['.', '-', '_']).any(|word| matches!(word, "dev" | "development" | "test" | "local" | "debug" | "ci" | "e2e" | "debugger" | "playwright" | "cypress"))
+    lower
+        .split(['.', '-', '_'])
+        .any(|word| matches!(word, "dev" | "development" | "test" | "local" | "debug" | "ci" | "e2e" | "debugger" | "playwright" | "cypress"))
 }
 
 /// Links Dockerfiles to services, and makes services of those that have none.

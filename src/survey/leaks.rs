@@ -183,7 +183,8 @@ fn url_with_password(line: &str) -> Option<(&'static str, bool)> {
     // Passwords of development databases beside the code are no secret.
     let local = !host.contains('.') || host.starts_with("localhost") || host.starts_with("127.") || host.starts_with("192.168.") || host.contains("example");
     // `user:newpass@host.provider.tech` shows the form of an address.
-    let form = matches!(user, "user" | "username" | "USER" | "USERNAME") && ["host.", "hostname.", "server.", "db.host"].iter().any(|head| host.starts_with(head));
+    let form =
+        matches!(user, "user" | "username" | "USER" | "USERNAME") && ["host.", "hostname.", "server.", "db.host"].iter().any(|head| host.starts_with(head));
     let local = local || form;
     if local || password.starts_with('$') || placeholder(password) || password.eq_ignore_ascii_case(user) || entropy(password) < 2.5 {
         return None;

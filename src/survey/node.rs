@@ -419,8 +419,7 @@ impl Package<'_> {
                 .map(|name| join(self.dir, &name))
                 .find(|path| self.workspace.tree.has(path))
         };
-        let served_by_code =
-            self.workspace.facts(&draft.sources).any(|(_, facts)| facts.listens.iter().any(|listen| listen.by != "constant"));
+        let served_by_code = self.workspace.facts(&draft.sources).any(|(_, facts)| facts.listens.iter().any(|listen| listen.by != "constant"));
         let mut out = framework.out.map(str::to_owned);
         match framework.name {
             "astro" => {

@@ -6,7 +6,7 @@ use rayon::slice::ParallelSliceMut as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 use zeroize::Zeroize as _;
 
@@ -57,7 +57,16 @@ pub(crate) struct Tree {
     adopted: BTreeMap<String, [u128; 4]>,
     /// Paths outside of the list that were asked for, and whether they were there.
     asked: Mutex<BTreeMap<String, bool>>,
+    /// Read when something is asked for that only git's rules keep from the list.
+    tracked: OnceLock<Tracked>,
     skipped: Mutex<Skipped>,
+}
+
+/// What git's index names, and the index as it was.
+#[derive(Debug)]
+struct Tracked {
+    names: BTreeSet<String>,
+    index: Option<(PathBuf, [u128; 4])>,
 }
 
 /// What a survey knows beyond the list of its files: by this a later look tells whether it still holds.
@@ -65,18 +74,21 @@ pub(crate) struct Tree {
 pub(crate) struct Beyond {
     asked: BTreeMap<String, bool>,
     adopted: BTreeMap<String, [u128; 4]>,
+    index: Option<(PathBuf, [u128; 4])>,
 }
 
 impl Beyond {
     /// True where all of it is as it was.
     pub(crate) fn holds(&self, root: &Path) -> bool {
-        let unchanged = |path: &String| std::fs::metadata(root.join(path)).map(|about| state(&about)).unwrap_or_default();
-        self.asked.iter().all(|(path, there)| on_disk(root, path) == *there) && self.adopted.iter().all(|(path, state)| unchanged(path) == *state)
+        let adopted = self.adopted.iter().map(|(path, state)| (root.join(path), state));
+        let mut files = adopted.chain(self.index.iter().map(|(path, state)| (path.clone(), state)));
+        self.asked.iter().all(|(path, there)| on_disk(root, path) == *there) && files.all(|(path, state)| state_of(&path) == *state)
     }
 
     /// When the last of it changed, since 1970.
     pub(crate) fn newest(&self) -> Duration {
-        let newest = self.adopted.values().map(|[.., changed]| *changed).max().unwrap_or(0);
+        let states = self.adopted.values().chain(self.index.iter().map(|(_, state)| state));
+        let newest = states.map(|[.., changed]| *changed).max().unwrap_or(0);
         Duration::from_nanos(u64::try_from(newest).unwrap_or(u64::MAX))
     }
 }
@@ -151,7 +163,16 @@ impl Tree {
             bytes.extend(format!("{rest:?}").into_bytes());
             (Digest::of(bytes), newest)
         });
-        Self { root: root.to_path_buf(), files, passed_over, mark, adopted: BTreeMap::new(), asked: Mutex::default(), skipped: Mutex::new(skipped) }
+        Self {
+            root: root.to_path_buf(),
+            files,
+            passed_over,
+            mark,
+            adopted: BTreeMap::new(),
+            asked: Mutex::default(),
+            tracked: OnceLock::new(),
+            skipped: Mutex::new(skipped),
+        }
     }
 
     /// The text of a listed file; `None`, and counted, where it is too large, unreadable or not text. Invalid UTF-8 is replaced.
@@ -210,7 +231,8 @@ impl Tree {
 
     /// What the survey learnt beyond the list.
     pub(crate) fn beyond(&self) -> Beyond {
-        Beyond { asked: self.asked.lock().map(|asked| asked.clone()).unwrap_or_default(), adopted: self.adopted.clone() }
+        let index = self.tracked.get().and_then(|tracked| tracked.index.clone());
+        Beyond { asked: self.asked.lock().map(|asked| asked.clone()).unwrap_or_default(), adopted: self.adopted.clone(), index }
     }
 
     /// True where this file is part of the workspace.
@@ -232,24 +254,47 @@ impl Tree {
     /// Whether a fresh clone has this file or folder.
     pub(crate) fn presence(&self, path: &str) -> Presence {
         let path = path.trim_end_matches('/');
-        if self.adopted.contains_key(path) {
-            return Presence::Ignored;
-        }
-        if path == "." || path.is_empty() || self.has(path) || self.has_folder(path) {
+        let adopted = self.adopted.contains_key(path);
+        if !adopted && (path == "." || path.is_empty() || self.has(path) || self.has_folder(path)) {
             return Presence::Tracked;
         }
-        let on_disk = on_disk(&self.root, path);
+        if !adopted && !self.on_disk(path) {
+            return Presence::Missing;
+        }
+        // Folders that are passed over are not ignored by git, so a clone has them; so it has what was added by force.
+        if (!adopted && self.is_passed_over(path)) || self.tracks(path) {
+            return Presence::Tracked;
+        }
+        // An empty folder is on disk and in no clone, like an ignored one.
+        Presence::Ignored
+    }
+
+    /// True for what only git's rules keep from the list.
+    pub(crate) fn is_hidden(&self, path: &str) -> bool {
+        !self.has(path) && self.on_disk(path) && !self.is_passed_over(path)
+    }
+
+    fn on_disk(&self, path: &str) -> bool {
+        let there = on_disk(&self.root, path);
         if let Ok(mut asked) = self.asked.lock() {
-            asked.insert(path.to_owned(), on_disk);
+            asked.insert(path.to_owned(), there);
         }
-        let passed = |dir: &str| path == dir || path.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
-        match on_disk {
-            // Folders that are passed over are not ignored by git, so a clone has them.
-            true if self.passed_over.iter().any(|folder| passed(&folder.dir)) => Presence::Tracked,
-            // An empty folder is on disk and in no clone, like an ignored one.
-            true => Presence::Ignored,
-            false => Presence::Missing,
-        }
+        there
+    }
+
+    fn is_passed_over(&self, path: &str) -> bool {
+        self.passed_over.iter().any(|folder| within(path, &folder.dir))
+    }
+
+    /// True where git's index names this file, or one in this folder.
+    fn tracks(&self, path: &str) -> bool {
+        let tracked = self.tracked.get_or_init(|| {
+            let index = super::index::path(&self.root).map(|path| (path.clone(), state_of(&path)));
+            Tracked { names: super::index::tracked(&self.root), index }
+        });
+        let folder = format!("{path}/");
+        let inside = |name: &String| name.starts_with(&folder);
+        tracked.names.contains(path) || tracked.names.range(folder.clone()..).next().is_some_and(inside)
     }
 }
 
@@ -318,8 +363,13 @@ fn seen(root: &Path, entry: Result<ignore::DirEntry, ignore::Error>, marked: boo
         return Some(Err("not a regular file"));
     }
     // Through a link, as the file is read.
-    let state = if marked { std::fs::metadata(entry.path()).map(|about| state(&about)).unwrap_or_default() } else { [0; 4] };
+    let state = if marked { state_of(entry.path()) } else { [0; 4] };
     Some(Ok(Listed { path, state }))
+}
+
+/// The state of a file; zeros where there is none.
+fn state_of(path: &Path) -> [u128; 4] {
+    std::fs::metadata(path).map(|about| state(&about)).unwrap_or_default()
 }
 
 #[cfg(unix)]

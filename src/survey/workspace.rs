@@ -124,7 +124,7 @@ impl Workspace {
         let named = facts.imports.iter().filter(|import| leads(&import.module));
         let targets = named.map(|import| super::assemble::meant(import, path, self.project_of(path)));
         let missing = targets.filter(|targets| !targets.iter().any(|target| self.tree.has(target)));
-        let hidden = |target: &String| self.tree.presence(target) == super::walk::Presence::Ignored && self.tree.root.join(target).is_file();
+        let hidden = |target: &String| self.tree.is_hidden(target) && self.tree.root.join(target).is_file();
         missing.flat_map(|targets| targets.into_iter().filter(hidden)).collect()
     }
 

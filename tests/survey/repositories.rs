@@ -150,11 +150,20 @@ fn a_module_is_built_with_what_its_parent_asks_for() {
 fn ports_that_stand_beside_the_compose_file_are_known() {
     let seen = |env: &str| {
         let files = [
-            ("compose.yaml", "services:\n  orders:\n    build: {context: ., dockerfile: \"${ORDERS_FILE}\"}\n    ports: [\"${ORDERS_PORT}\"]\n    environment: [ORDERS_PORT]\n"),
+            (
+                "compose.yaml",
+                "services:\n  orders:\n    build: {context: ., dockerfile: \"${ORDERS_FILE}\"}\n    ports: [\"${ORDERS_PORT}\"]\n    environment: [ORDERS_PORT]\n",
+            ),
             (".env", env),
             ("src/orders/go.mod", "module orders\n\ngo 1.25\n"),
-            ("src/orders/main.go", "package main\n\nimport (\n\t\"net/http\"\n\t\"os\"\n)\n\nfunc main() {\n\t_ = http.ListenAndServe(\":\"+os.Getenv(\"ORDERS_PORT\"), nil)\n}\n"),
-            ("src/orders/Dockerfile", "FROM golang:1.25 AS build\nCOPY ./src/orders/ .\nRUN go build -o /orders .\nFROM debian:13\nCOPY --from=build /orders /orders\nUSER 1000\nCMD [\"/orders\"]\n"),
+            (
+                "src/orders/main.go",
+                "package main\n\nimport (\n\t\"net/http\"\n\t\"os\"\n)\n\nfunc main() {\n\t_ = http.ListenAndServe(\":\"+os.Getenv(\"ORDERS_PORT\"), nil)\n}\n",
+            ),
+            (
+                "src/orders/Dockerfile",
+                "FROM golang:1.25 AS build\nCOPY ./src/orders/ .\nRUN go build -o /orders .\nFROM debian:13\nCOPY --from=build /orders /orders\nUSER 1000\nCMD [\"/orders\"]\n",
+            ),
         ];
         let survey = look(made(&files).path());
         let service = only(&survey);

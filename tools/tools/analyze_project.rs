@@ -187,7 +187,10 @@ mod tests {
             &["latest_tag, 2 times: … (key) shows the value of a secret", "a.md:4", "b.md:9"],
         );
         check(
-            &[("the Dockerfile copies api/x, which no clone has", "api/Dockerfile", 4), ("the Dockerfile copies web/y, which no clone has", "web/Dockerfile", 9)],
+            &[
+                ("the Dockerfile copies api/x, which no clone has", "api/Dockerfile", 4),
+                ("the Dockerfile copies web/y, which no clone has", "web/Dockerfile", 9),
+            ],
             &["latest_tag, 2 times: the Dockerfile copies …, which no clone has", "api/x (api/Dockerfile:4)", "web/y (web/Dockerfile:9)"],
         );
         // Little or nothing in common is said as it is.
