@@ -394,6 +394,11 @@ impl<'all> Project<'all> {
                 None => return Some(draft),
             },
             (_, Some(script)) => (format!("ruby {}", super::walk::below(script, self.dir)), Place::file(script.clone()), None),
+            (None, None) if !self.has_dockerfile() && self.rakes().is_some() => {
+                draft.service.kind = Kind::Job;
+                let place = self.rakes().unwrap_or_default();
+                (if gemfile.is_empty() { "rake" } else { "bundle exec rake" }.to_owned(), place, None)
+            }
             (_, None) => return (certain || self.lenient).then_some(draft),
         };
         draft.start(command, place.clone());
@@ -414,6 +419,14 @@ impl<'all> Project<'all> {
             draft.fact("lockfile", join(self.dir, "Gemfile.lock"));
         }
         Some(draft)
+    }
+
+    /// The task that a Rakefile runs by itself, where that is no check of the code.
+    fn rakes(&self) -> Option<Place> {
+        let default = |line: &&str| line.trim_start().starts_with("task") && (line.contains(":default") || line.contains("default:"));
+        let line = self.text("Rakefile").lines().find(default)?;
+        let checks = ["spec", "test", "rubocop", "standard", "lint"].iter().any(|word| line.contains(word));
+        (!checks).then(|| self.place("Rakefile", line))
     }
 
     /// What `.ruby-version` says, else the Gemfile where it names one series, else the lockfile.

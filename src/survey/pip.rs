@@ -20,6 +20,8 @@ pub(crate) const MANIFESTS: &[&str] = &[
     "requirements-prod.txt",
     "requirements/base.txt",
     "requirements/prod.txt",
+    "environment.yml",
+    "environment.yaml",
 ];
 
 /// The services of a Python project.
@@ -182,13 +184,17 @@ impl Project<'_> {
         let row = rows.into_iter().find_map(|(file, manager, install)| file.map(|file| (file, manager, install)));
         let (file, manager, install) = match row {
             Some(row) => row,
-            None => match has("pyproject.toml").or_else(|| has("setup.py")) {
-                Some(file) => (file, "pip", "pip install ."),
-                None => return,
+            None => match (has("pyproject.toml").or_else(|| has("setup.py")), self.conda()) {
+                (Some(file), _) => (file, "pip", "pip install ."),
+                (None, Some((file, _))) => (file, "conda", "conda env update --name base --file environment.yml"),
+                (None, None) => return,
             },
         };
-        let install =
-            if manager == "pip" && install.contains("-r") { format!("pip install -r {}", super::walk::below(&file, self.dir)) } else { install.to_owned() };
+        let install = match manager {
+            "pip" if install.contains("-r") => format!("pip install -r {}", super::walk::below(&file, self.dir)),
+            "conda" => install.replace("environment.yml", base_of(&file)),
+            _ => install.to_owned(),
+        };
         draft.service.install_command = Some(install);
         draft.service.package_manager = Some(manager.to_owned());
         draft.shows("package_manager", Place::file(file.clone()));
@@ -205,6 +211,26 @@ impl Project<'_> {
         if let Some(pyproject) = has("pyproject.toml") {
             draft.fact("python.pyproject", super::walk::below(&pyproject, self.dir));
         }
+    }
+
+    /// The environment that conda makes: its file, and the packages it names, `python` among them.
+    fn conda(&self) -> Option<(String, Vec<(String, String)>)> {
+        let file = self.workspace.first_in(self.dir, &["environment.yml", "environment.yaml"])?;
+        let document = super::yaml::read(self.workspace.text(&file)?).ok()?;
+        let listed = document.get("dependencies")?.as_array()?;
+        let inner = listed.iter().filter_map(|item| item.get("pip")?.as_array()).flatten();
+        let pip = inner.filter_map(|item| requirement(item.as_str()?));
+        // `channel::name=1.2=build`.
+        let own = listed.iter().filter_map(|item| {
+            let text = item.as_str()?;
+            let text = text.rsplit_once("::").map_or(text, |(_, text)| text);
+            let end = text.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_.".contains(letter))).unwrap_or(text.len());
+            let (name, rest) = text.split_at(end);
+            let exact = rest.trim().trim_start_matches('=').split('=').next().unwrap_or_default();
+            let version = if rest.trim().starts_with('=') { exact } else { rest.trim() };
+            (!name.is_empty()).then(|| (normal(name), version.to_owned()))
+        });
+        Some((file, own.chain(pip).collect()))
     }
 
     fn requirements(&self) -> Option<String> {
@@ -252,6 +278,11 @@ impl Project<'_> {
             let (line, shown) = find_line(text, "python_version");
             found = super::versions::series("python", shown.split('=').nth(1).unwrap_or_default().trim_matches([' ', '"']))
                 .map(|series| (series, Place::new(pipfile, line, shown)));
+        }
+        if let (None, Some((file, packages))) = (&found, self.conda()) {
+            let (line, shown) = find_line(self.workspace.text(&file).unwrap_or_default(), "python");
+            let spec = packages.iter().find(|(name, _)| name == "python").map_or("", |(_, version)| version.as_str());
+            found = super::versions::series("python", spec).map(|series| (series, Place::new(file, line, shown)));
         }
         if let Some((series, place)) = found {
             draft.service.language_version = Some(series);
@@ -314,6 +345,9 @@ impl Project<'_> {
             for (name, version) in table.get("packages").and_then(|map| map.as_table()).into_iter().flatten() {
                 all.entry(normal(name)).or_insert_with(|| version.as_str().unwrap_or_default().to_owned());
             }
+        }
+        for (name, version) in self.conda().into_iter().flat_map(|(_, packages)| packages).filter(|(name, _)| !matches!(name.as_str(), "python" | "pip")) {
+            all.entry(name).or_insert(version);
         }
         self.locked(&mut all);
         (all, places)

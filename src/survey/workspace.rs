@@ -412,6 +412,7 @@ fn manifest(lower: &str) -> bool {
         "settings.gradle.kts",
         "gemfile",
         "gemfile.lock",
+        "rakefile",
         "config.ru",
         "composer.json",
         "mix.exs",

@@ -1,7 +1,7 @@
 //! What whole repositories look like: phases side by side, workspaces, servers that a chart starts, Dockerfiles beside their projects.
 
 use super::{look, made};
-use landfall::survey::{McpShape, Service, Survey};
+use landfall::survey::{Kind, McpShape, Service, Survey};
 
 const API: &str = "from fastapi import FastAPI\napp = FastAPI()\n@app.get('/health')\ndef health():\n    return {}\n";
 const FASTAPI: &str = "fastapi==0.120.0\nuvicorn==0.38.0\n";
@@ -186,4 +186,36 @@ fn an_image_built_from_the_top_out_of_its_own_folder_is_that_folders() {
     };
     assert_eq!(seen("src/pictures/static"), "src/pictures");
     assert_eq!(seen("."), ".");
+}
+
+#[test]
+fn an_environment_of_conda_is_known_and_no_image_is_promised() {
+    let environment = "name: model\nchannels: [conda-forge]\ndependencies:\n  - python=3.12\n  - conda-forge::numpy=2.1=py312\n  - uvicorn>=0.30\n  - pip:\n      - fastapi==0.120.0\n";
+    let seen = |more: &[(&str, &str)]| {
+        let survey = look(made(&[&[("environment.yml", environment), ("main.py", API)][..], more].concat()).path());
+        let service = only(&survey);
+        let version = |name: &str| service.dependencies.get(name).cloned();
+        let ready = survey.ready.first().map(|ready| ready.containerizable);
+        (
+            service.package_manager.clone(),
+            service.language_version.clone(),
+            [version("numpy"), version("uvicorn"), version("fastapi"), version("python")],
+            ready,
+        )
+    };
+    let versions = |fastapi: &str| [Some("2.1".to_owned()), Some(">=0.30".to_owned()), Some(fastapi.to_owned()), None];
+    assert_eq!(seen(&[]), (Some("conda".to_owned()), Some("3.12".to_owned()), versions("0.120.0"), Some(false)));
+    // What pip can install needs no conda.
+    let (manager, _, _, ready) = seen(&[("requirements.txt", FASTAPI)]);
+    assert_eq!((manager.as_deref(), ready), (Some("pip"), Some(true)));
+}
+
+#[test]
+fn a_rakefile_is_a_job_unless_it_checks_the_code() {
+    let seen = |task: &str| {
+        let survey = look(made(&[("Gemfile", "source 'https://rubygems.org'\ngem 'rake'\n"), ("Rakefile", task), ("lib/report.rb", "puts 1\n")]).path());
+        survey.services.first().map(|service| (service.kind, service.start_command.clone()))
+    };
+    assert_eq!(seen("task :default do\n  ruby 'lib/report.rb'\nend\n"), Some((Kind::Job, Some("bundle exec rake".to_owned()))));
+    assert_ne!(seen("task default: %i[spec rubocop]\n").and_then(|(_, start)| start).as_deref(), Some("bundle exec rake"));
 }
