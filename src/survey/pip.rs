@@ -52,7 +52,7 @@ pub(crate) fn sources(workspace: &Workspace, dir: &str) -> Vec<String> {
     let nested: std::collections::BTreeSet<&str> = workspace
         .tree
         .under(dir)
-        .filter(|path| MANIFESTS.contains(&base_of(path)) && dir_of(path) != dir && base_of(path) != "manage.py")
+        .filter(|path| MANIFESTS.contains(&base_of(path)) && dir_of(path) != dir && !base_of(path).starts_with("environment.") && base_of(path) != "manage.py")
         .map(dir_of)
         .collect();
     workspace
