@@ -445,6 +445,16 @@ pub struct Usage {
     pub memory_bytes: u64,
 }
 
+/// What a cluster has of the Prometheus operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Monitor {
+    /// The API server knows its types, ServiceMonitor and PrometheusRule among them.
+    pub types: bool,
+    /// How many Prometheus and Alertmanager objects there are, in all namespaces.
+    pub prometheuses: usize,
+    pub alertmanagers: usize,
+}
+
 /// The Kubernetes API of a proven target. Every method that changes something proves the target anew (address and CA) first.
 #[async_trait]
 pub trait Cluster: Send + Sync {
@@ -481,6 +491,7 @@ pub trait Cluster: Send + Sync {
     async fn exec(&self, at: &Proof, namespace: &Namespace, pod: &str, container: &str, command: &[String], deadline: Duration) -> Result<Executed, Failure>;
     async fn forward(&self, at: &Proof, namespace: &Namespace, pod: &str, port: u16) -> Result<Forward, Failure>;
     async fn usage(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Usage>, Failure>;
+    async fn monitor(&self, at: &Proof) -> Result<Monitor, Failure>;
     /// Writes `verified-revision=<n>` onto Helm's record of that revision.
     async fn mark_verified(
         &self,

@@ -7,6 +7,7 @@ pub mod constitution;
 pub mod deploy;
 pub mod validate;
 pub mod stdio;
+mod monitoring;
 mod smoke;
 mod sizing;
 pub mod advise;
