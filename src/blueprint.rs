@@ -214,12 +214,50 @@ impl Workload {
         }
     }
 
+    /// Where the program serves metrics in Prometheus' format, and the histogram of its requests: a route of that name, or a library that serves one.
+    pub fn metrics(&self) -> Option<Metrics> {
+        let facts = self.service().filter(|_| self.port.is_some())?;
+        let exporter = EXPORTERS.iter().find(|(package, ..)| facts.depends_on(package));
+        let path = facts.build_facts.get("metrics.path").map(String::as_str).or(exporter.map(|(_, path, _)| *path))?;
+        Some(Metrics { path: path.to_owned(), latency: exporter.map(|(.., histogram)| *histogram) })
+    }
+
     /// The survey's facts, for what is built from the workspace.
     pub fn service(&self) -> Option<&Service> {
         match &self.role {
             Role::Service { facts } => Some(facts),
             Role::Backing { .. } => None,
         }
+    }
+}
+
+/// Package, the path under which it serves metrics, and its histogram of request durations in seconds; from their documentation.
+const EXPORTERS: &[(&str, &str, &str)] = &[
+    ("prometheus-fastapi-instrumentator", "/metrics", "http_request_duration_seconds"),
+    ("prometheus-flask-exporter", "/metrics", "flask_http_request_duration_seconds"),
+    ("express-prom-bundle", "/metrics", "http_request_duration_seconds"),
+];
+
+/// What Prometheus can read of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    pub path: String,
+    /// The histogram of request durations, where a library is known to keep one.
+    pub latency: Option<&'static str>,
+}
+
+/// Who watches the app while nobody asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monitoring {
+    /// The cluster has the types of the Prometheus operator.
+    pub operator: bool,
+    /// 95 of 100 requests within so many milliseconds, as the gate asks.
+    pub latency_p95_ms: Option<u64>,
+}
+
+impl Monitoring {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -275,6 +313,8 @@ pub struct Blueprint {
     pub values_needed: Vec<ValueNeeded>,
     /// What the blueprint noticed while it resolved the facts: cycles, missing ports, ignored settings.
     pub findings: Vec<Finding>,
+    #[serde(default, skip_serializing_if = "Monitoring::is_nothing")]
+    pub monitoring: Monitoring,
 }
 
 impl Blueprint {

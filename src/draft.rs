@@ -238,6 +238,9 @@ impl Landfall {
         blueprint.findings.extend(improvements);
         let (target, start) = self.start_of(wanted, &config, target)?;
         let proof = target.as_ref().ok();
+        if let Some(proof) = proof.filter(|_| wanted.through >= Through::Chart) {
+            blueprint.monitoring.operator = self.world.cluster.monitor(proof).await?.types;
+        }
 
         let mut written = render::dockerfiles(&blueprint, &survey)?;
         self.pin(workspace, &mut written, proof).await?;

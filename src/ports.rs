@@ -447,6 +447,16 @@ pub struct Usage {
     pub memory_bytes: u64,
 }
 
+/// What a cluster has of the Prometheus operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Monitor {
+    /// The API server knows its types, ServiceMonitor and PrometheusRule among them.
+    pub types: bool,
+    /// How many Prometheus and Alertmanager objects there are, in all namespaces.
+    pub prometheuses: usize,
+    pub alertmanagers: usize,
+}
+
 /// The Kubernetes API of a proven target. Every method that changes something proves the target anew (address and CA) first.
 #[async_trait]
 pub trait Cluster: Send + Sync {
@@ -491,6 +501,7 @@ pub trait Cluster: Send + Sync {
     /// Deletes such a pod; nothing where it is gone.
     async fn delete_pod(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure>;
     async fn usage(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Usage>, Failure>;
+    async fn monitor(&self, at: &Proof) -> Result<Monitor, Failure>;
     /// Writes `verified-revision=<n>` onto Helm's record of that revision.
     async fn mark_verified(
         &self,

@@ -9,6 +9,7 @@ pub mod validate;
 pub mod stdio;
 pub mod chat;
 pub mod openapi;
+mod monitoring;
 mod smoke;
 mod pace;
 mod browser;

@@ -127,3 +127,72 @@ fn metrics_server_is_switched_on_by_a_deploy_and_its_figures_arrive() {
     assert!(metrics["evidence"].to_string().contains("MiB of"), "{metrics}");
     app.step("a deploy switches metrics-server on and waits for the figures of its pods");
 }
+
+/// The types of the Prometheus operator, as far as the API server must know them; gone at the end.
+struct Types;
+
+impl Types {
+    const KINDS: [(&str, &str); 4] =
+        [("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules"), ("Prometheus", "prometheuses"), ("Alertmanager", "alertmanagers")];
+
+    fn apply(folder: &std::path::Path) -> Self {
+        let definition = |(kind, plural): &(&str, &str)| {
+            serde_json::json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": format!("{plural}.monitoring.coreos.com") },
+                "spec": { "group": "monitoring.coreos.com", "scope": "Namespaced", "names": { "kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List") },
+                    "versions": [{ "name": "v1", "served": true, "storage": true,
+                        "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } } }] } })
+        };
+        let all = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": Self::KINDS.iter().map(definition).collect::<Vec<_>>() });
+        let file = folder.join("types.json");
+        std::fs::write(&file, all.to_string()).unwrap();
+        output("kubectl", &["apply", "-f", file.to_str().unwrap()]);
+        let gone = Self;
+        output(
+            "kubectl",
+            &[&["wait", "--for=condition=Established", "--timeout=60s"][..], &Self::names().iter().map(String::as_str).collect::<Vec<_>>()].concat(),
+        );
+        gone
+    }
+
+    fn names() -> Vec<String> {
+        Self::KINDS.iter().map(|(_, plural)| format!("crd/{plural}.monitoring.coreos.com")).collect()
+    }
+}
+
+impl Drop for Types {
+    fn drop(&mut self) {
+        let _ = Command::new("kubectl").args(["delete", "--wait=false", "--ignore-not-found"]).args(Self::names()).output();
+    }
+}
+
+#[test]
+fn alert_rules_are_deployed_where_the_operators_types_are_and_nobody_is_said_to_be_told_without_anybody() {
+    if !full() {
+        return;
+    }
+    let _one = ADDONS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut app = App::stock("watched");
+    let first = app.deploy_verified(1);
+    let alerts = check(&first, "validation.alerts");
+    assert_eq!(alerts["outcome"], "not_run");
+    assert!(alerts["reason"].as_str().unwrap().contains("nothing could receive an alert"), "{alerts}");
+    app.step("without the operator nobody is told, and the report says so");
+
+    let types = Types::apply(app.state.path());
+    app.deploy_verified(2);
+    let rules = app.kubectl(&["get", "prometheusrules", "stock", "-o", "jsonpath={.spec.groups[0].rules[*].alert}"]);
+    assert_eq!(rules, "Down CrashLoop");
+    app.step("alert rules are part of the release where the operator's types exist");
+
+    for kind in ["Prometheus", "Alertmanager"] {
+        let object = serde_json::json!({ "apiVersion": "monitoring.coreos.com/v1", "kind": kind, "metadata": { "name": "here", "namespace": app.name } });
+        let file = app.state.path().join("object.json");
+        std::fs::write(&file, object.to_string()).unwrap();
+        output("kubectl", &["apply", "-f", file.to_str().unwrap()]);
+    }
+    let here = app.root().to_str().unwrap().to_owned();
+    let validated = app.run(&["validate", &here, "--json", "--profile", &app.profile]);
+    assert_eq!(check(&validated, "validation.alerts")["outcome"], "pass", "{validated:?}");
+    app.step("with somebody who reads and somebody who is told, it is seen");
+    drop(types);
+}

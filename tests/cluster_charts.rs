@@ -69,3 +69,36 @@ fn helm_takes_every_chart() {
         assert!(!refused.status.success());
     }
 }
+
+#[test]
+fn what_watches_the_app_is_rendered_for_what_the_cluster_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut survey = survey();
+    service(&mut survey, "api").dependencies.insert("express-prom-bundle".to_owned(), "8.0.0".to_owned());
+    let mut blueprint = blueprint(&survey, "[gates]\nlatency_p95_ms = 300\n");
+    let mut rendered = |name: &str, operator: bool| {
+        blueprint.monitoring.operator = operator;
+        for file in charts(&blueprint, &environments(), &tags(&blueprint)) {
+            let path = folder.path().join(&file.path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, &file.text).unwrap();
+        }
+        let chart = folder.path().join("deploy/charts").join(name);
+        let values = chart.join("values-minikube.yaml");
+        let output =
+            std::process::Command::new("helm").args(["template", name]).arg(&chart).args(["--namespace", "notes", "--values"]).arg(&values).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let has = |text: &str, words: &[&str]| words.iter().map(|word| text.contains(word)).collect::<Vec<_>>();
+    let words = ["prometheus.io/scrape", "kind: ServiceMonitor", "kind: PrometheusRule", "alert: Slow"];
+    assert_eq!(has(&rendered("api", false), &words), [true, false, false, false]);
+    let api = rendered("api", true);
+    assert_eq!(has(&api, &words), [false, true, true, true], "{api}");
+    assert!(api.contains("* 1000 > 300") && api.contains("alert: CrashLoop") && api.contains("alert: Down"), "{api}");
+    // A program that serves no metrics is watched by what Kubernetes itself counts.
+    assert_eq!(has(&rendered("mcp", false), &words), [false, false, false, false]);
+    assert_eq!(has(&rendered("mcp", true), &words), [false, false, true, false]);
+    assert!(!rendered("mcp", true).contains("alert: VolumeFull"), "it has no volume");
+    assert!(rendered("postgres", true).contains("alert: VolumeFull"));
+}

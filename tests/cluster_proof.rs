@@ -46,12 +46,9 @@ fn checks<'a>(said: &'a Said, id: &str) -> Vec<&'a Value> {
     gates.iter().flat_map(|gate| gate["checks"].as_array().unwrap()).filter(|check| check["id"] == id).collect()
 }
 
+/// Three images and a database: for the full tier.
 #[test]
-fn the_example_describes_itself_its_chat_changes_a_row_and_its_reports_are_in_the_documentation() {
-    // Three images and a database: this is for the full tier.
-    if std::env::var("LANDFALL_TEST_TIER").as_deref() != Ok("full") {
-        return;
-    }
+fn long_the_example_describes_itself_its_chat_changes_a_row_and_its_reports_are_in_the_documentation() {
     let mut app = todo();
     let here = app.root().to_str().unwrap().to_owned();
     let done = approved(&app, &["deploy"]);
@@ -113,15 +110,16 @@ fn the_example_describes_itself_its_chat_changes_a_row_and_its_reports_are_in_th
     ] {
         let file = app.state.path().join(name);
         app.run(&["report", &here, "--profile", &app.profile, "--kind", kind, "--format", format, "--output", file.to_str().unwrap(), "--json"]);
-        let text = steady(&std::fs::read_to_string(&file).unwrap(), &app);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.replace(&here, "/path/to/todo").replace(&app.name, "todo").replace(&app.profile, "minikube");
         let kept = folder.join(name);
         if bless {
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(&kept, &text).unwrap();
         } else {
-            let was = std::fs::read_to_string(&kept).unwrap_or_default();
-            let other = comparable(&was).into_iter().zip(comparable(&text)).find(|(was, now)| was != now);
-            if was.lines().count() == 0 || other.is_some() || comparable(&was).len() != comparable(&text).len() {
+            let (was, now) = (comparable(&std::fs::read_to_string(&kept).unwrap_or_default()), comparable(&text));
+            let other = was.iter().zip(&now).find(|(was, now)| was != now);
+            if was.is_empty() || other.is_some() || was.len() != now.len() {
                 odd.push(format!("{name}: {other:?}"));
             }
         }
@@ -146,37 +144,24 @@ fn same_again(pods: &dyn Fn() -> String, before: &str) {
     }
 }
 
-/// A report without what differs from run to run: ids, times, digests, measurements, names of this machine.
-fn steady(text: &str, app: &App) -> String {
-    let mut text = text.replace(app.root().to_str().unwrap(), "/path/to/todo").replace(&app.name, "todo").replace(&app.profile, "minikube");
+/// The lines of a report that are the same on every machine: without ids, times, digests and figures, the cluster's warnings, and what was measured to be quick enough.
+fn comparable(text: &str) -> Vec<String> {
+    let changing = ["  - event ", "recent warnings", "**SC-003**", "requirements proven"];
+    let mut text: String = text.lines().filter(|line| !changing.iter().any(|words| line.contains(words))).flat_map(|line| [line, "\n"]).collect();
     for (pattern, same) in [
-        (r"op-\d{8}-\d{6}-[0-9a-f]{4}", "op-20260102-030405-a1b2"),
-        (r"evidence/\d+", "evidence/7"),
-        (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)?", "2026-01-02T03:04:05Z"),
-        (r"\b\d\d:\d\d:\d\d\b", "03:04:05"),
-        (r"\b(backend|frontend|mcp-server|postgres)-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "$1-6d5f7c9b8-x4x2z"),
-        (r"\bbackend-chat-[0-9a-f]{4}\b", "backend-chat-a1b2"),
-        (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "01234567-89ab-4cde-8f01-23456789abcd"),
-        (r"\b[0-9a-f]{12,64}\b", "0123456789ab"),
-        (r"\b\d+(\.\d+)? ?ms\b", "5 ms"),
-        // What was asked for stays as it was written.
-        (r"\b\d+(\.\d+)? s( instead of \d+ s|\b)", "12 s$2"),
-        (r"\b(\d{1,2}|[1-4]\d\d|\d+\.\d+) (MB|MiB|GiB|kB)\b", "60 $2"),
-        (r"\b\d+ m CPU\b", "5 m CPU"),
-        (r"\b\d+ lines\b", "40 lines"),
-        (r"\b(192\.168|10\.244)\.\d+\.\d+\b", "$1.1.2"),
-        (r"\b127\.0\.0\.1:\d{5}\b", "127.0.0.1:40000"),
-        (r"\b(margin-left|width):\d+(\.\d+)?%", "$1:50%"),
+        (r"op-\d{8}-\d{6}-[0-9a-f]{4}", "operation"),
+        (r"evidence/\d+", "evidence"),
+        (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)?|\b\d\d:\d\d:\d\d\b", "time"),
+        (r"\b(backend|frontend|mcp-server|postgres)-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "$1-pod"),
+        (r"\bbackend-chat-[0-9a-f]{4}\b", "backend-chat"),
+        (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{12,64}\b", "digest"),
+        (r"\b\d+(\.\d+)? ?(ms|s|MB|MiB|GiB|kB|m CPU|lines)\b", "figure"),
+        (r"\b\d+\.\d+\.\d+\.\d+(:\d{5})?\b", "address"),
+        (r"\b(margin-left|width):\d+(\.\d+)?%", "$1"),
         // Where a text is cut depends on the length of what stands before.
         (r"[^\s<>]*…", "…"),
     ] {
         text = Regex::new(pattern).unwrap().replace_all(&text, same).into_owned();
     }
-    text
-}
-
-/// The lines that are the same on every machine: not the cluster's warnings, and not what was measured to be quick enough.
-fn comparable(text: &str) -> Vec<&str> {
-    let changing = ["  - event ", "recent warnings", "**SC-003**", "requirements proven"];
-    text.lines().filter(|line| !changing.iter().any(|words| line.contains(words))).collect()
+    text.lines().map(str::to_owned).collect()
 }

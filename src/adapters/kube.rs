@@ -11,7 +11,7 @@ mod watch;
 
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Namespace, OperationId, ReleaseName, Revision};
-use crate::ports::{Cluster, DryRunFinding, Executed, Forward, LocalCluster, LogRequest, NamespaceFacts, Observations, Observed, Proof, Usage};
+use crate::ports::{Cluster, DryRunFinding, Executed, Forward, LocalCluster, LogRequest, Monitor, NamespaceFacts, Observations, Observed, Proof, Usage};
 use crate::secret::Secret;
 use ::kube::Client;
 use async_trait::async_trait;
@@ -216,6 +216,10 @@ impl Cluster for Kube {
 
     async fn usage(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Usage>, Failure> {
         self.read_usage(at, namespace).await
+    }
+
+    async fn monitor(&self, at: &Proof) -> Result<Monitor, Failure> {
+        self.read_monitor(at).await
     }
 
     async fn mark_verified(

@@ -2,7 +2,7 @@
 
 use super::backing::{self, Decision};
 use super::environment::{self, Resolved, Surroundings};
-use super::{Blueprint, Expose, ImagePlan, Role, SecretKeyPlan, SecretPlan, Storage, ValueNeeded, Wishes, Workload};
+use super::{Blueprint, Expose, ImagePlan, Monitoring, Role, SecretKeyPlan, SecretPlan, Storage, ValueNeeded, Wishes, Workload};
 use super::{defaults, start, storage, waves};
 use crate::config::{Config, ValueSource};
 use crate::evidence::{Finding, Place, Severity};
@@ -105,6 +105,7 @@ pub fn draw(survey: &Survey, config: &Config, app: &AppName, wishes: &Wishes) ->
         secrets: secrets.into_values().collect(),
         values_needed,
         findings,
+        monitoring: Monitoring { operator: false, latency_p95_ms: config.gates.latency_p95_ms },
     })
 }
 

@@ -31,6 +31,7 @@ const FILES: &[(&str, &str)] = &[
     ("templates/ingress.yaml", include_str!("chart/templates/ingress.yaml")),
     ("templates/job.yaml", include_str!("chart/templates/job.yaml")),
     ("templates/migration.yaml", include_str!("chart/templates/migration.yaml")),
+    ("templates/monitoring.yaml", include_str!("chart/templates/monitoring.yaml")),
     ("templates/networkpolicy.yaml", include_str!("chart/templates/networkpolicy.yaml")),
     ("templates/pdb.yaml", include_str!("chart/templates/pdb.yaml")),
     ("templates/pvc.yaml", include_str!("chart/templates/pvc.yaml")),
@@ -189,6 +190,11 @@ impl Chart<'_> {
             .noted("who may connect, and what this service may connect to", "networkPolicy", self.network_policy())
             .with("ingress", self.ingress(false))
             .noted("helm test", "test", self.test())
+            .noted(
+                "operator: the cluster has ServiceMonitor and PrometheusRule; path: where the program serves metrics, empty: nowhere",
+                "monitoring",
+                self.monitoring(),
+            )
             .with("terminationGracePeriodSeconds", 30u32)
             .with("priorityClassName", "")
             .with("nodeSelector", Map::new())
@@ -225,11 +231,25 @@ impl Chart<'_> {
         if self.scales() {
             map = map.with("replicas", replicas).with("podDisruptionBudget", Map::new().with("enabled", replicas > 1));
         }
+        // Found in the cluster that this environment is deployed to.
+        if deployed && self.blueprint.monitoring.operator {
+            map = map.with("monitoring", Map::new().with("operator", true));
+        }
         match expose {
             Expose::Cluster => map,
             Expose::NodePort => map.with("service", Map::new().with("type", "NodePort")).with("networkPolicy", Map::new().with("anybody", true)),
             Expose::Ingress => map.with("ingress", self.ingress(true)).with("networkPolicy", Map::new().with("namespaces", Yaml::texts(["ingress-nginx"]))),
         }
+    }
+
+    fn monitoring(&self) -> Map {
+        let metrics = self.workload.metrics();
+        let budget = self.blueprint.monitoring.latency_p95_ms.and_then(|budget| u32::try_from(budget).ok());
+        Map::new()
+            .with("operator", false)
+            .with("path", metrics.as_ref().map_or("", |metrics| metrics.path.as_str()))
+            .with("histogram", metrics.as_ref().and_then(|metrics| metrics.latency).unwrap_or_default())
+            .with("latencyMs", budget.unwrap_or(0))
     }
 
     fn why_resources(&self) -> &'static str {

@@ -69,6 +69,8 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("validation.mcp_from_caller", "the handshake works from inside the pods that call the server"),
     ("validation.logs", "the log of the window shows no error that the taxonomy knows"),
     ("validation.metrics", "metrics-server has figures for the pod, below its memory limit"),
+    ("validation.exposed", "the route that serves metrics answers in Prometheus' format"),
+    ("validation.alerts", "the Prometheus operator has somebody who reads the rules and somebody who is told"),
 ];
 
 /// Names that stand for several checks: `validation.mcp` for `validation.mcp_call`, `validation.smoke` for `validation.smoke.login`.
@@ -169,7 +171,7 @@ pub const ROWS: &[Row] = &[
     row("C2", "safety rules are validated", Shown::Checks(&["helm.policy", "docker.no_secrets"])),
     row("C3", "checkpoints are passed", Shown::Report("verdict")),
     row("C4", "the way back is tested and documented", Shown::Checks(&["rollback.rehearsed"])),
-    row("C5", "monitoring is there", Shown::Checks(&["validation.metrics"])),
+    row("C5", "monitoring is there", Shown::Checks(&["validation.metrics", "validation.exposed", "validation.alerts"])),
     row("C6", "performance is within the budget", Shown::Checks(&["validation.latency"])),
     row("C7", "security scans are passed", Shown::Checks(&["docker.scan", "docker.no_secrets"])),
     row("F1", "an image that cannot be pulled is told from one that was not built", Shown::Made("the failure taxonomy")),

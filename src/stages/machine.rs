@@ -4,8 +4,8 @@ use crate::failure::{Code, Failure};
 use crate::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use crate::ports::{
     Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest,
-    McpPeer, NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof, Published,
-    ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
+    McpPeer, Monitor, NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof,
+    Published, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use crate::secret::Secret;
 use async_trait::async_trait;
@@ -42,6 +42,10 @@ pub(super) struct Machine {
     pub(super) secrets: String,
     pub(super) log: String,
     pub(super) memory: Option<u64>,
+    /// What is there of the Prometheus operator.
+    pub(super) monitor: Monitor,
+    /// What the metrics route answers.
+    pub(super) metrics: &'static str,
     pub(super) tools: Option<Vec<&'static str>>,
     pub(super) tool_fails: bool,
     /// Of every tool; null where it has none.
@@ -266,7 +270,8 @@ impl Cluster for Machine {
     async fn forward(&self, _: &Proof, _: &Namespace, pod: &str, _: u16) -> Result<Forward, Failure> {
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|error| Failure::internal("listen").cause(error))?;
         let local = server.local_addr().map_err(|error| Failure::internal("listen").cause(error))?;
-        let answer = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}", self.status, self.body.len(), self.body);
+        let answer = |body: &str| format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", self.status, body.len());
+        let (page, metrics) = (answer(&self.body), answer(self.metrics));
         let stop = tokio_util::sync::CancellationToken::new();
         let heard = stop.clone();
         tokio::spawn(async move {
@@ -274,6 +279,7 @@ impl Cluster for Machine {
             while let Some(Ok((mut stream, _))) = heard.run_until_cancelled(server.accept()).await {
                 let mut asked = [0; 4_096];
                 let _ = stream.read(&mut asked).await;
+                let answer = if asked.starts_with(b"GET /metrics ") { &metrics } else { &page };
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
@@ -282,6 +288,9 @@ impl Cluster for Machine {
     async fn usage(&self, _: &Proof, _: &Namespace) -> Result<Vec<Usage>, Failure> {
         let usage = |memory_bytes| Usage { pod: "pod".into(), container: "it".into(), cpu_millicores: 5, memory_bytes };
         Ok(self.memory.map(usage).into_iter().collect())
+    }
+    async fn monitor(&self, _: &Proof) -> Result<Monitor, Failure> {
+        Ok(self.monitor)
     }
     async fn mark_verified(&self, _: &Proof, _: &Namespace, _: &ReleaseName, _: Revision, _: &BTreeMap<String, String>) -> Result<(), Failure> {
         nothing()

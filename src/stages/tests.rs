@@ -12,7 +12,7 @@ use crate::failure::{Code, Failure};
 use crate::names::{AppName, Digest, ImageRef, OperationId, ProfileName};
 use crate::plan::{ImageStep, Plan};
 use crate::policy::tests::GOOD;
-use crate::ports::{ImageFacts, Layer, Observed, Profile, ProfileStatus, Proof, Runtime, Silent, Started};
+use crate::ports::{ImageFacts, Layer, Monitor, Observed, Profile, ProfileStatus, Proof, Runtime, Silent, Started};
 use crate::render::RenderedFile;
 use crate::survey::{Principle, Survey};
 use serde_json::json;
@@ -25,6 +25,9 @@ const ID: &str = "sha256:5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73
 fn survey() -> Survey {
     let mut survey: Survey = serde_json::from_str(include_str!("../../tests/render/survey.json")).unwrap();
     survey.findings.clear();
+    for api in survey.services.iter_mut().filter(|service| service.name.as_str() == "api") {
+        api.build_facts.insert("metrics.path".to_owned(), "/metrics".to_owned());
+    }
     let principle = |text: &str| Principle { title: "I. Law".into(), text: text.into(), evidence: Place::new("constitution.md", 3, "### I. Law") };
     survey.specs.principles = vec![principle("Containers never run as root. Be kind.")];
     survey
@@ -96,6 +99,8 @@ fn good(service: &str) -> Machine {
         secrets: SECRET.into(),
         log: "INFO ready\n".into(),
         memory: Some(40_000_000),
+        monitor: Monitor { types: true, prometheuses: 1, alertmanagers: 1 },
+        metrics: "up 1\nrequests_total{code=\"200\"} 4\n",
         tools: Some(vec!["list_notes", "add_note"]),
         tool_fails: false,
         output_schema: json!({ "type": "object", "required": ["count"] }),
@@ -328,7 +333,7 @@ async fn check_validation(service: &str, change: impl Fn(&mut Machine), expect: 
 async fn every_check_of_the_validation_gate_fails_for_its_own_fault_alone() {
     use Outcome::{Fail, NotRun};
     check_validation("api", |_| (), &[]).await;
-    let broken = [("validation.http", Fail), ("validation.latency", Fail), ("validation.smoke.login", Fail)];
+    let broken = [("validation.http", Fail), ("validation.latency", Fail), ("validation.smoke.login", Fail), ("validation.exposed", Fail)];
     check_validation("api", |machine| machine.status = 500, &broken).await;
     let refused = json!({ "error": "ConnectionRefusedError: refused", "elapsed_ms": 3.0 }).to_string();
     check_validation("api", move |machine| machine.inside.clone_from(&refused), &[("validation.inside", Fail)]).await;
@@ -343,6 +348,9 @@ async fn every_check_of_the_validation_gate_fails_for_its_own_fault_alone() {
     check_validation("api", |machine| machine.log = "ERROR something small\n".into(), &[]).await;
     check_validation("api", |machine| machine.memory = Some(u64::MAX / 2), &[("validation.metrics", Fail)]).await;
     check_validation("api", |machine| machine.memory = None, &[("validation.metrics", NotRun)]).await;
+    check_validation("api", |machine| machine.metrics = "{\"requests\": 4}", &[("validation.exposed", Fail)]).await;
+    check_validation("api", |machine| machine.monitor.types = false, &[("validation.alerts", NotRun)]).await;
+    check_validation("api", |machine| machine.monitor.prometheuses = 0, &[("validation.alerts", NotRun)]).await;
     check_validation("postgres", |_| (), &[]).await;
     check_validation("postgres", |machine| machine.exits = 1, &[("validation.ready", Fail)]).await;
 }

@@ -142,6 +142,7 @@ impl Look<'_> {
             if wants(CheckGroup::Metrics) {
                 let (check, advice) = self.usage(workload, &pod).await;
                 checks.push(check.optional());
+                checks.extend(self.watched(workload, &pod).await);
                 found.advice.extend(advice);
             }
             found.gates.push(Gate::judge(GateName::Validation, name, checks));

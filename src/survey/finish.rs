@@ -365,6 +365,11 @@ fn prefix_of(files: &[(&str, &Facts)], path: &str, router: &str, level: u8) -> S
 fn health(draft: &mut Draft, files: &[(&str, &Facts)]) {
     let routes = full_routes(files);
     let get = |(_, route, path): &&(&str, &Route, String)| route.method == "get" && !path.contains(['{', '<', '[', ':', '*', '$']);
+    // Under a longer path lies what an application counts for itself, in a form of its own.
+    if let Some((file, route, path)) = routes.iter().filter(get).find(|(_, _, path)| matches!(path.as_str(), "/metrics" | "/actuator/prometheus")) {
+        draft.fact("metrics.path", path.as_str());
+        draft.shows("metrics", Place::new(*file, route.line, &route.text));
+    }
     let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let ready_name = |path: &str| matches!(last(path).as_str(), "ready" | "readyz" | "readiness" | "_ready");
     let mut ready: Vec<_> = routes.iter().filter(get).filter(|(_, _, path)| ready_name(path)).collect();

@@ -6,8 +6,8 @@ use landfall::failure::{Code, Failure};
 use landfall::names::{AdvisorName, AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use landfall::ports::{
     Advisor, AdvisorFacts, AdvisorRefusal, AdvisorSetting, Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision,
-    HelmSaid, ImageFacts, Images, LocalCluster, LogRequest, McpPeer, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts,
-    Profile, ProfileStatus, Program, Progress, Proof, Published, Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
+    HelmSaid, ImageFacts, Images, LocalCluster, LogRequest, McpPeer, Monitor, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer,
+    PeerFacts, Profile, ProfileStatus, Program, Progress, Proof, Published, Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
 use landfall::secret::Secret;
 use serde_json::{Value, json};
@@ -663,6 +663,10 @@ impl Cluster for Fake {
         let on = self.0.lock().unwrap().addons.contains("metrics-server");
         let figure = Usage { pod: "another".into(), container: "another".into(), cpu_millicores: 1, memory_bytes: 1 };
         if on { Ok(vec![figure]) } else { Err(Failure::new(Code::NotSupported, "the cluster has no metrics API")) }
+    }
+
+    async fn monitor(&self, _: &Proof) -> Result<Monitor, Failure> {
+        Ok(Monitor::default())
     }
 
     async fn mark_verified(

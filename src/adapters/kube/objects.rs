@@ -5,7 +5,7 @@ use super::raw::list;
 use super::{APP, Kube, LANDFALL, MANAGED_BY, MANAGER, refused};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Namespace, ReleaseName, Revision};
-use crate::ports::{NamespaceFacts, Observed, Proof, Usage};
+use crate::ports::{Monitor, NamespaceFacts, Observed, Proof, Usage};
 use crate::secret::Secret;
 use base64::Engine as _;
 use futures::StreamExt as _;
@@ -287,6 +287,33 @@ impl Kube {
                 .help(format!("minikube addons enable metrics-server -p {}, then wait about a minute", at.profile.name))
         })?;
         Ok(usage(&list))
+    }
+
+    /// Asks for the operator's own objects: a 404 says that the API server does not know their type.
+    pub(super) async fn read_monitor(&self, at: &Proof) -> Result<Monitor, Failure> {
+        let (monitors, rules) = (self.count(at, "servicemonitors").await?, self.count(at, "prometheusrules").await?);
+        if monitors.is_none() || rules.is_none() {
+            return Ok(Monitor::default());
+        }
+        let (prometheuses, alertmanagers) = (self.count(at, "prometheuses").await?, self.count(at, "alertmanagers").await?);
+        Ok(Monitor { types: true, prometheuses: prometheuses.unwrap_or(0), alertmanagers: alertmanagers.unwrap_or(0) })
+    }
+
+    /// How many objects of the operator there are of a kind, in all namespaces; none where the API server does not know it.
+    async fn count(&self, at: &Proof, kind: &str) -> Result<Option<usize>, Failure> {
+        let client = self.client(at).await?;
+        let request = http::Request::get(format!("/apis/monitoring.coreos.com/v1/{kind}"))
+            .body(Vec::new())
+            .map_err(|error| Failure::internal("build a request for the Prometheus operator").chain(&error))?;
+        let answer = || async {
+            match client.request::<serde_json::Value>(request.clone()).await {
+                Ok(list) => Ok(Some(list)),
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let list = self.ask(at, &format!("look for {kind}"), READ, answer).await?;
+        Ok(list.map(|list| list.get("items").and_then(serde_json::Value::as_array).map_or(0, Vec::len)))
     }
 
     pub(super) async fn label_record(

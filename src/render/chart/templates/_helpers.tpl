@@ -95,6 +95,12 @@ metadata:
     {{- if .Values.secret.create }}
     checksum/secret: {{ include (print $.Template.BasePath "/secret.yaml") . | sha256sum }}
     {{- end }}
+    {{- if and .Values.monitoring.path .Values.port (not .Values.monitoring.operator) }}
+    # What a Prometheus without its operator finds pods by.
+    prometheus.io/scrape: "true"
+    prometheus.io/path: {{ .Values.monitoring.path | quote }}
+    prometheus.io/port: {{ .Values.port | quote }}
+    {{- end }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
