@@ -63,15 +63,8 @@ fn enables(asked: &Said, addon: &str) -> bool {
         .any(|line| line.as_str().unwrap().contains(&format!("enable the Minikube addon {addon}")))
 }
 
-fn full() -> bool {
-    std::env::var("LANDFALL_TEST_TIER").is_ok_and(|tier| tier == "full")
-}
-
 #[test]
-fn an_app_goes_through_the_registry_addon() {
-    if !full() {
-        return;
-    }
+fn long_an_app_goes_through_the_registry_addon() {
     let _one = ADDONS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut app = App::stock("pushed");
     let off = Off::of(&app.profile, "registry");
@@ -111,10 +104,7 @@ fn an_app_goes_through_the_registry_addon() {
 }
 
 #[test]
-fn metrics_server_is_switched_on_by_a_deploy_and_its_figures_arrive() {
-    if !full() {
-        return;
-    }
+fn long_metrics_server_is_switched_on_by_a_deploy_and_its_figures_arrive() {
     let _one = ADDONS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut app = App::stock("measured");
     let off = Off::of(&app.profile, "metrics-server");
@@ -166,10 +156,7 @@ impl Drop for Types {
 }
 
 #[test]
-fn alert_rules_are_deployed_where_the_operators_types_are_and_nobody_is_said_to_be_told_without_anybody() {
-    if !full() {
-        return;
-    }
+fn long_alert_rules_are_deployed_where_the_operators_types_are_and_nobody_is_said_to_be_told_without_anybody() {
     let _one = ADDONS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut app = App::stock("watched");
     let first = app.deploy_verified(1);

@@ -226,10 +226,7 @@ fn a_schedule_becomes_a_cronjob_whose_program_runs_to_its_end() {
 }
 
 #[test]
-fn data_in_a_file_outlives_a_rollout() {
-    if !full() {
-        return;
-    }
+fn long_data_in_a_file_outlives_a_rollout() {
     let app = App::new("sqlite");
     let workspace = app.workspace("sqlite", 400);
     app.deployed(&workspace, &[]);
@@ -244,10 +241,7 @@ fn data_in_a_file_outlives_a_rollout() {
 }
 
 #[test]
-fn a_persons_own_chart_is_deployed_as_it_is() {
-    if !full() {
-        return;
-    }
+fn long_a_persons_own_chart_is_deployed_as_it_is() {
     let app = App::new("own-chart");
     let workspace = app.workspace("express", 300);
     app.run(&["chart", workspace.to_str().unwrap(), "--json"]);
@@ -291,10 +285,7 @@ fn an_unchanged_project_is_not_built_again() {
 
 /// Programs that end by themselves or offer nothing: their images are built and judged.
 #[test]
-fn languages_of_the_long_tail_have_images() {
-    if !full() {
-        return;
-    }
+fn long_languages_of_the_long_tail_have_images() {
     for folder in ["cmake-program", "cobol-program", "shell-script"] {
         let app = App::new(folder);
         app.containerized(&app.workspace(folder, 500));

@@ -204,10 +204,10 @@ impl Kube {
         let name = wanted.name_any();
         let doing = format!("start pod {namespace}/{name}");
         let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        if self.ask(at, &doing, READ, || unless_changed(pods.create(&parameters, &wanted))).await?.is_some() {
+        if self.ask(at, &doing, || unless_changed(pods.create(&parameters, &wanted))).await?.is_some() {
             return Ok(());
         }
-        match self.ask(at, &doing, READ, || pods.get_opt(&name)).await? {
+        match self.ask(at, &doing, || pods.get_opt(&name)).await? {
             Some(found) if ours(&found.metadata) => Ok(()),
             Some(_) | None => Err(refused(&doing, "a pod of that name is somebody else's").help("delete it if it is yours, then call again")),
         }
@@ -216,13 +216,13 @@ impl Kube {
     pub(super) async fn remove_pod(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
         let pods: Api<v1::Pod> = Api::namespaced(self.proven(at).await?, namespace.as_str());
         let doing = format!("delete pod {namespace}/{name}");
-        let Some(found) = self.ask(at, &doing, READ, || pods.get_opt(name)).await? else { return Ok(()) };
+        let Some(found) = self.ask(at, &doing, || pods.get_opt(name)).await? else { return Ok(()) };
         if !ours(&found.metadata) {
             return Err(refused(&doing, format!("it lacks the label {MANAGED_BY}={LANDFALL}, so it is not ours")).help("delete it yourself if you mean to"));
         }
         let same = Preconditions { uid: found.uid(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
-        self.ask(at, &doing, READ, || unless_gone(pods.delete(name, &parameters))).await.map(|_| ())
+        self.ask(at, &doing, || unless_gone(pods.delete(name, &parameters))).await.map(|_| ())
     }
 
     pub(super) async fn remove_claims(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<String>, Failure> {
@@ -312,7 +312,7 @@ impl Kube {
                 Err(error) => Err(error),
             }
         };
-        let list = self.ask(at, &format!("look for {kind}"), READ, answer).await?;
+        let list = self.ask(at, &format!("look for {kind}"), answer).await?;
         Ok(list.map(|list| list.get("items").and_then(serde_json::Value::as_array).map_or(0, Vec::len)))
     }
 
