@@ -103,12 +103,9 @@ impl Undo {
     /// True where taking it back changes the cluster, not only files and images.
     pub fn in_cluster(&self) -> bool {
         match self {
-            Self::Namespace { .. }
-            | Self::Uninstall { .. }
-            | Self::HelmRollback { .. }
-            | Self::Unverified { .. }
-            | Self::Addon { .. }
-            | Self::Pod { .. } => true,
+            Self::Namespace { .. } | Self::Uninstall { .. } | Self::HelmRollback { .. } | Self::Unverified { .. } | Self::Addon { .. } | Self::Pod { .. } => {
+                true
+            }
             Self::File { .. } | Self::Untag { .. } | Self::Keep { .. } => false,
         }
     }

@@ -524,6 +524,9 @@ fn a_flask_program_that_only_its_own_machine_reaches_is_started_for_others() {
     for run in ["app.run(debug=True)", "app.run(port=5000)", "app.run('127.0.0.1', 5000)", "app.run(host='localhost')"] {
         assert_eq!(start(run), "flask --app main run --host 0.0.0.0 --port 5000", "{run}");
     }
+    let package = "from flask import Flask\napp = Flask(__name__)\nif __name__ == '__main__':\n    app.run()\n";
+    let own = facts_of(&[("requirements.txt", "flask\n"), ("shop/__init__.py", ""), ("shop/__main__.py", package)])("start");
+    assert_eq!(own.as_deref(), Some("python -m shop"), "a package that can be run says so itself");
     for run in ["app.run(host='0.0.0.0')", "app.run('0.0.0.0', 5000)", "app.run(host=os.environ['HOST'])"] {
         assert_eq!(start(run), "python main.py", "{run}");
     }

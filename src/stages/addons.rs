@@ -45,7 +45,10 @@ pub async fn measured(run: &Run, plan: &Plan, at: &Proof) -> Result<(), Failure>
             tokio::time::sleep(TICK).await;
         }
     };
-    // Figures that do not come in time are not waited for any longer.
-    let waiting = async { Ok(tokio::time::timeout(FIGURES.min(run.left()), figures).await.unwrap_or_default()) };
+    let waiting = async {
+        // Figures that do not come in time are not waited for any longer.
+        let _late = tokio::time::timeout(FIGURES.min(run.left()), figures).await;
+        Ok(())
+    };
     run.unless_cancelled(waiting).await
 }

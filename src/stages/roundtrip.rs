@@ -93,7 +93,9 @@ fn id_of(answer: &Value, take: &PeerTool, text: &str) -> Option<Value> {
         .find_map(|name| id(answer, name).or_else(|| parts().find_map(|(_, part)| id(part, name))))
         .or_else(|| {
             let about = words(&take.name);
-            parts().filter(|(key, part)| words(key).iter().any(|word| about.contains(word)) || part.to_string().contains(text)).find_map(|(_, part)| id(part, "id"))
+            parts()
+                .filter(|(key, part)| words(key).iter().any(|word| about.contains(word)) || part.to_string().contains(text))
+                .find_map(|(_, part)| id(part, "id"))
         })
         .or_else(|| id(answer, "id"))
 }

@@ -577,9 +577,9 @@ impl Project<'_> {
                 if dependencies.contains_key("uvicorn") || dependencies.contains_key("fastapi") || !serves_itself { run } else { self.run_line(path) }
             }
             "flask" if dependencies.contains_key("gunicorn") => format!("gunicorn --bind 0.0.0.0:{} {target}{}", port(8000), if factory { "()" } else { "" }),
-            "flask" if facts.program && !facts.listens.iter().any(keeps_to_itself) && (!facts.listens.is_empty() || base_of(path) == "__main__.py") => {
-                self.run_line(path)
-            }
+            // A package that can be run says so itself.
+            "flask" if facts.program && base_of(path) == "__main__.py" => self.run_line(path),
+            "flask" if facts.program && !facts.listens.is_empty() && !facts.listens.iter().any(keeps_to_itself) => self.run_line(path),
             "flask" => format!("flask --app {} run --host 0.0.0.0 --port {}", module, port(5000)),
             _ => self.run_line(path),
         };

@@ -12,6 +12,6 @@ eval "$("$TESTBED" env)"
 trap '"$minikube" delete' EXIT
 "$TESTBED" kwok && "$minikube" start || exit 2
 code=0
-(cd "$ROOT" && LANDFALL_THROW_AWAY=1 cargo test --test cluster_outage troubles_of_a_node -- --nocapture) || code=1
+(cd "$ROOT" && LANDFALL_THROW_AWAY=1 cargo test --test cluster_outage alone_ -- --nocapture) || code=1
 python3 "$ROOT/tests/machine/crowd.py" "$1" "$TESTBED_PROFILE" 1000 100 100 || code=1
 exit "$code"

@@ -77,9 +77,9 @@ helm_folder() { # helm_folder MAJOR: a folder whose helm is of that major
 cluster_tests() { # cluster_tests NAME
   local wanted; wanted="$(targets cluster)"
   [ -n "$wanted" ] || { not_run "$1" "there are none"; return 0; }
-  # Tests whose names begin with long_ belong to the long tier.
-  local less=(); [ "${LANDFALL_TEST_TIER:-}" = full ] || less=(--skip long_)
-  tests "$1" cargo test --no-fail-fast $wanted -- --test-threads="${LANDFALL_CLUSTER_THREADS:-2}" ${less[@]+"${less[@]}"}
+  # Tests whose names begin with long_ belong to the long tier, those with alone_ to a cluster of their own.
+  local less=(--skip alone_); [ "${LANDFALL_TEST_TIER:-}" = full ] || less+=(--skip long_)
+  tests "$1" cargo test --no-fail-fast $wanted -- --test-threads="${LANDFALL_CLUSTER_THREADS:-2}" "${less[@]}"
 }
 
 cluster_matrix() {
