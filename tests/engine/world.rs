@@ -393,12 +393,12 @@ impl LocalCluster for Fake {
     }
 
     async fn enable_addon(&self, _: &ProfileName, addon: &str) -> Result<bool, Failure> {
-        self.does("enable", &addon)?;
+        self.does("enable", addon)?;
         Ok(self.0.lock().unwrap().addons.insert(addon.to_owned()))
     }
 
     async fn disable_addon(&self, _: &ProfileName, addon: &str) -> Result<bool, Failure> {
-        self.does("disable", &addon)?;
+        self.does("disable", addon)?;
         Ok(self.0.lock().unwrap().addons.remove(addon))
     }
 
