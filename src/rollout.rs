@@ -14,7 +14,7 @@ pub mod health;
 pub use follow::{End, Expectation, ReleaseEnd, Rollout, RolloutEnd};
 pub use health::{Health, Scope, health};
 pub use memory::Memory;
-pub use progress::{PodProgress, ReleaseProgress, completed, progress, scheduled, timed};
+pub use progress::{PodProgress, ReleaseProgress, completed, progress, ready_after, scheduled, timed};
 pub use scene::WorkloadKind;
 
 use crate::evidence::{Class, Confidence, Diagnosis, Evidence, Source, Time};

@@ -118,6 +118,7 @@ pub fn standing(observed: &crate::ports::Observed, release: &crate::names::Servi
     let progress = crate::rollout::progress(observed, release);
     let seen = |text: String| Evidence::new(Source::Object, format!("Deployment/{release} .status"), &text);
     let ready = format!("{} of {} pods ready, {} restarts", progress.ready, progress.wanted, progress.restarts);
+    let ready = crate::rollout::ready_after(&progress.pods).map_or(ready.clone(), |after| format!("{ready}; {after}"));
     let mut checks = vec![if progress.done {
         Check::pass("kubernetes.pods_ready", "every pod of the newest template is ready", seen(ready))
     } else {

@@ -115,8 +115,11 @@ impl Recipe<'_> {
             Family::Elixir => {
                 let assets = self.facts.depends_on("esbuild") || self.facts.depends_on("tailwind");
                 // What dependencies are compiled with.
-                let config = if self.fact("elixir.config").is_some() { "COPY config/config.exs config/prod.exs* ./config/" } else { "" };
-                vec![("CONFIG", config.to_owned()), ("ASSETS", if assets { "RUN mix assets.deploy" } else { "" }.to_owned())]
+                let dependencies = match self.fact("elixir.config").is_some() {
+                    true => "RUN mix deps.get --only prod\nCOPY config/config.exs config/prod.exs* ./config/\nRUN mix deps.compile",
+                    false => "RUN mix deps.get --only prod && mix deps.compile",
+                };
+                vec![("DEPENDENCIES", dependencies.to_owned()), ("ASSETS", if assets { "RUN mix assets.deploy" } else { "" }.to_owned())]
             }
             Family::Deno => self.deno()?,
             Family::Tail => self.tail()?,

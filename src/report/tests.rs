@@ -201,21 +201,19 @@ fn a_number_that_is_asked_for_is_compared_with_what_was_measured() {
     check_size("Images are smaller than 0.2 GB", "180 MB", "proven");
     check_size("Images are smaller than 500 MB", "not told", "open");
     check_size("Images are small", "not told", "proven");
-    let time = |text: &str, expect: &str| {
+    let time = |text: &str, seen: &str, expect: &str| {
         let mut scene = Scene::new();
         scene.survey.services.retain(|service| service.name.as_str() == "api");
         scene.asks(&[("SC-1", text, Some("kubernetes.pods_ready"), None)]);
-        let stage = Some(StageName::Deploy);
-        let began = (stage, None, Event::StageStarted { readiness: vec![] });
-        let looks = (0..98).map(|n| (stage, None, Event::RetryDecided { rule: "look".into(), attempt: n, code: None, course: None }));
-        let ended = (stage, None, Event::StageEnded { verdict: Verdict::Pass });
-        let gate = judged(GateName::Kubernetes, "api", vec![passed("kubernetes.pods_ready")]);
-        scene.operation(1, [began].into_iter().chain(looks).chain([gate, ended]).collect());
+        let told = |seen: &str| Evidence::new(Source::Object, "Pod/api .status", seen);
+        let check = Check::pass("kubernetes.pods_ready", "pods", told("ready 2 s after its start")).with(told(seen));
+        scene.operation(1, vec![judged(GateName::Kubernetes, "api", vec![check])]);
         assert_eq!(standings(&scene.tell(ReportKind::Traceability)), [format!("SC-1 {expect}")], "{text}");
     };
-    time("All pods are ready within 5 minutes", "proven");
-    time("All pods are ready within 100 seconds", "proven");
-    time("All pods are ready within 99 seconds", "failed");
+    time("All pods are ready within 5 minutes", "ready 100 s after its start", "proven");
+    time("All pods are ready within 100 seconds", "2 of 2 pods ready, 0 restarts; ready 100 s after their start", "proven");
+    time("All pods are ready within 99 seconds", "ready 100 s after its start", "failed");
+    time("All pods are ready within 99 seconds", "ready", "open");
 }
 
 #[test]

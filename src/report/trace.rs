@@ -2,7 +2,6 @@
 
 use super::{GATES, Material, Part, Story, Told, checklist, mark, newest_gates, one_line, page};
 use crate::evidence::{Check, Gate, GateName, Outcome, Source};
-use crate::journal::Event;
 use crate::policy::principles;
 use crate::survey::{Feature, Requirement};
 use regex::Regex;
@@ -130,7 +129,7 @@ fn link<'a>(material: &'a Material<'_>, judged: &'a [(&'a Story, Gate)], feature
         let before = link.seen.len();
         for (story, gate) in judged.iter().filter(|(_, gate)| mine(&gate.subject)) {
             let checks = gate.checks.iter().filter(|check| checklist::covers(id, &check.id));
-            link.seen.extend(checks.map(|check| Seen { story, gate, check, short: short_of(story, gate, check, &requirement.text) }));
+            link.seen.extend(checks.map(|check| Seen { story, gate, check, short: short_of(gate, check, &requirement.text) }));
         }
         let judged_here = |name: &str| judged.iter().any(|(_, other)| other.gate == gate && other.subject == name);
         let all = material.survey.services.iter().map(|service| service.name.as_str());
@@ -169,8 +168,11 @@ static MEGABYTES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\b
 static WITHIN: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(?:within|in under|in less than|less than|under)\s+([0-9]+)\s*(s|seconds?|min|minutes?)\b").ok());
 
-/// Compares the number in a requirement with what was measured: an image's size, the length of the stage in which pods became ready.
-fn short_of(story: &Story, gate: &Gate, check: &Check, text: &str) -> Option<Short> {
+/// What evidence says of a pod's first readiness.
+static READY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bready ([0-9]+) (s) after (?:its|their) start\b").ok());
+
+/// Compares the number in a requirement with what was measured: an image's size, the time from a pod's start to its readiness.
+fn short_of(gate: &Gate, check: &Check, text: &str) -> Option<Short> {
     if check.outcome != Outcome::Pass {
         return None;
     }
@@ -180,7 +182,11 @@ fn short_of(story: &Story, gate: &Gate, check: &Check, text: &str) -> Option<Sho
             let seen = check.evidence.first().and_then(|evidence| number(MEGABYTES.as_ref()?, &evidence.text, &[("gb", 1_000.0)]));
             (asked, seen, "MB")
         }
-        "kubernetes.pods_ready" => (number(WITHIN.as_ref()?, text, &[("m", 60.0)])?, stage_seconds(story, gate), "s"),
+        "kubernetes.pods_ready" => {
+            let of_each = check.evidence.iter().map(|evidence| number(READY.as_ref()?, &evidence.text, &[]));
+            let seen = of_each.collect::<Option<Vec<f64>>>().and_then(|all| all.into_iter().reduce(f64::max));
+            (number(WITHIN.as_ref()?, text, &[("m", 60.0)])?, seen, "s")
+        }
         _ => return None,
     };
     match seen {
@@ -196,15 +202,6 @@ fn number(shape: &Regex, text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let unit = found.get(2)?.as_str().to_lowercase();
     let times = units.iter().find(|(name, _)| unit.starts_with(name)).map_or(1.0, |(_, times)| *times);
     Some(found.get(1)?.as_str().parse::<f64>().ok()? * times)
-}
-
-/// How long the stage took in which this gate was judged, seconds.
-fn stage_seconds(story: &Story, gate: &Gate) -> Option<f64> {
-    let judged = story.records.iter().position(|record| matches!(&record.event, Event::GateJudged { gate: other } if other == gate))?;
-    let stage = story.records.get(judged)?.stage;
-    let began = story.records.get(..judged)?.iter().rev().find(|record| record.stage == stage && matches!(record.event, Event::StageStarted { .. }))?;
-    let ended = story.records.get(judged..)?.iter().find(|record| record.stage == stage && matches!(record.event, Event::StageEnded { .. }))?;
-    Some(ended.at.duration_since(began.at).as_secs_f64())
 }
 
 /// The services that a task names, where it names one or more; a requirement speaks of all.

@@ -392,7 +392,10 @@ fn pods_ready(expected: &Expectation, progress: &ReleaseProgress) -> Check {
     let evidence: Vec<Evidence> = progress
         .pods
         .iter()
-        .map(|pod| Evidence::new(Source::Object, format!("Pod/{} .status", pod.name), &if pod.ready { "ready".to_owned() } else { pod.waits.clone() }))
+        .map(|pod| {
+            let ready = || super::ready_after(std::slice::from_ref(pod)).unwrap_or_else(|| "ready".to_owned());
+            Evidence::new(Source::Object, format!("Pod/{} .status", pod.name), &if pod.ready { ready() } else { pod.waits.clone() })
+        })
         .collect();
     match evidence.first().cloned() {
         Some(first) if progress.ready >= progress.wanted && progress.wanted > 0 => {

@@ -19,6 +19,15 @@ pub struct PodProgress {
     pub image_ids: BTreeMap<String, String>,
     /// What it waits for; empty where it is ready.
     pub waits: String,
+    /// From `.status.startTime` to the last change of its condition Ready, seconds; none where it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_after_s: Option<i64>,
+}
+
+/// How long pods took to be ready, as it stands in evidence: a report compares it with what a requirement asks for.
+pub fn ready_after(pods: &[PodProgress]) -> Option<String> {
+    let slowest = pods.iter().map(|pod| pod.ready_after_s).max()??;
+    Some(format!("ready {slowest} s after {} start", if pods.len() == 1 { "its" } else { "their" }))
 }
 
 /// How far a release is.
@@ -131,8 +140,16 @@ fn pod_progress(scene: &Scene<'_>, pod: &k8s_openapi::api::core::v1::Pod) -> Pod
             .filter(|container| !container.init)
             .filter_map(|container| Some((container.spec.name.clone(), container.status?.image_id.clone())))
             .collect(),
+        ready_after_s: if ready { since_start(pod) } else { None },
         waits: if ready || finished { String::new() } else { mine().find_map(|container| waits(container)).unwrap_or_else(|| phase(pod)) },
     }
+}
+
+/// Seconds from a pod's start to its readiness; both times are whole seconds.
+fn since_start(pod: &k8s_openapi::api::core::v1::Pod) -> Option<i64> {
+    let began = pod.status.as_ref()?.start_time.as_ref()?;
+    let ready = super::scene::pod_condition(pod, "Ready")?.last_transition_time.as_ref()?;
+    Some(ready.0.duration_since(began.0).as_secs().max(0))
 }
 
 fn phase(pod: &k8s_openapi::api::core::v1::Pod) -> String {

@@ -4,9 +4,7 @@ WORKDIR /src
 {{SYSTEM_BUILD}}
 RUN mix local.hex --force && mix local.rebar --force
 COPY mix.exs mix.lock* ./
-RUN mix deps.get --only prod
-{{CONFIG}}
-RUN mix deps.compile
+{{DEPENDENCIES}}
 COPY . .
 {{ASSETS}}
 RUN mix release --path /out
