@@ -130,7 +130,7 @@ fn file_path(uri: &str) -> Option<PathBuf> {
 
 /// One call of one tool: parse, ask the engine, ask the user where it must be, follow for a moment, write down.
 pub(crate) async fn answer<O: Offer>(server: &Server, request: CallToolRequestParams, cx: &Cx) -> Result<CallToolResponse, ErrorData> {
-    let mut began = Instant::now();
+    let (called, mut began) = (jiff::Timestamp::now(), Instant::now());
     let mut ask = match parse::<O>(request.arguments.unwrap_or_default()) {
         Ok(ask) => ask,
         Err(failure) => return Ok(failed(&failure)),
@@ -193,7 +193,10 @@ pub(crate) async fn answer<O: Offer>(server: &Server, request: CallToolRequestPa
     }
     let mut news = News::of(cx, &server.level);
     let mut reply = follow::<O>(&landfall, &ask, reply, began, cx, &mut news).await;
-    news.ended(&reply.reply).await;
+    // What had ended before the call is an answer, and no news.
+    if !reply.reply.operation.as_ref().is_some_and(|operation| operation.state.settled() && operation.updated_at < called) {
+        news.ended(&reply.reply).await;
+    }
     consent::hand_out(&mut reply.reply);
     callable(&mut reply.reply, &ask, landfall.setup.roots.len() == 1);
     Ok(replied::<O>(&reply).into())

@@ -26,7 +26,7 @@ pub struct PodProgress {
 
 /// How long pods took to be ready, as it stands in evidence: a report compares it with what a requirement asks for.
 pub fn ready_after(pods: &[PodProgress]) -> Option<String> {
-    let slowest = pods.iter().map(|pod| pod.ready_after_s).max()??;
+    let slowest = pods.iter().map(|pod| pod.ready_after_s).collect::<Option<Vec<_>>>()?.into_iter().max()?;
     Some(format!("ready {slowest} s after {} start", if pods.len() == 1 { "its" } else { "their" }))
 }
 
@@ -200,4 +200,24 @@ fn missing(scene: &Scene<'_>, progress: &ReleaseProgress) -> String {
 
 fn complete(workload: &Workload<'_>) -> bool {
     workload.conditions().iter().any(|condition| condition.kind == "Complete" && condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn how_long_pods_took_to_be_ready_is_told_by_the_slowest() {
+        let took = |ready: serde_json::Value| {
+            let conditions = json!([{ "type": "Ready", "status": "True", "lastTransitionTime": ready }]);
+            since_start(&serde_json::from_value(json!({ "status": { "startTime": "2026-01-02T03:04:05Z", "conditions": conditions } })).unwrap())
+        };
+        assert_eq!((took(json!("2026-01-02T03:04:09Z")), took(json!(null))), (Some(4), None));
+        let pod =
+            |ready_after_s| PodProgress { name: String::new(), ready: true, restarts: 0, image_ids: BTreeMap::new(), waits: String::new(), ready_after_s };
+        assert_eq!(ready_after(&[pod(Some(4))]).as_deref(), Some("ready 4 s after its start"));
+        assert_eq!(ready_after(&[pod(Some(4)), pod(Some(7))]).as_deref(), Some("ready 7 s after their start"));
+        assert_eq!((ready_after(&[pod(Some(4)), pod(None)]), ready_after(&[])), (None, None));
+    }
 }
