@@ -178,6 +178,11 @@ impl Run {
         }
     }
 
+    /// A look that may write: what writes cleans up behind itself, and is not left halfway.
+    pub async fn unless_cancelled_or_writing<T>(&self, writing: bool, look: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        if writing { look.await } else { self.unless_cancelled(look).await }
+    }
+
     /// One effect: the way back goes into the journal first, then the action runs, then its end is recorded.
     /// An effect that the journal knows as done is not run again: its recorded end is answered.
     pub async fn effect<T: Serialize + DeserializeOwned>(

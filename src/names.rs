@@ -105,6 +105,21 @@ name!(
         && repository.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "-_./:".contains(letter))
         && tag.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter)))
 );
+impl ImageRef {
+    /// What stands before the tag; the colon of a port is none.
+    pub fn repository(&self) -> &str {
+        self.parts().0
+    }
+
+    pub fn tag(&self) -> &str {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.rsplit_once(':').unwrap_or((&self.0, "latest"))
+    }
+}
+
 name!(
     /// A SHA-256 in lower-case hexadecimal, 64 digits.
     Digest, "digest", "64 hexadecimal digits",

@@ -23,6 +23,7 @@ use crate::survey::Survey;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 pub use page::page;
 
@@ -172,7 +173,7 @@ pub fn stories(folders: &Folders, only: Option<&OperationId>) -> Result<Vec<Stor
             return Err(other.clone());
         }
         let records = reader.known().to_vec();
-        let state = match State::of(&records) {
+        let state = match reader.state().map(Arc::unwrap_or_clone) {
             Some(state) => state,
             None if damage.is_some() => State::initial(request.created_at),
             None => continue,

@@ -38,7 +38,7 @@ impl Secret {
 }
 
 /// Random bytes of the operating system.
-fn random<const N: usize>() -> Result<[u8; N], crate::failure::Failure> {
+pub fn random<const N: usize>() -> Result<[u8; N], crate::failure::Failure> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| crate::failure::Failure::internal("read random bytes").cause(error))?;
     Ok(bytes)

@@ -11,6 +11,7 @@ use landfall::failure::{Code, Failure};
 use landfall::landfall::{GivenBy, Landfall};
 use landfall::names::{EnvironmentName, Namespace, OperationId, ProfileName, ServiceName};
 use landfall::reply::{Reply, Status, With};
+use landfall::secret;
 #[expect(deprecated, reason = "clients of the older revisions still set a level")]
 use rmcp::model::SetLevelRequestParams;
 use rmcp::model::{
@@ -77,8 +78,7 @@ impl Server {
         if let Some(codec) = self.core.codec.get() {
             return Ok(codec);
         }
-        let mut key = [0u8; 32];
-        getrandom::fill(&mut key).map_err(|error| ErrorData::internal_error(format!("read random bytes: {error}"), None))?;
+        let key: [u8; 32] = secret::random().map_err(|failure| ErrorData::internal_error(failure.to_string(), None))?;
         let codec = RequestStateCodec::try_new(key.to_vec()).map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
         Ok(self.core.codec.get_or_init(|| codec))
     }

@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use futures::Stream;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use landfall::secret;
 use rmcp::service::{RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage, serve_server_with_ct};
 use rmcp::transport::Transport;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -377,9 +378,7 @@ impl<S> Drop for Leaving<S> {
 }
 
 async fn open_sse<S: Connection>(State(bridge): State<Arc<Bridge<S>>>) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
-    let mut noise = [0u8; 16];
-    getrandom::fill(&mut noise).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let id = hex::encode(noise);
+    let id = secret::noise::<16>().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let (into_server, inbox) = mpsc::channel(64);
     let (outbox, from_server) = mpsc::channel(64);
     {

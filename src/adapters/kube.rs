@@ -15,6 +15,7 @@ use crate::ports::{Cluster, DryRunFinding, Executed, Forward, LocalCluster, LogR
 use crate::secret::Secret;
 use ::kube::Client;
 use async_trait::async_trait;
+use k8s_openapi::api::core::v1;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -169,7 +170,7 @@ impl Cluster for Kube {
     }
 
     async fn delete_secret(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
-        self.remove_secret(at, namespace, name).await
+        self.remove::<v1::Secret>(at, namespace, name).await
     }
 
     async fn delete_claims(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<String>, Failure> {
@@ -206,12 +207,12 @@ impl Cluster for Kube {
         self.open_forward(at, namespace, pod, port).await
     }
 
-    async fn start_pod(&self, at: &Proof, namespace: &Namespace, pod: &k8s_openapi::api::core::v1::Pod) -> Result<(), Failure> {
+    async fn start_pod(&self, at: &Proof, namespace: &Namespace, pod: &v1::Pod) -> Result<(), Failure> {
         self.create_pod(at, namespace, pod).await
     }
 
     async fn delete_pod(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
-        self.remove_pod(at, namespace, name).await
+        self.remove::<v1::Pod>(at, namespace, name).await
     }
 
     async fn usage(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Usage>, Failure> {

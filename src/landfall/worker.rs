@@ -541,9 +541,7 @@ impl Landfall {
             window_s: i64::from(ask.window_s.unwrap_or(30)),
         };
         let look = self.look(run, &at, &blueprint).await?;
-        let validation = look.validate(&scope, run.heart.as_ref());
-        // What writes also cleans up behind itself, and is not left halfway.
-        let mut found = if scope.writing { validation.await? } else { run.unless_cancelled(validation).await? };
+        let mut found = run.unless_cancelled_or_writing(scope.writing, look.validate(&scope, run.heart.as_ref())).await?;
         for diagnosis in &found.diagnoses {
             run.diagnosed(StageName::Validate, diagnosis)?;
         }
@@ -594,7 +592,7 @@ impl Landfall {
         run.doing(StageName::Validate, server.name.as_str(), "speaks MCP");
         let calls = stages::validate::McpCalls { path: ask.path.clone(), calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
         let spoken = async { Ok::<_, Failure>(look.mcp(server, &pod, ask.from_service.as_ref().map(ServiceName::as_str), &calls).await) };
-        let (mut checks, mut found) = if calls.writing { spoken.await? } else { run.unless_cancelled(spoken).await? };
+        let (mut checks, mut found) = run.unless_cancelled_or_writing(calls.writing, spoken).await?;
         self.chat(run, &ask, &look, &mut checks, &mut found).await?;
         let gate = Gate::judge(crate::evidence::GateName::Validation, server.name.as_str(), checks);
         run.judged(StageName::Validate, &gate)?;
@@ -618,7 +616,7 @@ impl Landfall {
                 run.doing(StageName::Validate, workload.name.as_str(), "speaks MCP over stdio");
                 let calls = stages::validate::McpCalls { path: None, calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
                 let spoken = async { Ok::<_, Failure>(look.mcp_stdio(workload, &ways, &calls).await) };
-                let (mut checks, mut found) = if calls.writing { spoken.await? } else { run.unless_cancelled(spoken).await? };
+                let (mut checks, mut found) = run.unless_cancelled_or_writing(calls.writing, spoken).await?;
                 self.chat(run, ask, &look, &mut checks, &mut found).await?;
                 (workload.name.to_string(), checks, found)
             }

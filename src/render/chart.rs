@@ -78,7 +78,7 @@ fn image_values(chart: &PersonsChart) -> Map {
 fn tag(workload: &Workload, tags: &BTreeMap<ServiceName, String>) -> String {
     match &workload.image {
         ImagePlan::Built { .. } => tags.get(&workload.name).cloned().unwrap_or_else(|| "not-built".to_owned()),
-        ImagePlan::Public { reference } => reference.as_str().rsplit_once(':').map_or("not-built", |(_, tag)| tag).to_owned(),
+        ImagePlan::Public { reference } => reference.tag().to_owned(),
     }
 }
 
@@ -303,7 +303,7 @@ impl Chart<'_> {
     fn repository(&self) -> String {
         match &self.workload.image {
             ImagePlan::Built { repository, .. } => repository.clone(),
-            ImagePlan::Public { reference } => reference.as_str().rsplit_once(':').map_or(reference.as_str(), |(repository, _)| repository).to_owned(),
+            ImagePlan::Public { reference } => reference.repository().to_owned(),
         }
     }
 

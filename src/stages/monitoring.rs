@@ -10,21 +10,21 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_secs(5);
 
 impl Look<'_> {
-    /// Neither is required: an app runs without being watched.
-    pub(super) async fn watched(&self, workload: &Workload, pod: &str) -> Vec<Check> {
-        let alerts = match self.world.cluster.monitor(self.at).await {
+    /// Whether the cluster has somebody who would tell of an alert. Not required: an app runs without being watched.
+    pub(super) async fn alerts(&self) -> Check {
+        let told = match self.world.cluster.monitor(self.at).await {
             Ok(monitor) => alerted(monitor),
             Err(failure) => Check::not_run("validation.alerts", ALERTS, failure.to_string()),
         };
-        self.exposed(workload, pod).await.into_iter().chain([alerts]).map(Check::optional).collect()
+        told.optional()
     }
 
-    /// The metrics route answers in Prometheus' format; nothing where the app is not known to have one.
-    async fn exposed(&self, workload: &Workload, pod: &str) -> Option<Check> {
+    /// The metrics route answers in Prometheus' format; nothing where the app is not known to have one. Not required either.
+    pub(super) async fn exposed(&self, workload: &Workload, pod: &str) -> Option<Check> {
         let (metrics, port) = (workload.metrics()?, workload.port?);
         let probed = format!("GET {} of Pod/{pod}", metrics.path);
         let ask = HttpAsk::get(&metrics.path, "localhost", ASK);
-        Some(match http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &ask).await {
+        let check = match http_through_forward(self.world.cluster.as_ref(), self.at, &self.blueprint.namespace, pod, port, &ask).await {
             Ok(seen) => {
                 let samples = samples(seen.body.reveal());
                 let told = Evidence::new(Source::Probe, probed.clone(), &format!("status {}, {samples} samples", seen.status));
@@ -35,7 +35,8 @@ impl Look<'_> {
                 }
             }
             Err(failure) => Check::not_run("validation.exposed", probed, failure.to_string()),
-        })
+        };
+        Some(check.optional())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::survey::McpTransport;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 
 /// How long one answer of the app may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -84,6 +85,7 @@ impl Look<'_> {
     pub async fn validate(&self, scope: &Scope, progress: &dyn Progress) -> Result<Found, Failure> {
         let mut found = Found::default();
         let mut latencies = Vec::new();
+        let alerts = OnceCell::new();
         let wants = |group: CheckGroup| scope.groups.is_empty() || scope.groups.contains(&group);
         for workload in &self.blueprint.workloads {
             let name = workload.name.as_str();
@@ -142,7 +144,8 @@ impl Look<'_> {
             if wants(CheckGroup::Metrics) {
                 let (check, advice) = self.usage(workload, &pod).await;
                 checks.push(check.optional());
-                checks.extend(self.watched(workload, &pod).await);
+                checks.extend(self.exposed(workload, &pod).await);
+                checks.push(alerts.get_or_init(|| self.alerts()).await.clone());
                 found.advice.extend(advice);
             }
             found.gates.push(Gate::judge(GateName::Validation, name, checks));
@@ -335,8 +338,7 @@ impl Look<'_> {
                 };
                 expected.push((setting.clone(), value));
             }
-            let mut key = [0u8; 32];
-            getrandom::fill(&mut key).map_err(|error| Failure::internal("read random bytes").cause(error))?;
+            let key = crate::secret::random()?;
             Ok::<_, Failure>(probe::judge_environment(&workload.name, true, &expected, &seen.variables, &key))
         };
         match attempt.await {

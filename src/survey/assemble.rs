@@ -26,7 +26,8 @@ pub(crate) fn beside(path: &str, dir: &str) -> bool {
 
 /// All services, and the folders whose services are copies of an older state.
 pub(crate) fn drafts(workspace: &mut Workspace) -> (Vec<Draft>, Vec<PassedOver>) {
-    let projects = projects(workspace);
+    let phones = phone_apps(workspace);
+    let projects = projects(workspace, &phones);
     let mut drafts: Vec<Draft> = Vec::new();
     for (dir, kinds) in &projects {
         drafts.extend(folder(workspace, dir, kinds, false));
@@ -34,10 +35,10 @@ pub(crate) fn drafts(workspace: &mut Workspace) -> (Vec<Draft>, Vec<PassedOver>)
     if !drafts.iter().any(|draft| draft.certain) {
         drafts = lenient(workspace, &projects);
     }
-    containers(workspace, &mut drafts);
+    containers(workspace, &phones, &mut drafts);
     let mut passed = older_states(&mut drafts);
     workspace.pass_over(&passed.iter().map(|older| older.dir.as_str()).collect::<Vec<_>>());
-    passed.extend(phone_apps(workspace).into_iter().map(|dir| PassedOver { dir, why: "an app for phones".to_owned() }));
+    passed.extend(phones.into_iter().map(|dir| PassedOver { dir, why: "an app for phones".to_owned() }));
     compose(workspace, &mut drafts);
     passed.extend(left_over(workspace, &mut drafts));
     super::manifests::ports(workspace, &mut drafts);
@@ -54,7 +55,7 @@ pub(crate) fn drafts(workspace: &mut Workspace) -> (Vec<Draft>, Vec<PassedOver>)
 }
 
 /// Folders with a manifest, without decoys.
-fn projects(workspace: &Workspace) -> BTreeMap<String, BTreeSet<Ecosystem>> {
+fn projects(workspace: &Workspace, phones: &[String]) -> BTreeMap<String, BTreeSet<Ecosystem>> {
     let mut all: BTreeMap<String, BTreeSet<Ecosystem>> = BTreeMap::new();
     for path in &workspace.tree.files {
         if let Some(ecosystem) = more::ecosystem_of(path) {
@@ -67,9 +68,7 @@ fn projects(workspace: &Workspace) -> BTreeMap<String, BTreeSet<Ecosystem>> {
             }
         }
     }
-    for app in phone_apps(workspace) {
-        all.retain(|dir, _| !within(dir, &app));
-    }
+    all.retain(|dir, _| !phones.iter().any(|app| within(dir, app)));
     all
 }
 
@@ -245,7 +244,7 @@ pub(crate) fn for_development(path: &str) -> bool {
 }
 
 /// Links Dockerfiles to services, and makes services of those that have none.
-fn containers(workspace: &Workspace, drafts: &mut Vec<Draft>) {
+fn containers(workspace: &Workspace, phones: &[String], drafts: &mut Vec<Draft>) {
     let mut by_dir: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     let mut left = Vec::new();
     for path in workspace.dockerfiles.keys().filter(|path| !for_development(path) && !decoy(dir_of(path))) {
@@ -289,7 +288,6 @@ fn containers(workspace: &Workspace, drafts: &mut Vec<Draft>) {
             }
         }
     }
-    let phones = phone_apps(workspace);
     for path in left.into_iter().filter(|path| !phones.iter().any(|app| within(path, app))) {
         if let Some(file) = workspace.dockerfiles.get(path)
             && let Some(draft) = from_dockerfile(workspace, path, file, drafts)

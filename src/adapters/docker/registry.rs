@@ -35,7 +35,7 @@ impl DockerImages {
     /// The id of what the node's own engine pulled. The tag follows, so that the image is found by it as well.
     async fn pull(&self, at: &Proof, node: &Node, reference: &ImageRef, digest: &str) -> Result<String, Failure> {
         let engine = Engine::node(&self.around, &at.profile, node).await?;
-        let (repository, tag) = parts(reference);
+        let (repository, tag) = (reference.repository(), reference.tag());
         let by_digest = format!("{repository}@{digest}");
         let doing = format!("pull {by_digest} to {}", node.name);
         let options = CreateImageOptionsBuilder::default().from_image(repository).tag(digest).build();
@@ -53,7 +53,7 @@ impl DockerImages {
 /// Pushes, and asks the registry for the digest under which it has the image now.
 async fn push(engine: &Engine, reference: &ImageRef) -> Result<String, Failure> {
     let doing = format!("push {reference}");
-    let (repository, tag) = parts(reference);
+    let (repository, tag) = (reference.repository(), reference.tag());
     let options = PushImageOptionsBuilder::default().tag(tag).build();
     drained(&doing, engine, engine.docker().push_image(repository, Some(options), None)).await?;
     let seen = bounded(&doing, ASK, engine.docker().inspect_registry_image(reference.as_str(), None)).await?;
@@ -71,19 +71,4 @@ async fn drained<T>(doing: &str, engine: &Engine, stream: impl Stream<Item = Res
         Ok(())
     };
     bounded(doing, COPY, hearing).await?
-}
-
-fn parts(reference: &ImageRef) -> (&str, &str) {
-    reference.as_str().rsplit_once(':').unwrap_or((reference.as_str(), "latest"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_is_no_tag() {
-        let check = |reference: &str, expect| assert_eq!(parts(&ImageRef::parse(reference).unwrap()), expect);
-        check("localhost:5000/todo/api:0a1b", ("localhost:5000/todo/api", "0a1b"));
-    }
 }

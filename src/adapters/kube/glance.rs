@@ -24,27 +24,13 @@ pub(super) async fn pods(client: &Client, namespace: &Namespace, sets: &[Replica
         true => ListParams::default(),
         false => ListParams::default().labels(&format!("{HASH} notin ({})", complete.keys().copied().collect::<Vec<_>>().join(","))),
     };
-    let pods = all(client, namespace, wanted).await?;
+    let pods = raw::list_of(client, Some(namespace.as_str()), wanted).await?;
     Ok((pods, complete.into_values().collect()))
 }
 
 /// Events of what did not go as planned.
 pub(super) async fn events(client: &Client, namespace: &Namespace) -> Result<Vec<Event>, kube::Error> {
-    all(client, namespace, ListParams::default().fields(AS_PLANNED)).await
-}
-
-async fn all<K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned + Send>(
-    client: &Client,
-    namespace: &Namespace,
-    wanted: ListParams,
-) -> Result<Vec<K>, kube::Error> {
-    let mut all = Vec::new();
-    raw::each::<K>(client, Some(namespace.as_str()), wanted, |text| {
-        all.push(raw::typed(text)?);
-        Ok(())
-    })
-    .await?;
-    Ok(all)
+    raw::list_of(client, Some(namespace.as_str()), ListParams::default().fields(AS_PLANNED)).await
 }
 
 /// The complete ReplicaSets by their hash, with uid and number of ready pods; none where their pods are few enough to be read.

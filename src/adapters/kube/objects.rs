@@ -13,8 +13,10 @@ use k8s_openapi::api::core::v1;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Client, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// What Kubernetes itself puts into every namespace, and what only mirrors other objects.
@@ -38,15 +40,8 @@ impl Kube {
             "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted",
         }}}))?;
         let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let created = || async {
-            match namespaces.create(&parameters, &wanted).await {
-                Ok(_) => Ok(true),
-                // Somebody was faster: an operation of ours that was resumed, or a person.
-                Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-                Err(error) => Err(error),
-            }
-        };
-        self.ask(at, &doing, created).await
+        // None where somebody was faster: an operation of ours that was resumed, or a person.
+        self.ask(at, &doing, || unless_changed(namespaces.create(&parameters, &wanted))).await.map(|created| created.is_some())
     }
 
     pub(super) async fn remove_namespace(&self, at: &Proof, namespace: &Namespace) -> Result<bool, Failure> {
@@ -64,14 +59,7 @@ impl Kube {
         }
         let same = Preconditions { uid: found.uid(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::background() };
-        let deleted = || async {
-            match namespaces.delete(namespace.as_str(), &parameters).await {
-                Ok(_) => Ok(()),
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-                Err(error) => Err(error),
-            }
-        };
-        self.ask(at, &doing, deleted).await.map(|()| true)
+        self.ask(at, &doing, || unless_gone(namespaces.delete(namespace.as_str(), &parameters))).await.map(|_| true)
     }
 
     /// `Kind/name` of everything in the namespace that is somebody else's, or data that must not go with it.
@@ -185,16 +173,20 @@ impl Kube {
         Ok(labels)
     }
 
-    pub(super) async fn remove_secret(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
-        let secrets: Api<v1::Secret> = Api::namespaced(self.proven(at).await?, namespace.as_str());
-        let doing = format!("delete Secret {namespace}/{name}");
-        let Some(found) = self.ask(at, &doing, || secrets.get_opt(name)).await? else { return Ok(()) };
-        if !ours(&found.metadata) {
+    /// Deletes the object of this name, if it is ours; nothing where it is gone already.
+    pub(super) async fn remove<K>(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope> + Clone + DeserializeOwned + fmt::Debug,
+    {
+        let objects: Api<K> = Api::namespaced(self.proven(at).await?, namespace.as_str());
+        let doing = format!("delete {} {namespace}/{name}", K::kind(&()));
+        let Some(found) = self.ask(at, &doing, || objects.get_opt(name)).await? else { return Ok(()) };
+        if !ours(found.meta()) {
             return Err(refused(&doing, format!("it lacks the label {MANAGED_BY}={LANDFALL}, so it is not ours")).help("delete it yourself if you mean to"));
         }
         let same = Preconditions { uid: found.uid(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
-        self.ask(at, &doing, || unless_gone(secrets.delete(name, &parameters))).await.map(|_| ())
+        self.ask(at, &doing, || unless_gone(objects.delete(name, &parameters))).await.map(|_| ())
     }
 
     pub(super) async fn create_pod(&self, at: &Proof, namespace: &Namespace, pod: &v1::Pod) -> Result<(), Failure> {
@@ -211,18 +203,6 @@ impl Kube {
             Some(found) if ours(&found.metadata) => Ok(()),
             Some(_) | None => Err(refused(&doing, "a pod of that name is somebody else's").help("delete it if it is yours, then call again")),
         }
-    }
-
-    pub(super) async fn remove_pod(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<(), Failure> {
-        let pods: Api<v1::Pod> = Api::namespaced(self.proven(at).await?, namespace.as_str());
-        let doing = format!("delete pod {namespace}/{name}");
-        let Some(found) = self.ask(at, &doing, || pods.get_opt(name)).await? else { return Ok(()) };
-        if !ours(&found.metadata) {
-            return Err(refused(&doing, format!("it lacks the label {MANAGED_BY}={LANDFALL}, so it is not ours")).help("delete it yourself if you mean to"));
-        }
-        let same = Preconditions { uid: found.uid(), resource_version: None };
-        let parameters = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
-        self.ask(at, &doing, || unless_gone(pods.delete(name, &parameters))).await.map(|_| ())
     }
 
     pub(super) async fn remove_claims(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<String>, Failure> {
@@ -291,11 +271,11 @@ impl Kube {
 
     /// Asks for the operator's own objects: a 404 says that the API server does not know their type.
     pub(super) async fn read_monitor(&self, at: &Proof) -> Result<Monitor, Failure> {
-        let (monitors, rules) = (self.count(at, "servicemonitors").await?, self.count(at, "prometheusrules").await?);
+        let (monitors, rules) = tokio::try_join!(self.count(at, "servicemonitors"), self.count(at, "prometheusrules"))?;
         if monitors.is_none() || rules.is_none() {
             return Ok(Monitor::default());
         }
-        let (prometheuses, alertmanagers) = (self.count(at, "prometheuses").await?, self.count(at, "alertmanagers").await?);
+        let (prometheuses, alertmanagers) = tokio::try_join!(self.count(at, "prometheuses"), self.count(at, "alertmanagers"))?;
         Ok(Monitor { types: true, prometheuses: prometheuses.unwrap_or(0), alertmanagers: alertmanagers.unwrap_or(0) })
     }
 

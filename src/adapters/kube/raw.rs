@@ -91,8 +91,17 @@ pub(super) async fn list<K: kube::Resource<DynamicType = ()> + DeserializeOwned 
     client: &Client,
     namespace: Option<&str>,
 ) -> Result<Vec<K>, kube::Error> {
+    list_of(client, namespace, ListParams::default()).await
+}
+
+/// As `list`, of the objects that are wanted.
+pub(super) async fn list_of<K: kube::Resource<DynamicType = ()> + DeserializeOwned + Send>(
+    client: &Client,
+    namespace: Option<&str>,
+    wanted: ListParams,
+) -> Result<Vec<K>, kube::Error> {
     let mut all = Vec::new();
-    each::<K>(client, namespace, ListParams::default(), |text| {
+    each::<K>(client, namespace, wanted, |text| {
         all.push(typed(text)?);
         Ok(())
     })
