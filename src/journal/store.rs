@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 const NOTHING: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -117,16 +118,27 @@ impl Journal {
     }
 }
 
+/// How long those are waited for who only look whether there is a worker.
+const LOOKERS: Duration = Duration::from_secs(2);
+
 /// Takes the operation's lock, or says that its worker lives.
 fn lock(folder: &Path, id: &OperationId) -> Result<File, Failure> {
+    use rustix::fs::{FlockOperation, flock};
     let path = folder.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| Failure::file("open the lock", &path, &error))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(_) => {
-            Err(Failure::new(Code::OperationRunning, format!("a worker runs {id} already")).help(format!("operation_status {{\"operation\": \"{id}\"}}")))
+    let began = Instant::now();
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        // Whoever looks shares it for a moment; a worker shares it with nobody.
+        let worked = flock(&file, FlockOperation::NonBlockingLockShared).is_err();
+        if worked || began.elapsed() > LOOKERS {
+            return Err(
+                Failure::new(Code::OperationRunning, format!("a worker runs {id} already")).help(format!("operation_status {{\"operation\": \"{id}\"}}"))
+            );
         }
+        let _ = flock(&file, FlockOperation::Unlock);
+        std::thread::sleep(Duration::from_millis(1));
     }
+    Ok(file)
 }
 
 /// True where a worker holds the operation's lock at this moment.
@@ -274,6 +286,8 @@ mod tests {
     use crate::journal::{EffectState, State, Undo};
     use crate::reply::OperationState;
 
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     struct Fixed;
     impl Clock for Fixed {
         fn now(&self) -> crate::evidence::Time {
@@ -405,6 +419,24 @@ mod tests {
         drop(journal);
         assert!(!held(folder.path()));
         assert!(open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn who_only_looks_keeps_no_worker_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let looked = AtomicBool::new(true);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while looked.load(Ordering::Relaxed) {
+                        held(folder.path());
+                    }
+                });
+            }
+            let refused: Vec<_> = (0..3_000).filter_map(|_| open(folder.path()).err()).collect();
+            looked.store(false, Ordering::Relaxed);
+            assert!(refused.is_empty(), "{} of 3000: {:?}", refused.len(), refused.first());
+        });
     }
 
     #[test]

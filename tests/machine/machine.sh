@@ -178,6 +178,7 @@ begin_cluster() { # begin_cluster demo|test [RUNTIME]: returns at once
 }
 
 end_cluster_job() { # an interrupted run leaves nothing at work behind it
+  [ -n "${BESIDE:-}" ] && kill -TERM -- "-$BESIDE" 2>/dev/null
   [ -n "$CLUSTER_JOB" ] && kill -0 "$CLUSTER_JOB" 2>/dev/null || return 0
   say "ending the bring-up of the cluster; what it has built is kept"
   kill -TERM -- "-$CLUSTER_JOB" 2>/dev/null

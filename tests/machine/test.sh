@@ -23,16 +23,40 @@ part() { # part NAME COMMAND...: one thing that holds or does not
 
 not_run() { say "$1: not run, $2"; row "$1" "not run" 0 0 "$2"; }
 
-tests() { # tests NAME COMMAND...: counts what its "test result:" lines say; a run that ends badly without one failed too
-  local name="$1" began="$SECONDS" code good bad ignored; shift
+tests() { # tests NAME COMMAND...: counts what its "test result:" lines say
+  local name="$1" began="$SECONDS"; shift
   say "$name"
-  "$@" 2>&1 | tee "$output/run"; code="${PIPESTATUS[0]}"
-  read -r good bad ignored < <(sed 's/\x1b\[[0-9;]*m//g' "$output/run" | awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) g += $(i-1); if ($i ~ /^failed/) b += $(i-1); if ($i ~ /^ignored/) s += $(i-1) } } END { print g + 0, b + 0, s + 0 }')
+  "$@" 2>&1 | tee "$output/run"; counted "$name" "${PIPESTATUS[0]}" "$((SECONDS - began))" "$output/run"
+}
+
+counted() { # counted NAME CODE SECONDS OUTPUT: a run that ends badly without a line that says so failed too
+  local name="$1" code="$2" good bad ignored
+  read -r good bad ignored < <(sed 's/\x1b\[[0-9;]*m//g' "$4" | awk '/^test result:/ { for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) g += $(i-1); if ($i ~ /^failed/) b += $(i-1); if ($i ~ /^ignored/) s += $(i-1) } } END { print g + 0, b + 0, s + 0 }')
   [ "$code" != 0 ] && [ "$bad" = 0 ] && bad=1
   if [ "$ignored" != 0 ]; then bad=$((bad + ignored)); say "$ignored tests are ignored: a test that does not run does not count as one"; fi
   passed=$((passed + good)); failed=$((failed + bad)); tests_run=$((tests_run + good + bad))
-  row "$name" "$([ "$bad" = 0 ] && echo ok || echo FAILED)" "$good" "$bad" "$(clock $((SECONDS - began)))"
+  row "$name" "$([ "$bad" = 0 ] && echo ok || echo FAILED)" "$good" "$bad" "$(clock "$3")"
   [ "$bad" = 0 ]
+}
+
+# Tests that mostly wait run beside those on the cluster, which wait for other things; their output comes when both are done.
+BESIDE=""; BESIDE_NAME=""
+
+tests_beside() { # tests_beside NAME COMMAND...: as tests, but returns at once
+  BESIDE_NAME="$1"; shift
+  say "$BESIDE_NAME, beside what comes next"
+  set -m
+  ( began="$SECONDS"; "$@" >"$output/beside" 2>&1 </dev/null; code=$?; echo "$((SECONDS - began))" >"$output/beside.seconds"; exit "$code" ) &
+  BESIDE=$!
+  set +m
+}
+
+await_beside() {
+  local code; [ -n "$BESIDE" ] || return 0
+  wait "$BESIDE"; code=$?; BESIDE=""
+  say "$BESIDE_NAME"
+  cat "$output/beside"
+  counted "$BESIDE_NAME" "$code" "$(cat "$output/beside.seconds")" "$output/beside"
 }
 
 shell_scripts() { find tests/machine tests/clients tests/testbed .ci -type f \( -name '*.sh' -o -name entrypoint -o -name run \); }
@@ -119,7 +143,6 @@ lints
 if [ -z "${broken:-}" ]; then
   tests "unit tests" cargo test --lib --bins
   others="$(targets other)"
-  [ -n "$others" ] && tests "integration tests that need no cluster" cargo test --no-fail-fast $others
   tests "examples in the documentation" cargo test --doc
   clients "the official conformance suite" conformance
   clients "the inspector, strict" inspector
@@ -128,6 +151,7 @@ if [ -z "${broken:-}" ]; then
     clients "the TypeScript client, new SDK and old" typescript
     clients "the dashboard in a browser" browser
   fi
+  [ -n "$others" ] && tests_beside "integration tests that need no cluster" cargo test --no-fail-fast $others -- --test-threads="$((2 * $(getconf _NPROCESSORS_ONLN)))"
 fi
 crowd() {
   local program
@@ -139,6 +163,7 @@ crowd() {
 if [ "$tier" = full ]; then cluster_matrix; [ -n "${broken:-}" ] || crowd
 elif part "a cluster" await_cluster && [ -z "${broken:-}" ]; then cluster_tests "tests on the cluster"
 fi
+await_beside
 # After the cluster, whose programs hold the helm that renders; a linter that cannot be had is a failure.
 [ -n "${broken:-}" ] || part "four linters over everything generated" tests/machine/lint-generated.sh "$tier"
 [ -z "${broken:-}" ] || say "the tests did not compile, so none was run"
