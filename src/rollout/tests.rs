@@ -530,6 +530,10 @@ fn pods_that_no_node_takes() {
     check(unschedulable("0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: x}.", json!({})), "", &["SCHED_TAINT"]);
     let cordoned = "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
     check(unschedulable(cordoned, json!({})), "", &["SCHED_TAINT"]);
+    let since_1_34 = "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    check(unschedulable(since_1_34, json!({})), "", &["SCHED_TAINT"]);
+    let one_has_room = since_1_34.replace("unschedulable.", "unschedulable, 1 node(s) didn't match pod anti-affinity rules.");
+    check(unschedulable(&one_has_room, json!({})), "", &["SCHED_ANTIAFFINITY"]);
     let both = "0/2 nodes are available: 1 node(s) had untolerated taint(s) {a: b}, 1 node(s) were unschedulable.";
     check(unschedulable(both, json!({})), "", &["SCHED_TAINT"]);
     let mixed =

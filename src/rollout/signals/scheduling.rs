@@ -47,9 +47,10 @@ pub fn gated_or_no_nodes(scene: &Scene<'_>) -> Vec<Match> {
 }
 
 /// True where these words stand in what the scheduler says of every node: `0/2 nodes are available: 1 node(s) were unschedulable, 1 Insufficient cpu. preemption: …`.
+/// After the nodes' reasons and a full stop, every plugin that could have made room says why it did not; since 1.34 preemption is not the first of them.
 fn of_every_node(text: &str, words: &[&str]) -> bool {
     let (_, reasons) = text.split_once("nodes are available:").unwrap_or(("", text));
-    let reasons = reasons.split_once(". preemption").map_or(reasons, |(reasons, _)| reasons);
+    let reasons = reasons.split_once(". ").map_or(reasons, |(reasons, _)| reasons);
     reasons.split(", ").all(|reason| holds(reason, words))
 }
 
