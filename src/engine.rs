@@ -324,6 +324,9 @@ impl Run {
                 if back {
                     return Ok(format!("{release} is at verified revision {to} already"));
                 }
+                if history.is_empty() {
+                    return Ok(format!("{release} is gone with all its records, so it cannot go back to revision {to}; deploy installs it anew"));
+                }
                 let revision = self.world.charts.rollback(at, namespace, release, *to).await?;
                 Ok(format!("{release} rolled back to verified revision {to} (as helm revision {revision})"))
             }

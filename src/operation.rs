@@ -222,6 +222,8 @@ pub fn stages(through: crate::ask::Through) -> Vec<StageName> {
 #[derive(Debug)]
 pub struct AppLock {
     _file: std::fs::File,
+    /// Who had it before, in this workspace or another one: at work no more, for the lock was free.
+    pub before: Option<OperationId>,
 }
 
 impl AppLock {
@@ -246,8 +248,11 @@ impl AppLock {
             return Err(Failure::new(Code::OperationRunning, format!("{holder} works on {app} in this cluster, from another workspace or client"))
                 .help(format!("wait for it: operation_status {{\"operation\": \"{holder}\"}}, or cancel it")));
         }
+        let mut before = String::new();
+        let _ = file.read_to_string(&mut before);
+        let before = OperationId::parse(before.trim().to_owned()).ok().filter(|before| before != id);
         let write = file.set_len(0).and_then(|()| file.seek(std::io::SeekFrom::Start(0))).and_then(|_| file.write_all(id.as_str().as_bytes()));
         write.map_err(|error| Failure::file("write the lock", &path, &error))?;
-        Ok(Self { _file: file })
+        Ok(Self { _file: file, before })
     }
 }

@@ -62,7 +62,7 @@ fn killed_and_resumed(point: &str, one: &str) {
         let resumed = app::resume(&app, &id);
         assert_eq!(picture(&app), expect, "{fault}: another end than without a crash: {resumed}");
         let again = app.deploy_with(&[], None);
-        assert!(again.code == 0 && again.reply["summary"].as_str().unwrap().contains("nothing was touched"), "{fault}: {}", again.reply["summary"]);
+        assert!(again.code == 0 && again.reply["summary"].as_str().unwrap_or_default().contains("nothing was touched"), "{fault}: {again:?}");
         app.step(&format!("killed at {fault}, resumed, same end"));
         table.push_str(&format!("| {point} | {key} | verified, one revision |\n"));
     }

@@ -592,6 +592,18 @@ async fn a_clock_that_is_set_changes_no_verdict() {
     }
 }
 
+/// Long before the deadline; a release that is gone with its records is no way back that failed.
+#[tokio::test]
+async fn a_namespace_that_is_deleted_beneath_a_rollout_ends_it() {
+    let house = House::quick();
+    assert_eq!(house.deploy_through("validate").await.state(), OperationState::Succeeded);
+    house.change();
+    house.fake.loses_its_namespace("watch");
+    let ended = house.deploy().await;
+    assert_eq!(ended.state(), OperationState::Failed, "{}", ended.reply.summary);
+    assert!(ended.reply.summary.contains("is gone, and everything in it"), "{}", ended.reply.summary);
+}
+
 #[tokio::test]
 async fn the_lease_of_another_machine_decides() {
     let house = House::quick();
@@ -601,6 +613,21 @@ async fn the_lease_of_another_machine_decides() {
     assert!(ended.reply.summary.contains("op-20260101-000000-abcd"), "{}", ended.reply.summary);
     assert_eq!((house.fake.count("apply"), house.fake.count("uninstall")), (0, 0), "what the other one works on is not touched");
     assert_eq!(house.fake.lease().as_deref(), Some("op-20260101-000000-abcd"), "and keeps its Lease");
+}
+
+/// The lock of this machine was free, so whoever had it before is at work no more.
+#[tokio::test]
+async fn the_lease_of_a_worker_of_this_machine_that_is_gone_is_not_waited_for() {
+    let house = House::quick();
+    assert_eq!(house.deploy().await.state(), OperationState::Succeeded);
+    house.change();
+    house.fake.held_by("op-20260101-000000-abcd");
+    let refused = house.deploy().await;
+    assert_eq!((refused.state(), refused.reply.diagnoses[0].code.as_str()), (OperationState::Failed, "OPERATION_RUNNING"), "nobody of this machine");
+    house.fake.held_by(house.operations().last().unwrap().as_str());
+    let ended = house.deploy().await;
+    assert_eq!(ended.state(), OperationState::Succeeded, "{}", ended.reply.summary);
+    assert_eq!(house.fake.lease(), None, "and it is given back");
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ impl Landfall {
     async fn hold_again(&self, run: &Run, request: &Request, at: &Proof) -> Result<Option<(AppLock, Option<Renewal>)>, Failure> {
         let Some(namespace) = request.namespace.as_ref().filter(|_| matches!(request.tool.as_str(), "deploy" | "rollback")) else { return Ok(None) };
         let lock = AppLock::take(&self.setup.state, &at.fingerprint, namespace, &request.app, &run.id)?;
-        match self.lease(run, request, namespace, at).await {
+        match self.lease(run, request, namespace, at, Some(&lock)).await {
             Ok(lease) => Ok(Some((lock, Some(lease)))),
             Err(failure) if failure.code == Code::OperationRunning => Err(failure),
             Err(_) => Ok(Some((lock, None))),
@@ -194,7 +194,7 @@ impl Landfall {
         }
         let files = planned_files(&run.folders, &run.id)?;
         let at = self.target(run, request, &plan).await?;
-        let _held = match (&at, plan.through >= Through::Deploy) {
+        let held = match (&at, plan.through >= Through::Deploy) {
             (Ok(at), true) => Some(AppLock::take(&self.setup.state, &at.fingerprint, &plan.blueprint.namespace, &request.app, &run.id)?),
             (_, _) => None,
         };
@@ -244,7 +244,7 @@ impl Landfall {
             return Ok(if request.tool == "deploy" { End::new(state, summary, &json!({})) } else { End::new(state, summary, &charted) });
         }
         let at = at?;
-        self.work_deploy(run, request, &plan, &at, &images).await
+        self.work_deploy(run, request, &plan, &at, held.as_ref(), &images).await
     }
 
     /// The proven target; started first where the plan says so.
@@ -271,12 +271,20 @@ impl Landfall {
         Ok(run.prove(profile, plan.fingerprint.as_deref()).await)
     }
 
-    async fn work_deploy(&self, run: &Run, request: &Request, plan: &Plan, at: &Proof, images: &stages::deploy::Images) -> Result<End, Failure> {
+    async fn work_deploy(
+        &self,
+        run: &Run,
+        request: &Request,
+        plan: &Plan,
+        at: &Proof,
+        lock: Option<&AppLock>,
+        images: &stages::deploy::Images,
+    ) -> Result<End, Failure> {
         let ask: ask::Deploy = ask_of(request)?;
         let namespace = &plan.blueprint.namespace;
         run.begin(StageName::Deploy, readiness(plan, StageName::Deploy))?;
         stages::deploy::prepare(run, plan, at).await?;
-        let lease = self.lease(run, request, namespace, at).await?;
+        let lease = self.lease(run, request, namespace, at, lock).await?;
         let deployed = stages::deploy::run(run, plan, at, images).await?;
         let verdict = overall_or_pass(&deployed.gates);
         run.end(StageName::Deploy, verdict)?;
@@ -468,8 +476,8 @@ impl Landfall {
         let plan: RollbackPlan = serde_json::from_slice(&text).map_err(|error| Failure::internal("read the rollback").cause(error))?;
         let profile = request.profile.as_ref().ok_or_else(|| Failure::internal("a rollback without a profile"))?;
         let at = run.prove(profile, Some(&plan.fingerprint)).await?;
-        let _lock = AppLock::take(&self.setup.state, &at.fingerprint, &plan.namespace, &plan.app, &run.id)?;
-        let lease = self.lease(run, request, &plan.namespace, &at).await?;
+        let lock = AppLock::take(&self.setup.state, &at.fingerprint, &plan.namespace, &plan.app, &run.id)?;
+        let lease = self.lease(run, request, &plan.namespace, &at, Some(&lock)).await?;
         run.begin(StageName::Rollback, vec![format!("from {} to {}", plan.from, plan.to), plan.reason.clone()])?;
         for (release, revision) in &plan.current {
             stages::deploy::back_up(run, &at, &plan.namespace, release, *revision).await?;
@@ -678,11 +686,16 @@ impl Landfall {
         Ok(Look { world: &self.world, at, blueprint, config: &run.config, observed })
     }
 
-    /// Takes the app's Lease and keeps renewing it until the value is dropped.
-    async fn lease(&self, run: &Run, request: &Request, namespace: &crate::names::Namespace, at: &Proof) -> Result<Renewal, Failure> {
+    /// Takes the app's Lease and keeps renewing it until the value is dropped. A Lease that the lock's last holder left is not waited for: its worker is gone.
+    async fn lease(&self, run: &Run, request: &Request, namespace: &crate::names::Namespace, at: &Proof, lock: Option<&AppLock>) -> Result<Renewal, Failure> {
         const SECONDS: i32 = 30;
         let cluster = Arc::clone(&self.world.cluster);
-        cluster.hold_lease(at, namespace, &request.app, &run.id, SECONDS).await?;
+        let hold = || cluster.hold_lease(at, namespace, &request.app, &run.id, SECONDS);
+        if let Err(failure) = hold().await {
+            let gone = lock.and_then(|lock| lock.before.as_ref()).filter(|_| failure.code == Code::OperationRunning);
+            cluster.release_lease(at, namespace, &request.app, gone.ok_or(failure)?).await?;
+            hold().await?;
+        }
         let stop = CancellationToken::new();
         let (heard, at, namespace, app, id) = (stop.clone(), at.clone(), namespace.clone(), request.app.clone(), run.id.clone());
         tokio::spawn(async move {

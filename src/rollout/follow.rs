@@ -26,6 +26,8 @@ const FRESH: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(3);
 /// How long to wait before a broken watch is opened again.
 const REOPEN: Duration = Duration::from_secs(2);
+/// How long a release may show nothing before its namespace is asked after.
+const ABSENT: Duration = Duration::from_secs(3);
 /// How far the clock may run apart from the time that has passed, before it counts as set.
 const DRIFT: Duration = Duration::from_secs(2);
 /// Lines of a log that are read.
@@ -100,6 +102,8 @@ struct Known {
     read: BTreeMap<(String, String, String), u8>,
     reread_at: Option<Instant>,
     ready_since: Option<Instant>,
+    /// Since when a release shows no workload, or when its namespace was asked after.
+    absent_since: Option<Instant>,
     /// Restarts of all pods when everything became ready.
     calm: u32,
     /// What was seen at the last look, and when.
@@ -167,6 +171,9 @@ impl Rollout<'_> {
                     Err(failure) => self.progress.note(&format!("no verdict without a look: {}; {}", failure.message, known.last_seen())),
                 }
             }
+            if let Some(failure) = self.gone(releases, &observed, &mut known).await {
+                return Err(failure.cause(known.last_seen()));
+            }
             tokio::select! {
                 () = self.cancel.cancelled() => return Err(self.cancelled().cause(seen(releases, &judgements))),
                 changed = observations.changed() => if changed.is_err() {
@@ -175,6 +182,26 @@ impl Rollout<'_> {
                 () = tokio::time::sleep_until(until.min(Instant::now() + TICK)) => {}
             }
         }
+    }
+
+    /// Why waiting is in vain where a release shows nothing: its namespace is being deleted, or is gone. None where it is there, and where the API server does not say.
+    async fn gone(&self, releases: &[Expectation], observed: &Observed, known: &mut Known) -> Option<Failure> {
+        if releases.iter().all(|each| progress(observed, &each.release).found) {
+            known.absent_since = None;
+            return None;
+        }
+        if known.absent_since.get_or_insert_with(Instant::now).elapsed() < ABSENT {
+            return None;
+        }
+        known.absent_since = None;
+        let facts = tokio::time::timeout(LOOK, self.cluster.namespace(self.at, self.namespace)).await.ok()?.ok()?;
+        let state = match facts {
+            Some(facts) if !facts.terminating => return None,
+            Some(_) => "has lost its objects because it is being terminated",
+            None => "is gone, and everything in it",
+        };
+        let text = format!("watch the rollout: namespace {} {state}", self.namespace);
+        Some(Failure::new(Code::ClusterRefused, text).help("somebody deleted it; wait until it is gone, then deploy again"))
     }
 
     /// One look of our own, within its limit.

@@ -530,6 +530,24 @@ fn pods_that_no_node_takes() {
     check(unschedulable("0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: x}.", json!({})), "", &["SCHED_TAINT"]);
     let cordoned = "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
     check(unschedulable(cordoned, json!({})), "", &["SCHED_TAINT"]);
+    let since_1_34 = "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    check(unschedulable(since_1_34, json!({})), "", &["SCHED_TAINT"]);
+    let one_has_room = since_1_34.replace("unschedulable.", "unschedulable, 1 node(s) didn't match pod anti-affinity rules.");
+    check(unschedulable(&one_has_room, json!({})), "", &["SCHED_ANTIAFFINITY"]);
+    let tainted = |taint: &str, since: i64, more: Value| {
+        let text = "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/1 nodes are available.";
+        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": text, "lastTransitionTime": at(since)});
+        let mut seen = scene(with(json!({"status": {"phase": "Pending", "conditions": [condition]}}), more), json!({}));
+        seen["nodes"][0]["spec"] = json!({"taints": [{"key": "a", "value": "b", "effect": "NoSchedule"}, {"key": taint, "effect": "NoSchedule"}]});
+        seen
+    };
+    let tolerates_one =
+        json!({"spec": {"tolerations": [{"key": "a", "operator": "Equal", "value": "b"}, {"key": "c", "operator": "Exists", "effect": "NoExecute"}]}});
+    let cause = |seen: Value| first(replay(&[(100, seen)], "")).cause;
+    assert!(cause(tainted("c", 99, tolerates_one.clone())).ends_with("does not tolerate (c: )"), "what is tolerated keeps nobody away");
+    assert!(cause(tainted("c", 99, json!({}))).ends_with("does not tolerate (a: b, c: )"));
+    // A node that has just started heals by itself.
+    check(tainted("node.kubernetes.io/not-ready", 95, json!({})), "", &[]);
     let both = "0/2 nodes are available: 1 node(s) had untolerated taint(s) {a: b}, 1 node(s) were unschedulable.";
     check(unschedulable(both, json!({})), "", &["SCHED_TAINT"]);
     let mixed =

@@ -101,13 +101,21 @@ impl App {
         words.iter().chain(more).map(ToString::to_string).collect()
     }
 
+    /// Asked again where a busy API server was late for one answer and nothing has begun.
     pub fn deploy_with(&self, more: &[&str], fault: Option<&str>) -> Said {
         let words = self.deploying(more);
-        let mut command = self.command(&words.iter().map(String::as_str).collect::<Vec<_>>());
-        if let Some(fault) = fault {
-            command.env("LANDFALL_FAULT", fault);
+        let began = Instant::now();
+        loop {
+            let mut command = self.command(&words.iter().map(String::as_str).collect::<Vec<_>>());
+            if let Some(fault) = fault {
+                command.env("LANDFALL_FAULT", fault);
+            }
+            let said = said(command);
+            let late = said.reply["code"] == "CLUSTER_UNREACHABLE" && said.reply["operation"].is_null();
+            if !late || began.elapsed() > PATIENCE {
+                return said;
+            }
         }
-        said(command)
     }
 
     /// Asks for a deploy and gives back the token of the approval it needs.
@@ -298,6 +306,13 @@ pub fn newest(app: &App) -> String {
     ids.pop().unwrap()
 }
 
+/// Required checks of the operation's gates that did not pass.
+pub fn refused(app: &App, id: &str) -> Vec<Value> {
+    let gates = app.journal(id).into_iter().filter(|line| line["event"] == "gate_judged");
+    let checks = gates.flat_map(|gate| gate["data"]["gate"]["checks"].as_array().cloned().unwrap_or_default());
+    checks.filter(|check| check["required"] == true && check["outcome"] != "pass").collect()
+}
+
 /// `landfall operations resume`, to its verified end.
 pub fn resume(app: &App, id: &str) -> String {
     let here = app.root().to_str().unwrap();
@@ -307,7 +322,7 @@ pub fn resume(app: &App, id: &str) -> String {
         assert!(began.elapsed() < PATIENCE, "the resumed operation does not end: {resumed:?}");
     }
     let end = app.journal(id).pop().unwrap();
-    assert_eq!((app.state_of(id).as_str(), end["event"].as_str()), ("succeeded", Some("operation_ended")), "{end}");
+    assert_eq!((app.state_of(id).as_str(), end["event"].as_str()), ("succeeded", Some("operation_ended")), "{end}: {:?}", refused(app, id));
     assert!(app.journal(id).iter().any(|line| line["event"] == "operation_resumed"));
     assert!(app.journal(id).iter().any(|line| line["event"] == "revision_verified"));
     resumed.reply["summary"].to_string()

@@ -59,6 +59,8 @@ struct Inner {
     /// How far the clock was set, seconds; and how far it will be set when something is tried next.
     clock: i64,
     sets_clock: BTreeMap<&'static str, i64>,
+    /// The namespace is deleted, with all that is in it, when this is tried next.
+    deletes_namespace: Option<&'static str>,
     /// Moments that have passed, and the one at which the worker dies.
     moments: usize,
     dies_at: Option<usize>,
@@ -189,6 +191,11 @@ impl Fake {
         self.0.lock().unwrap().sets_clock.insert(when, seconds);
     }
 
+    /// Somebody deletes the namespace when this is tried next.
+    pub(crate) fn loses_its_namespace(&self, when: &'static str) {
+        self.0.lock().unwrap().deletes_namespace = Some(when);
+    }
+
     /// The app is held by an operation of another machine.
     pub(crate) fn held_by(&self, operation: &str) {
         self.0.lock().unwrap().lease = Some(operation.to_owned());
@@ -256,6 +263,11 @@ impl Fake {
         let mut inner = self.0.lock().unwrap();
         if let Some(seconds) = inner.sets_clock.remove(what) {
             inner.clock += seconds;
+        }
+        if inner.deletes_namespace.take_if(|when| *when == what).is_some() {
+            inner.namespace = false;
+            inner.releases.clear();
+            inner.secrets.clear();
         }
         // A failure may be of one release alone: `apply till`.
         let mut told = inner.failures.iter_mut().filter(|(wanted, _)| **wanted == what || **wanted == whole);
@@ -607,9 +619,9 @@ impl Cluster for Fake {
     }
 
     async fn watch(&self, _: &Proof, namespace: &Namespace) -> Result<Observations, Failure> {
+        self.does("watch", namespace)?;
         let (send, receive) = tokio::sync::watch::channel(Arc::new(self.seen()));
         self.0.lock().unwrap().watchers.push(send);
-        self.does("watch", namespace)?;
         self.stall("watch").await;
         Ok(receive)
     }

@@ -3,13 +3,17 @@
 
     crowd.py LANDFALL PROFILE NODES RELEASES REPLICAS    prints a table; exits 1 when a figure misses its limit
 
+A kubelet renews its Lease every ten seconds; for a thousand that is more than a small machine can write beside ten thousand pods. Beyond a hundred nodes nobody renews
+one, and the profile's node controller has to be patient (crowd.sh): otherwise it calls nodes lost after a minute, and their pods not ready.
+
 The proof of the cluster knows no exception for simulated nodes: a node that the profile does not list is a stranger. So they are entered in the list of a copy
 of the profile, as `minikube node add` would enter them, and the program is run with that copy. While the nodes are there, the real profile is refused; they go when this ends.
 """
-import contextlib, json, os, shutil, signal, subprocess, sys, tempfile, time
+import concurrent.futures, contextlib, json, os, shutil, signal, subprocess, sys, tempfile, time
 
 LABEL = "landfall.dev/simulated"
 MARK = {LABEL: "true"}
+CLIENTS = 4
 
 
 def run(*words, **more):
@@ -19,7 +23,14 @@ def run(*words, **more):
 def node(name):
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {**MARK, "kubernetes.io/hostname": name}, "annotations": {"kwok.x-k8s.io/node": "fake"}},
             "spec": {"taints": [{"key": LABEL, "effect": "NoSchedule"}]},
-            "status": {"allocatable": {"cpu": "8", "memory": "32Gi", "pods": "110"}, "capacity": {"cpu": "8", "memory": "32Gi", "pods": "110"}}}
+            "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Simulated"}], "allocatable": {"cpu": "8", "memory": "32Gi", "pods": "110"}, "capacity": {"cpu": "8", "memory": "32Gi", "pods": "110"}}}
+
+
+def create(objects, *words):
+    """Makes these objects by several clients at once: each waits for every answer."""
+    lists = [json.dumps({"apiVersion": "v1", "kind": "List", "items": objects[n::CLIENTS]}) for n in range(CLIENTS)]
+    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(lambda text: run("kubectl", "create", *words, "-f", "-", input=text), lists))
 
 
 def release(name, replicas):
@@ -69,12 +80,22 @@ def until(what, seconds, look):
 
 
 def clear(namespace):
-    """Takes away what a run leaves, an earlier one that was ended included."""
-    run("kubectl", "delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
-    # All at once, and without a kubelet's word, which there may be none to give.
-    run("kubectl", "delete", "--raw", f"/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0")
-    run("kubectl", "delete", "--raw", f"/api/v1/nodes?labelSelector={LABEL}")
-    until("that the namespace is gone", 600, lambda: not run("kubectl", "get", "namespace", namespace, "--ignore-not-found"))
+    """Takes away what a run leaves, an earlier one that was ended included. Asked until it is so: a busy API server breaks off the deletion of ten thousand objects."""
+    deletions = [
+        ("delete", "namespace", namespace, "--ignore-not-found", "--wait=false"),
+        # All at once, and without a kubelet's word, which there may be none to give.
+        ("delete", "--raw", f"/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0"),
+        ("delete", "--raw", f"/api/v1/nodes?labelSelector={LABEL}"),
+    ]
+    looks = [("get", "namespace", namespace, "--ignore-not-found", "-o", "name"), ("get", "nodes", "-l", LABEL, "-o", "name")]
+
+    def gone():
+        for words in deletions:
+            subprocess.run(["kubectl", *words], capture_output=True)
+        seen = [subprocess.run(["kubectl", *words], capture_output=True) for words in looks]
+        return all(look.returncode == 0 and not look.stdout for look in seen)
+
+    until("that the namespace and the simulated nodes are gone", 600, gone)
 
 
 @contextlib.contextmanager
@@ -82,15 +103,16 @@ def crowd(profile, nodes, releases, replicas, namespace="crowd"):
     """The environment in which the program sees `releases` of `replicas` ready pods each in the namespace."""
     with tempfile.TemporaryDirectory() as folder, open(os.path.join(folder, "kwok.log"), "w") as log:
         clear(namespace)
-        kwok = subprocess.Popen(["kwok", "--kubeconfig", os.environ["KUBECONFIG"], "--manage-all-nodes=false", "--manage-nodes-with-label-selector", LABEL, "--cidr", "10.64.0.0/14"], stdout=log, stderr=log)
+        leases = [] if nodes > 100 else ["--node-lease-duration-seconds", "40"]
+        played = ["--manage-all-nodes=false", "--manage-nodes-with-label-selector", LABEL, "--cidr", "10.64.0.0/14", *leases]
+        kwok = subprocess.Popen(["kwok", "--kubeconfig", os.environ["KUBECONFIG"], *played], stdout=log, stderr=log)
         try:
             everyone = [f"{profile}-simulated{number}" for number in range(nodes)]
-            run("kubectl", "create", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": [node(name) for name in everyone]}))
+            create([node(name) for name in everyone])
             condition = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
             until(f"that {nodes} nodes are ready", 300, lambda: run("kubectl", "get", "nodes", "-l", LABEL, "-o", f"jsonpath={condition}").split() == ["True"] * nodes)
             run("kubectl", "create", "namespace", namespace)
-            objects = [made for number in range(releases) for made in release(f"part-{number}", replicas)]
-            run("kubectl", "create", "-n", namespace, "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+            create([made for number in range(releases) for made in release(f"part-{number}", replicas)], "-n", namespace)
             wanted = [str(replicas)] * releases
             ready = lambda: run("kubectl", "get", "deployments", "-n", namespace, "-o", "jsonpath={.items[*].status.readyReplicas}").split() == wanted
             until(f"that {releases * replicas} pods are ready", 1200, ready)

@@ -5,7 +5,8 @@ use crate::quantity;
 use crate::rollout::scene::{Scene, name, pod_condition};
 use crate::rollout::signals::holds;
 use crate::rollout::taxonomy::{FailRule, Match};
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, Taint, Toleration};
+use std::collections::BTreeSet;
 
 fn unscheduled<'a>(pod: &'a Pod, reason: &str) -> Option<&'a PodCondition> {
     pod_condition(pod, "PodScheduled").filter(|condition| condition.status == "False" && condition.reason.as_deref() == Some(reason))
@@ -47,10 +48,33 @@ pub fn gated_or_no_nodes(scene: &Scene<'_>) -> Vec<Match> {
 }
 
 /// True where these words stand in what the scheduler says of every node: `0/2 nodes are available: 1 node(s) were unschedulable, 1 Insufficient cpu. preemption: …`.
+/// After the nodes' reasons and a full stop, every plugin that could have made room says why it did not; since 1.34 preemption is not the first of them.
 fn of_every_node(text: &str, words: &[&str]) -> bool {
     let (_, reasons) = text.split_once("nodes are available:").unwrap_or(("", text));
-    let reasons = reasons.split_once(". preemption").map_or(reasons, |(reasons, _)| reasons);
+    let reasons = reasons.split_once(". ").map_or(reasons, |(reasons, _)| reasons);
     reasons.split(", ").all(|reason| holds(reason, words))
+}
+
+/// The taints that keep the pod away, `key: value`; none where the scheduler speaks of no taint. Before Kubernetes 1.34 its message names one, since then the nodes have to be asked.
+fn taints(scene: &Scene<'_>, pod: &Pod, text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("untolerated taint")?;
+    if let Some((named, _)) = rest.split_once('}') {
+        return Some(named.trim().trim_start_matches("(s)").trim().trim_start_matches('{').trim().to_owned());
+    }
+    let tolerated = |taint: &Taint| pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten()).any(|toleration| tolerates(toleration, taint));
+    let of_nodes = scene.observed.nodes.iter().filter_map(|node| node.spec.as_ref()).flat_map(|spec| spec.taints.iter().flatten());
+    // A cordoned node has a taint too, and the scheduler tells that apart.
+    let keeps_away = |taint: &&Taint| taint.effect != "PreferNoSchedule" && taint.key != "node.kubernetes.io/unschedulable" && !tolerated(taint);
+    let named: BTreeSet<String> = of_nodes.filter(keeps_away).map(|taint| format!("{}: {}", taint.key, taint.value.as_deref().unwrap_or_default())).collect();
+    Some(named.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// As the scheduler compares them: an empty key or effect fits all.
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let fits = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || wanted == is);
+    let valued =
+        toleration.operator.as_deref() == Some("Exists") || toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
+    fits(&toleration.effect, &taint.effect) && fits(&toleration.key, &taint.key) && valued
 }
 
 pub fn taint(scene: &Scene<'_>) -> Vec<Match> {
@@ -62,11 +86,9 @@ pub fn taint(scene: &Scene<'_>) -> Vec<Match> {
         if !of_every_node(text, &CLOSED) {
             continue;
         }
-        let cause = match text.split_once("untolerated taint").and_then(|(_, rest)| rest.split_once('}')) {
-            Some((taint, _)) => {
-                let taint = taint.trim().trim_start_matches("(s)").trim().trim_start_matches('{');
-                format!("every node has a taint that the pod does not tolerate ({})", taint.trim())
-            }
+        let cause = match taints(scene, pod, text) {
+            Some(taints) if taints.is_empty() => "every node has a taint that the pod does not tolerate".to_owned(),
+            Some(taints) => format!("every node has a taint that the pod does not tolerate ({taints})"),
             None => "every node is cordoned, so none takes new pods: kubectl uncordon opens it again".to_owned(),
         };
         matches.push(matched(pod, condition, cause));
