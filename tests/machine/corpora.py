@@ -106,6 +106,8 @@ def carried_out(folder, state, words):
             generated = value["secret"] and any("generate" in way for way in value["accepts"])
             words += ["--secrets", value["name"] + ("=generate" if generated else "=env:CORPUS_PLACEHOLDER")]
         reply = land(folder, state, words)
+    if reply.get("code") == "CLUSTER_UNREACHABLE":
+        sys.exit(f'{reply["message"]}: without a cluster nothing is measured; the same command goes on where this one ended')
     token = (reply.get("approval") or {}).get("token")
     return land(folder, state, [*words, "--approval", token]) if token else reply
 
