@@ -137,7 +137,7 @@ def run(folder, state, app):
     except subprocess.TimeoutExpired as late:
         return "fails", f"no end within {late.timeout:.0f} s"
     finally:
-        subprocess.run(["kubectl", "delete", "namespace", app, "--wait=false", "--ignore-not-found"], capture_output=True)
+        subprocess.run(["kubectl", "delete", "namespace", app, "--timeout=90s", "--ignore-not-found"], capture_output=True)
         images = subprocess.run(["minikube", "image", "ls", "-p", PROFILE], capture_output=True, text=True).stdout.splitlines()
         ours = [image for image in images if f"/{app}/" in image]
         if ours:
