@@ -74,6 +74,7 @@ impl Default for Options {
 /// | `next.config` | path of the configuration |
 /// | `next.standalone` | `true`, `false` |
 /// | `next.output` | `export` where it is exported as static files |
+/// | `next.config.tools` | `true` where the configuration, which is read at every start, imports packages that are listed for development |
 /// | `next.public` | `true` where a public/ folder is tracked, else `false` |
 /// | `static.dir` | folder of the finished static files, relative to the service |
 /// | `python.module` | `app.main:app`, or the module of `python -m` |
@@ -88,7 +89,7 @@ impl Default for Options {
 /// | `uv.workspace` | `true` for the root of a workspace of uv that is a program itself |
 /// | `yarn.berry`, `yarn.folder` | `true` for Yarn 2 and later; `true` where a `.yarn` folder is tracked |
 /// | `pages.…` | manager, lockfile and version for what browsers load, built beside a program of another language |
-/// | `gradle.series` | the major version that the project's wrapper names |
+/// | `gradle.series`, `sbt.series` | the major version that the project's wrapper names; major and minor of the sbt that the project names |
 /// | `dotnet.root` | folder that holds everything the project is built from, where that is another folder |
 /// | `ruby.paths` | `true` where gems lie in the project itself |
 /// | `ruby.platforms` | those of the lockfile, where none of them runs in an image |

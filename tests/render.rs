@@ -249,6 +249,26 @@ fn the_other_stacks_have_their_templates() {
         fact(api, "yarn.folder", "true");
         fact(api, "package_manager.version", "2.4.3");
     });
+    stack("yarn of the second series without its program", &|api| {
+        node(api, "yarn", "node server.js");
+        fact(api, "lockfile", "api/yarn.lock");
+        fact(api, "yarn.berry", "true");
+        fact(api, "package_manager.version", "2");
+    });
+    stack("next with a configuration that needs tools", &|api| {
+        node(api, "npm", "next start");
+        api.framework = Some("next".to_owned());
+        api.build_command = Some("npm run build".to_owned());
+        fact(api, "lockfile", "api/package-lock.json");
+        fact(api, "next.config.tools", "true");
+    });
+    stack("sbt of another age", &|api| {
+        api.language = "scala".to_owned();
+        api.language_version = None;
+        api.package_manager = Some("sbt".to_owned());
+        api.start_command = Some("./target/universal/stage/bin/depot".to_owned());
+        fact(api, "sbt.series", "1.8");
+    });
     stack("gradle of an older wrapper", &|api| {
         api.language = "java".to_owned();
         api.language_version = None;

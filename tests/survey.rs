@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may stop at the first surprise")]
 
 use landfall::failure::Code;
-use landfall::survey::{Options, Survey, survey};
+use landfall::survey::{Kind, Options, Survey, survey};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -429,6 +429,7 @@ fn the_package_manager_is_the_one_that_the_project_declares() {
     assert_eq!(version("", ("pnpm-lock.yaml", "lockfileVersion: 5.4\n")), some("7"));
     assert_eq!(version(r#", "packageManager": "yarn@4.6.0""#, ("yarn.lock", "")), some("4.6.0"));
     assert_eq!(version("", ("yarn.lock", "# generated\n\n__metadata:\n  version: 6\n  cacheKey: 8\n")), some("3"));
+    assert_eq!(version("", ("yarn.lock", "# generated\n\n__metadata:\n  version: 4\n  cacheKey: 7\n")), some("2"));
     assert_eq!(version("", ("yarn.lock", "# yarn lockfile v1\n\nabbrev@^3.0.0:\n  version \"6.0.0\"\n")), None, "the version of a package");
 
     let members = |more: &str| {
@@ -517,10 +518,15 @@ fn a_gradle_build_runs_on_the_series_of_its_wrapper() {
 
 #[test]
 fn a_flask_program_that_only_its_own_machine_reaches_is_started_for_others() {
-    let start = |run: &str| {
+    let start_of = |flask: &str, run: &str| {
         let program = format!("import os\nfrom flask import Flask\napp = Flask(__name__)\nif __name__ == '__main__':\n    {run}\n");
-        facts_of(&[("requirements.txt", "flask\n"), ("main.py", &program)])("start").unwrap_or_default()
+        facts_of(&[("requirements.txt", flask), ("main.py", &program)])("start").unwrap_or_default()
     };
+    let start = |run: &str| start_of("flask\n", run);
+    assert_eq!(start_of("flask==2.0.3\n", "app.run()"), "FLASK_APP=main flask run --host 0.0.0.0 --port 5000", "it knows no --app");
+    for flask in ["flask==2.2.0\n", "flask==3.1.1\n", "flask>=2.0\n"] {
+        assert_eq!(start_of(flask, "app.run()"), "flask --app main run --host 0.0.0.0 --port 5000", "{flask}");
+    }
     for run in ["app.run(debug=True)", "app.run(port=5000)", "app.run('127.0.0.1', 5000)", "app.run(host='localhost')"] {
         assert_eq!(start(run), "flask --app main run --host 0.0.0.0 --port 5000", "{run}");
     }
@@ -568,6 +574,57 @@ fn the_root_of_a_workspace_of_uv_may_be_a_program() {
     };
     assert_eq!(package("[tool.uv.workspace]\nmembers = [\"libs/*\"]\n"), (Some("depot".to_owned()), Some("true".to_owned())));
     assert_eq!(package("").1, None);
+}
+
+#[test]
+fn what_a_member_asks_for_is_installed_with_the_service() {
+    let packages = |sources: &str| {
+        let project = format!("[project]\nname = \"depot\"\ndependencies = [\"fastapi\", \"store\"]\n{sources}");
+        let store = "[project]\nname = \"store\"\ndependencies = [\"psycopg2>=2.9\"]\n";
+        let main = "from fastapi import FastAPI\napp = FastAPI()\n";
+        facts_of(&[("pyproject.toml", &project), ("main.py", main), ("libs/store/pyproject.toml", store), ("libs/store/store/__init__.py", "")])("packages")
+    };
+    assert_eq!(packages("[tool.uv.workspace]\nmembers = [\"libs/*\"]\n").as_deref(), Some("fastapi psycopg2 store"));
+    assert_eq!(packages("").as_deref(), Some("fastapi store"), "a package of a registry may be called the same");
+}
+
+#[test]
+fn a_process_that_is_told_its_port_listens() {
+    let kind = |command: &str| {
+        let procfile = format!("web: gunicorn --bind :$PORT main:app\nother: {command}\n");
+        let program = "from flask import Flask\napp = Flask(__name__)\n";
+        let folder = made(&[("requirements.txt", "flask\ngunicorn\ncelery\n"), ("main.py", program), ("other.py", program), ("Procfile", &procfile)]);
+        let other = look(folder.path()).services.into_iter().find(|service| service.name.as_str().ends_with("other"));
+        other.map(|service| service.kind)
+    };
+    assert_eq!(kind("gunicorn --bind :$PORT other:app"), Some(Kind::Api));
+    assert_eq!(kind("celery --app other flower --port=$PORT"), Some(Kind::Api));
+    assert_eq!(kind("celery --app other worker"), Some(Kind::Worker));
+    assert_eq!(kind("python other.py"), Some(Kind::Worker));
+}
+
+#[test]
+fn what_a_configuration_imports_at_every_start_is_kept() {
+    let tools = |config: &str| {
+        let package = r#"{"name": "x", "scripts": {"build": "next build", "start": "next start"}, "dependencies": {"next": "^15", "kept": "^1"},
+            "devDependencies": {"next-transpile-modules": "^9", "kept": "^1", "typescript": "^5"}}"#;
+        facts_of(&[("package.json", package), ("pages/index.js", "export default () => null\n"), ("next.config.js", config)])("next.config.tools")
+    };
+    assert_eq!(tools("const withModules = require('next-transpile-modules')(['ui'])\nmodule.exports = withModules({})\n").as_deref(), Some("true"));
+    assert_eq!(tools("import withModules from 'next-transpile-modules'\nexport default withModules({})\n").as_deref(), Some("true"));
+    assert_eq!(tools("const kept = require('kept')\nmodule.exports = kept({})\n"), None, "it is installed anyway");
+    assert_eq!(tools("// require('next-transpile-modules')\nmodule.exports = {}\n"), None);
+}
+
+#[test]
+fn an_sbt_build_says_its_series() {
+    let series = |properties: &str| {
+        let build = "name := \"depot\"\nlibraryDependencies += \"org.http4s\" %% \"http4s-ember-server\" % \"0.23\"\n";
+        facts_of(&[("build.sbt", build), ("project/build.properties", properties), ("src/main/scala/Main.scala", "object Main extends App\n")])("sbt.series")
+    };
+    assert_eq!(series("sbt.version=1.8.2\n").as_deref(), Some("1.8"));
+    assert_eq!(series("# build\nsbt.version = 1.11.7\n").as_deref(), Some("1.11"));
+    assert_eq!(series("sbt.versions=1.8.2\n"), None);
 }
 
 #[test]

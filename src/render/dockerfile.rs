@@ -145,8 +145,8 @@ impl Recipe<'_> {
             ("WORKDIR", if member == "." { "/app".to_owned() } else { format!("/app/{member}") }),
             ("BUILD_CACHE", if caches_pages { "--mount=type=cache,target=/app/.next/cache,sharing=locked \\\n    " } else { "" }.to_owned()),
             ("INSTALL", node.install()),
-            ("INSTALL_PRODUCTION", if self.development_tool_starts() { node.install() } else { node.install_production() }),
-            ("INSTALL_MEMBER", if self.development_tool_starts() { node.install() } else { node.install_member(&member) }),
+            ("INSTALL_PRODUCTION", if self.development_tools_run() { node.install() } else { node.install_production() }),
+            ("INSTALL_MEMBER", if self.development_tools_run() { node.install() } else { node.install_member(&member) }),
             ("KEEP_MANIFESTS", node::keep_manifests()),
             ("LEAVE", self.leave()?),
             ("MANIFESTS", node.manifests()?),
@@ -383,8 +383,12 @@ impl Recipe<'_> {
         if parts.len() == stack.parts {
             return parts.join(".");
         }
-        // Gradle 7 and older do not run on the series that is usual now.
-        let older = self.facts.package_manager.as_deref() == Some("gradle") && java::gradle_series(self.facts) < 8;
+        // Gradle 7 and sbt before 1.9, and what is older, do not run on the series that is usual now.
+        let older = match self.facts.package_manager.as_deref() {
+            Some("gradle") => java::gradle_series(self.facts) < 8,
+            Some("sbt") => self.fact("sbt.series").and_then(|series| series.strip_prefix("1.")?.parse::<u32>().ok()).is_some_and(|minor| minor < 9),
+            _ => false,
+        };
         if older { "17" } else { stack.series }.to_owned()
     }
 
@@ -436,9 +440,10 @@ impl Recipe<'_> {
         Ok(format!("HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \\\n    CMD {}", json_line(&command)?))
     }
 
-    /// `tsx src/index.ts` and its like come with the development dependencies.
-    fn development_tool_starts(&self) -> bool {
-        self.workload.command.iter().any(|word| ["tsx", "ts-node", "ts-node-esm", "vite", "nodemon"].contains(&word.as_str()))
+    /// `tsx src/index.ts` and its like come with the development dependencies, as does what a configuration imports at every start.
+    fn development_tools_run(&self) -> bool {
+        let configured = self.fact("next.config.tools") == Some("true");
+        configured || self.workload.command.iter().any(|word| ["tsx", "ts-node", "ts-node-esm", "vite", "nodemon"].contains(&word.as_str()))
     }
 }
 

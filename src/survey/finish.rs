@@ -53,6 +53,12 @@ pub(crate) fn finish(workspace: &Workspace, members: &Members<'_>, draft: &mut D
     compose_health(workspace, draft);
     backing(workspace, draft, &built, &libraries);
     writes(draft, &files);
+    if draft.service.language == "python" {
+        // What a member of the workspace asks for is installed with the service.
+        for name in libraries.iter().flat_map(Library::asks_for) {
+            draft.service.dependencies.entry(name.clone()).or_default();
+        }
+    }
 }
 
 /// Files that MSBuild and NuGet look for in every folder above a project.

@@ -292,6 +292,11 @@ impl Library {
         self.dependencies.contains(package)
     }
 
+    /// The names of all packages that its manifest asks for.
+    pub(crate) fn asks_for(&self) -> impl Iterator<Item = &String> {
+        self.dependencies.iter()
+    }
+
     pub(crate) fn facts<'own>(&'own self, workspace: &'own Workspace) -> impl Iterator<Item = (&'own str, &'own Facts)> {
         workspace.facts(&self.files)
     }

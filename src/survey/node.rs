@@ -307,7 +307,7 @@ impl Package<'_> {
         let locked = || {
             let (file, key, series): (_, _, &[(&str, &str)]) = match manager {
                 "pnpm" => ("pnpm-lock.yaml", "lockfileVersion:", &[("5", "7"), ("6", "8")]),
-                "yarn" => ("yarn.lock", "  version:", &[("5", "3"), ("6", "3")]),
+                "yarn" => ("yarn.lock", "  version:", &[("4", "2"), ("5", "3"), ("6", "3")]),
                 _ => return None,
             };
             // Yarn says it of the whole file first.
@@ -604,6 +604,17 @@ impl Package<'_> {
         draft.fact("next.standalone", "false");
         if let Some(path) = &config {
             draft.fact("next.config", path.clone());
+            let root = self.lock_home().map_or_else(|| self.dir.to_owned(), |(file, _)| dir_of(&file).to_owned());
+            let above = self.workspace.json(&join(&root, "package.json")).unwrap_or_default();
+            let group = |package: &Json, name: &str| package.get(name).and_then(Json::as_object).cloned().unwrap_or_default();
+            let ours = |name: &str| group(self.json, "dependencies").contains_key(name);
+            let mut tools = [self.json, &above].into_iter().flat_map(|package| group(package, "devDependencies")).map(|(name, _)| name);
+            // Imports are read with those in comments, the text here without.
+            let named = |name: &str| ["'", "\""].iter().any(|quote| text.contains(&format!("{quote}{name}")));
+            let imported = |name: &str| named(name) && self.workspace.facts(std::slice::from_ref(path)).any(|(_, facts)| facts.imports(name));
+            if tools.any(|name| !ours(&name) && imported(&name)) {
+                draft.fact("next.config.tools", "true");
+            }
         }
         if let Some(found) = says("standalone") {
             draft.fact("next.standalone", "true");

@@ -98,7 +98,9 @@ impl Project<'_> {
             }
             let mut draft = base.clone();
             draft.certain = true;
-            draft.service.kind = if process == "web" { Kind::Api } else { Kind::Worker };
+            // A process that is told its port listens, whatever it is called.
+            let listens = process == "web" || start::parse(&command).port_variable.is_some();
+            draft.service.kind = if listens { Kind::Api } else { Kind::Worker };
             draft.process = (process != "web").then(|| process.clone());
             if let (true, Some((_, release, _))) = (process == "web", self.procfile().into_iter().find(|(process, _, _)| process == "release")) {
                 draft.fact("release.command", release);
@@ -419,7 +421,7 @@ impl Project<'_> {
         };
         draft.entry = file;
         self.kind_by_code(draft);
-        if parsed.program == "celery" {
+        if parsed.program == "celery" && parsed.port_variable.is_none() {
             draft.service.kind = Kind::Worker;
         }
         self.listen(draft, command);
@@ -580,6 +582,9 @@ impl Project<'_> {
             // A package that can be run says so itself.
             "flask" if facts.program && base_of(path) == "__main__.py" => self.run_line(path),
             "flask" if facts.program && !facts.listens.is_empty() && !facts.listens.iter().any(keeps_to_itself) => self.run_line(path),
+            "flask" if dependencies.get("flask").is_some_and(|version| before_app_option(version)) => {
+                format!("FLASK_APP={module} flask run --host 0.0.0.0 --port {}", port(5000))
+            }
             "flask" => format!("flask --app {} run --host 0.0.0.0 --port {}", module, port(5000)),
             _ => self.run_line(path),
         };
@@ -832,6 +837,12 @@ pub(crate) fn procfile(path: &str, text: &str) -> Vec<(String, String, Place)> {
             (named && !command.is_empty()).then(|| (process.to_owned(), command.to_owned(), Place::new(path, u32::try_from(number).unwrap_or(0) + 1, line)))
         })
         .collect()
+}
+
+/// The command line of Flask takes `--app` since 2.2; a range takes what fits.
+fn before_app_option(version: &str) -> bool {
+    let mut numbers = version.split('.').map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (2, 2))
 }
 
 /// `app.run()` without a host, or with that of the machine itself, is reached by nobody outside its container.

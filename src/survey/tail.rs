@@ -239,6 +239,11 @@ impl Project<'_> {
             draft.port(*port, "http", place);
             draft.assumed_port = true;
         }
+        if language.manager == Some("sbt")
+            && let Some(series) = sbt_series(self.text("project/build.properties"))
+        {
+            draft.fact("sbt.series", series);
+        }
         let file = super::walk::below(&path, self.dir).to_owned();
         let name = self.program_name(language, &path, text);
         let needs_name = language.start.contains("{}");
@@ -287,6 +292,13 @@ impl Project<'_> {
         };
         listed.or_else(cabal).map(|name| name.trim().trim_end_matches(':').to_owned())
     }
+}
+
+/// `sbt.version=1.8.2` → `1.8`
+fn sbt_series(properties: &str) -> Option<String> {
+    let version = properties.lines().find_map(|line| line.trim().strip_prefix("sbt.version")?.trim_start().strip_prefix('='))?;
+    let mut numbers = version.trim().split('.').map(str::parse::<u32>);
+    Some(format!("{}.{}", numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 #[cfg(test)]

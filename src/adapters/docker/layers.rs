@@ -121,31 +121,33 @@ fn is_placeholder(value: &str) -> bool {
         "fake",
         "***",
     ];
+    let bare = [
+        "test",
+        "secret",
+        "password",
+        "postgres",
+        "none",
+        "null",
+        "undefined",
+        "true",
+        "false",
+        "dev",
+        "development",
+        "pass",
+        "token",
+        "string",
+        "str",
+        "user",
+        "admin",
+        "root",
+        "guest",
+    ];
     low.is_empty()
         || stands_for.iter().any(|word| low.contains(word))
         || low.starts_with('$')
-        || [
-            "test",
-            "secret",
-            "password",
-            "postgres",
-            "none",
-            "null",
-            "undefined",
-            "true",
-            "false",
-            "dev",
-            "development",
-            "pass",
-            "token",
-            "string",
-            "str",
-            "user",
-            "admin",
-            "root",
-            "guest",
-        ]
-        .contains(&low)
+        // `dev-secret` and `shop_password`, as `secret` and `password` alone.
+        || low.split(['_', '-', '.']).all(|part| bare.contains(&part))
+        || low.strip_suffix("password").is_some_and(|before| before.chars().all(|letter| letter.is_ascii_alphabetic() || "_-.".contains(letter)))
         || low.chars().all(|letter| low.starts_with(letter))
 }
 
@@ -413,6 +415,8 @@ mod tests {
         check("root/.docker/config.json", "{\"auths\":{\"x\":{\"auth\":\"bWU6cGFzcw==\"}}}", Some("a login of a container registry"));
         check("app/src/client.py", &format!("client = OpenAI(api_key=\"{}\")", token()), Some("a token"));
         check("app/settings.toml", "url = \"postgresql://app:q8w7e6r5@db.prod/app\"", Some("an address with a password"));
+        check("app/case.json", "{\"url\": \"postgresql://test_user:test_8fj3k@store:5432/x\"}", Some("an address with a password"));
+        check("app/case.json", "{\"url\": \"postgresql://shop_user:8fj3k-password@store:5432/x\"}", Some("an address with a password"));
         check("app/store.p12", "x", Some("a key store"));
     }
 
@@ -429,6 +433,8 @@ mod tests {
         check("app/node_modules/x/test/id_rsa", &key(), None);
         check("usr/local/lib/python3.11/site-packages/certifi/cacert.pem", &key(), None);
         check("root/.npmrc", "//registry.example/:_authToken=${NPM_TOKEN}\nfund=false", None);
+        check("app/case.json", "{\"url\": \"postgresql://test_user:test_password@store:5432/x\"}", None);
+        check("app/case.json", "{\"url\": \"postgresql://shop_user:shop_password@store:5432/x\"}", None);
         check("app/compose.yml", "url: postgresql://${USER}:${PASSWORD}@db/app", None);
         check("etc/pip.conf", "[global]\nindex-url = https://pypi.example/simple", None);
     }

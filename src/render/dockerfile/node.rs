@@ -18,6 +18,8 @@ pub(super) struct Node<'a> {
     manager: &'a str,
     lockfile: Option<&'a str>,
     berry: bool,
+    /// Yarn's second series, which is not published; what the project brings of it is its own program.
+    second: bool,
     secrets: &'a [EnvName],
 }
 
@@ -26,9 +28,9 @@ impl<'a> Node<'a> {
         let fact = |key: &str| facts.build_facts.get(key).map(String::as_str).filter(|value| !value.is_empty());
         let manager = facts.package_manager.as_deref().unwrap_or("npm");
         let version = fact("package_manager.version").unwrap_or_default();
-        let berry = manager == "yarn"
-            && (fact("yarn.berry") == Some("true") || version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 2));
-        Self { facts, manager, lockfile: fact("lockfile"), berry, secrets }
+        let series = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        let berry = manager == "yarn" && (fact("yarn.berry") == Some("true") || series.is_some_and(|series| series >= 2));
+        Self { facts, manager, lockfile: fact("lockfile"), berry, second: berry && series == Some(2), secrets }
     }
 
     pub(super) fn tool(&self) -> String {
@@ -40,8 +42,8 @@ impl<'a> Node<'a> {
         let version = |usual: &str| declared.map_or(usual.to_owned(), Clone::clone);
         let package = match self.manager {
             "pnpm" => format!("pnpm@{}", version(PNPM)),
-            // The series before the third is not published there; a project of that age brings its own program, which this one starts.
-            "yarn" if self.berry && version(YARN_BERRY).starts_with("2.") => format!("@yarnpkg/cli-dist@{YARN_BERRY}"),
+            // It starts the program that the project brings, where it brings one.
+            "yarn" if self.second => format!("@yarnpkg/cli-dist@{YARN_BERRY}"),
             "yarn" if self.berry => format!("@yarnpkg/cli-dist@{}", version(YARN_BERRY)),
             "yarn" => format!("yarn@{}", version(YARN)),
             "bun" if bun(self.facts) => return String::new(),
@@ -117,6 +119,8 @@ impl<'a> Node<'a> {
         match (self.manager, self.lockfile.is_some()) {
             ("pnpm", true) => "pnpm install --frozen-lockfile",
             ("pnpm", false) => "pnpm install --no-frozen-lockfile",
+            // A newer program takes over what the second series locked, and writes it down in its own way.
+            ("yarn", true) if self.second && !self.facts.build_facts.contains_key("yarn.folder") => "YARN_NODE_LINKER=node-modules yarn install --no-immutable",
             ("yarn", true) if self.berry => "YARN_NODE_LINKER=node-modules yarn install --immutable",
             ("yarn", false) if self.berry => "YARN_NODE_LINKER=node-modules yarn install --no-immutable",
             ("yarn", true) => "yarn install --frozen-lockfile --non-interactive",
