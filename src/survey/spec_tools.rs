@@ -25,6 +25,9 @@ static DENIED: LazyLock<Option<Regex>> =
 static ASIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)\b(?:errors?|fail\w*|test\w*|examples?|scenarios?|security|logg\w*|responses?|permissions?|auth\w*|flows?|performance|latency|limits?|parameters?|schemas?|types?|fields?|messages?|models?|dependenc\w+|tooling)\b").ok()
 });
+/// Chapters below which headings are names of something else.
+static OTHERS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(?:errors?|fail\w*|parameters?|fields?|examples?|test\w*|scenarios?|data types?)\b").ok());
 static MCP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)(?:^|[^a-z])(?:mcp|model context protocol)(?:[^a-z]|$)").ok());
 static TOOLS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)(?:^|[^a-z])tools?(?:[^a-z]|$)").ok());
 
@@ -187,7 +190,8 @@ fn in_sections(path: &str, text: &str) -> Vec<(usize, String)> {
         }
         match &mut section {
             Some(open) => {
-                let name = title(heading);
+                let other = above.iter().any(|(other, heading)| (2..level).contains(other) && is(&OTHERS, heading));
+                let name = title(heading).filter(|_| !other);
                 open.inside = name.is_some() || is(&ASIDE, heading);
                 open.table = false;
                 open.headings.extend(name.map(|name| (number, name)));
@@ -270,6 +274,7 @@ mod tests {
             "## Tools\n- `add_task`\n\n## Setup\nMCP is used.\n",
             "## MCP Tools\n```python\n- add_task: x\n```\n### Overview\n- fast and small\n- TASK_NOT_FOUND: x\n",
             "## Developer tooling for MCP\n- `pre_commit`\n",
+            "# MCP Tools\n## Error Codes\n### `not_found`\n## Common Parameters\n### sort_by\n",
         ] {
             check(SPEC, other, &[]);
         }
