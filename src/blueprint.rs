@@ -129,6 +129,9 @@ pub struct PersonsChart {
     pub above: Vec<String>,
     /// The keys that name the image, and what they say of ours.
     pub image: BTreeMap<String, String>,
+    /// True where the chart runs the image by the digest that stands beside its name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_digest: bool,
 }
 
 /// How a workload is reached from outside the cluster.

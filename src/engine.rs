@@ -336,8 +336,9 @@ impl Run {
             }
             Undo::Unverified { release, was, .. } => Ok(format!("{release} left as it is: revision {was} before it was never verified")),
             Undo::Addon { addon } => {
-                let was = self.world.local.disable_addon(&proven()?.profile.name, addon).await?;
-                Ok(format!("addon {addon} {}", if was { "disabled" } else { "was off" }))
+                let at = proven()?;
+                let was = self.world.local.disable_addon(&at.profile.name, addon).await?;
+                Ok(if was { format!("addon {addon} disabled") } else { format!("addon {addon} was off; {}", at.leftovers(addon)) })
             }
             Undo::Keep { why } => Ok(format!("kept: {why}")),
         }

@@ -117,6 +117,15 @@ pub struct Proof {
     pub checks: Vec<ProofCheck>,
 }
 
+impl Proof {
+    /// What takes away the objects of an addon whose enabling failed: minikube calls it disabled then, and disables only what it calls enabled
+    /// (minikube's `pkg/addons/addons.go`, EnableOrDisableAddon).
+    pub fn leftovers(&self, addon: &str) -> String {
+        let profile = &self.profile.name;
+        format!("what minikube has applied of it stays until: kubectl delete all -l kubernetes.io/minikube-addons={addon} -n kube-system --context {profile}")
+    }
+}
+
 /// How to start (or create) a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -378,6 +387,9 @@ pub struct DryRunFinding {
     pub diff: String,
 }
 
+/// Marks a pod that was started to prove something: it has the labels of the workload that it is a copy of, and is none of its replicas.
+pub const PROBE_LABEL: &str = "landfall.dev/probe";
+
 /// Everything seen of one namespace at one moment, as the API server has it.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -457,6 +469,32 @@ pub struct Monitor {
     pub alertmanagers: usize,
 }
 
+/// What holds settings by key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyedKind {
+    ConfigMap,
+    Secret,
+}
+
+impl KeyedKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+        }
+    }
+}
+
+/// A ConfigMap or an opaque Secret with the names of its keys, never their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    pub kind: KeyedKind,
+    pub name: String,
+    /// The release that made it, as Helm notes it.
+    pub release: Option<String>,
+    pub keys: Vec<String>,
+}
+
 /// The Kubernetes API of a proven target. Every method that changes something proves the target anew (address and CA) first.
 #[async_trait]
 pub trait Cluster: Send + Sync {
@@ -469,6 +507,8 @@ pub trait Cluster: Send + Sync {
     async fn delete_namespace(&self, at: &Proof, namespace: &Namespace) -> Result<bool, Failure>;
     /// The keys of a Secret, without their values; None where it does not exist.
     async fn secret_keys(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<Option<Vec<String>>, Failure>;
+    /// Every ConfigMap and opaque Secret of a namespace.
+    async fn keyed(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Keyed>, Failure>;
     /// One value of a Secret, to compare by fingerprint.
     async fn secret_value(&self, at: &Proof, namespace: &Namespace, name: &str, key: &str) -> Result<Option<Secret>, Failure>;
     /// Creates the Secret or adds the keys it lacks; keys that are there stay as they are. Answers the keys that were added.

@@ -10,7 +10,7 @@ mod template;
 mod yaml;
 
 pub use advice::advice;
-pub use chart::{CHARTS, ChartOptions, chart_folder, charts, overlay};
+pub use chart::{CHARTS, ChartOptions, DIGEST, chart_folder, charts, digest_values, overlay};
 pub use compare::{Action, By, FileChange, Lock, base, compare, diff, three_way_merge};
 pub use context::{IgnoreRules, context_files, ignore_rules};
 pub use dockerfile::{bases, dockerfiles, pinned};

@@ -326,7 +326,7 @@ fn health_section(health: &With<Healthy>) -> String {
         let _ = writeln!(text, "- ❌ {} {}: {}", diagnosis.code, diagnosis.subject, diagnosis.cause);
     }
     if let Some(at) = health.reply.seen_at {
-        let _ = writeln!(text, "\nseen at {at}");
+        let _ = writeln!(text, "\nseen at {at:.0}");
     }
     text
 }

@@ -31,6 +31,7 @@ mod calls;
 mod helm;
 mod findings;
 mod specs;
+mod spec_tools;
 mod cache;
 #[cfg(test)]
 mod tests;
@@ -465,6 +466,16 @@ pub struct Specs {
     pub principles: Vec<Principle>,
     #[serde(default)]
     pub features: Vec<Feature>,
+    /// MCP tools that specs name, each by its first place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<SpecTool>,
+}
+
+/// An MCP tool that a spec names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SpecTool {
+    pub name: String,
+    pub evidence: Place,
 }
 
 /// Whether a service can be containerized, and why (not).

@@ -476,6 +476,19 @@ async fn an_addon_that_a_cancelled_deploy_switched_on_is_switched_off_again() {
 }
 
 #[tokio::test]
+async fn an_addon_that_could_not_be_enabled_leaves_what_minikube_applied_and_that_is_said() {
+    let house = House::quick();
+    house.edit("landfall.toml", "[gates]", "[cluster]\ndelivery = \"registry\"\n\n[gates]");
+    house.fake.fails("enable", 3, &Failure::new(Code::ProgramFailed, "enable the addon registry"));
+    let ended = house.deploy().await;
+    assert_eq!(ended.state(), OperationState::Failed, "{}", ended.reply.summary);
+    let undone: Vec<_> =
+        ended.records.iter().filter_map(|record| if let Event::UndoDone { note, .. } = &record.event { Some(note.as_str()) } else { None }).collect();
+    let undone = undone.join("; ");
+    assert!(undone.contains("kubectl delete all -l kubernetes.io/minikube-addons=registry -n kube-system --context fake"), "{undone}");
+}
+
+#[tokio::test]
 async fn a_registry_that_takes_nothing_refuses_the_docker_gate() {
     let house = House::quick();
     house.edit("landfall.toml", "[gates]", "[cluster]\ndelivery = \"registry\"\n\n[gates]");

@@ -18,7 +18,7 @@ use application::{HOSTILE, blueprint, environments, service, survey, tags};
 use landfall::blueprint::{Blueprint, Controller, ImagePlan, PersonsChart};
 use landfall::failure::Code;
 use landfall::names::EnvName;
-use landfall::render::{RenderedFile, bases, charts, dockerfiles, pinned};
+use landfall::render::{RenderedFile, bases, charts, digest_values, dockerfiles, pinned};
 use landfall::survey::{EnvRead, Kind, Options, Phase, Required, Service, Survey};
 use std::collections::BTreeMap;
 
@@ -420,7 +420,10 @@ fn a_persons_chart_gets_the_image_laid_over_it_and_no_file_beside() {
         values: None,
         above: vec!["backend".to_owned(), "image".to_owned()],
         image: BTreeMap::from([("repository", "localhost/notes/api"), ("tag", "1e3")].map(|(key, text)| (key.to_owned(), text.to_owned()))),
+        by_digest: true,
     });
+    let digest: serde_json::Value = serde_saphyr::from_str(&digest_values(api.chart.as_ref().unwrap(), "sha256:5f70")).unwrap();
+    assert_eq!(digest, serde_json::json!({"backend": {"image": {"digest": "sha256:5f70"}}}));
     let files = charts(&blueprint, &environments(), &tags(&blueprint));
     assert!(!files.iter().any(|file| file.path.starts_with("deploy/charts/api/")));
     let overlay: serde_json::Value = serde_saphyr::from_str(text(&files, "deploy/overlays/api/values-minikube.yaml")).unwrap();

@@ -11,7 +11,7 @@ mod watch;
 
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Namespace, OperationId, ReleaseName, Revision};
-use crate::ports::{Cluster, DryRunFinding, Executed, Forward, LocalCluster, LogRequest, Monitor, NamespaceFacts, Observations, Observed, Proof, Usage};
+use crate::ports::{Cluster, DryRunFinding, Executed, Forward, Keyed, LocalCluster, LogRequest, Monitor, NamespaceFacts, Observations, Observed, Proof, Usage};
 use crate::secret::Secret;
 use ::kube::Client;
 use async_trait::async_trait;
@@ -150,6 +150,10 @@ impl Cluster for Kube {
 
     async fn secret_keys(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<Option<Vec<String>>, Failure> {
         Ok(self.secret(at, namespace, name).await?.map(|secret| secret.data.unwrap_or_default().into_keys().collect()))
+    }
+
+    async fn keyed(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Keyed>, Failure> {
+        self.all_keyed(at, namespace).await
     }
 
     async fn secret_value(&self, at: &Proof, namespace: &Namespace, name: &str, key: &str) -> Result<Option<Secret>, Failure> {

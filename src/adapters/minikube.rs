@@ -486,6 +486,7 @@ impl Minikube {
         let ran = run.deadline(Duration::from_secs(7 * 60)).output().await?;
         match self.addon_enabled(&proof, addon).await? == on {
             true => Ok(true),
+            false if on => Err(ran.failure(&format!("{verb} the addon {addon}")).help(proof.leftovers(addon))),
             false => Err(ran.failure(&format!("{verb} the addon {addon}"))),
         }
     }

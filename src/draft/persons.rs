@@ -3,6 +3,7 @@
 use super::chart::{Judged, policies, renders};
 use super::{Scratch, below};
 use crate::blueprint::{Blueprint, EnvSetting, PersonsChart, Workload};
+use crate::config::Delivery;
 use crate::evidence::{Check, Finding, Outcome, Place, Severity};
 use crate::failure::Failure;
 use crate::landfall::Landfall;
@@ -35,7 +36,9 @@ impl Landfall {
             } else {
                 self.judged(workspace, blueprint, name, folder, images, proof).await?
             };
-            findings.push(told(name, folder, judged.as_ref().err()));
+            let tagged = judged.as_ref().is_ok_and(|persons| !persons.by_digest)
+                && images.get(name).is_some_and(|step| Delivery::of(&step.reference) == Delivery::Registry);
+            findings.push(told(name, folder, judged.as_ref().err(), tagged));
             if let Some(workload) = blueprint.workloads.iter_mut().find(|workload| workload.name == *name) {
                 workload.chart = judged.ok();
             }
@@ -57,7 +60,7 @@ impl Landfall {
             return Ok(Err(vec!["nothing is built for it".to_owned()]));
         };
         let environment = &blueprint.environment;
-        let persons = match with_image(workspace, folder, environment, &step.reference) {
+        let mut persons = match with_image(workspace, folder, environment, &step.reference) {
             Ok(persons) => persons,
             Err(why) => return Ok(Err(vec![why])),
         };
@@ -83,8 +86,29 @@ impl Landfall {
         if reasons.is_empty() {
             reasons.extend(misfits(&policy::documents(&manifest)?, workload, step.reference.as_str(), blueprint));
         }
-        Ok(if reasons.is_empty() { Ok(persons) } else { Err(reasons) })
+        if !reasons.is_empty() {
+            return Ok(Err(reasons));
+        }
+        if persons.image.contains_key(render::DIGEST) {
+            let tried = scratch.0.join("digest.yaml");
+            crate::files::write_private(&tried, render::digest_values(&persons, TRIED).as_bytes())?;
+            let said = gate.render(&values.into_iter().chain([tried]).collect::<Vec<_>>()).await.ok().filter(|said| said.ok);
+            persons.by_digest = said.is_some_and(|said| runs_by_digest(&policy::documents(&said.text).unwrap_or_default(), step.reference.as_str()));
+        }
+        Ok(Ok(persons))
     }
+}
+
+/// The digest with which a chart is tried.
+const TRIED: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// True where a container runs the image by exactly the digest that was tried, whether its tag stands there as well or not.
+fn runs_by_digest(objects: &[Value], reference: &str) -> bool {
+    let repository = reference.rsplit_once(':').map_or(reference, |(repository, _)| repository);
+    let ours = [format!("{repository}@{TRIED}"), format!("{reference}@{TRIED}")];
+    let pod = |object: &Value| ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"].iter().find_map(|at| object.pointer(at)).cloned();
+    let containers = objects.iter().filter_map(pod).flat_map(|pod| pod["containers"].as_array().cloned().unwrap_or_default());
+    containers.into_iter().any(|container| container["image"].as_str().is_some_and(|image| ours.iter().any(|ours| ours == image)))
 }
 
 /// True for a chart that somebody else wrote, and beside which we never wrote one: what runs under one chart is not put under another unasked.
@@ -99,13 +123,17 @@ fn reason(check: &Check) -> String {
     format!("{}: {}{seen}", check.id, check.reason)
 }
 
-fn told(name: &ServiceName, folder: &str, reasons: Option<&Vec<String>>) -> Finding {
+/// `tagged`: it comes through the registry, and the chart runs it by its tag.
+fn told(name: &ServiceName, folder: &str, reasons: Option<&Vec<String>>, tagged: bool) -> Finding {
     let chart = Place::file(format!("{folder}/Chart.yaml"));
     match reasons {
         None => Finding {
             code: "CHART_KEPT".to_owned(),
             severity: Severity::Note,
-            message: format!("{name} has a chart of its own, {folder}, which passes the helm gate and is deployed as it is"),
+            message: format!(
+                "{name} has a chart of its own, {folder}, which passes the helm gate and is deployed as it is{}",
+                if tagged { ", with the image by its tag: its values have no place for a digest that its container runs by" } else { "" }
+            ),
             help: format!("what brings the image into it stands in deploy/overlays/{name}; remove or rename {folder} to have a chart written"),
             evidence: vec![chart],
             fix: None,
@@ -138,7 +166,7 @@ fn with_image(workspace: &Path, folder: &str, environment: &EnvironmentName, ref
         None => [("repository", repository), ("tag", tag)].map(|(key, text)| (key.to_owned(), text.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
         Some(_) => BTreeMap::from([("image".to_owned(), reference.to_string())]),
     };
-    let mut persons = PersonsChart { folder: folder.to_owned(), values: None, above: place.above.clone(), image };
+    let mut persons = PersonsChart { folder: folder.to_owned(), values: None, above: place.above.clone(), image, by_digest: false };
     for (key, text) in [("pullPolicy", "IfNotPresent"), ("digest", ""), ("registry", "")] {
         if place.keys.contains(&key.to_owned()) {
             persons.image.insert(key.to_owned(), text.to_owned());
@@ -402,5 +430,24 @@ data: {LOG_LEVEL: info}
         check("replicas: 1", Err("has no `image`"));
         check("image: {repository: a}\npostgres: {image: postgres:17}", Err("names 2 images"));
         check("image: [", Err("is not YAML"));
+    }
+
+    #[test]
+    fn a_digest_counts_where_the_container_runs_by_it() {
+        let check = |image: &str, expect: bool| {
+            let text = GOOD.replace(REFERENCE, image);
+            assert_eq!(runs_by_digest(&policy::documents(&text).unwrap(), REFERENCE), expect, "{image}");
+        };
+        check(&format!("localhost/notes/api@{TRIED}"), true);
+        check(&format!("{REFERENCE}@{TRIED}"), true);
+        check(REFERENCE, false);
+        check(&format!("{REFERENCE}@sha256:{TRIED}"), false);
+        check(&format!("localhost/notes/web@{TRIED}"), false);
+        let note = |reference: &str, by_digest: bool| {
+            let tagged = !by_digest && Delivery::of(&ImageRef::parse(reference).unwrap()) == Delivery::Registry;
+            told(&ServiceName::parse("api").unwrap(), "chart", None, tagged).message.contains("by its tag")
+        };
+        assert!(note("localhost:5000/notes/api:1", false));
+        assert!(!note("localhost:5000/notes/api:1", true) && !note("localhost/notes/api:1", false));
     }
 }

@@ -7,7 +7,7 @@ use crate::blueprint::{Blueprint, Workload};
 use crate::config::{Config, Folders, Smoke};
 use crate::draft::{History, labels};
 use crate::engine::{Effect, Run};
-use crate::evidence::{Check, Class, Course, Gate, RETRIES, Verdict, course};
+use crate::evidence::{Class, Course, Gate, RETRIES, Verdict, course};
 use crate::failure::{Code, Failure};
 use crate::journal::{Event, StageName, State, Undo};
 use crate::names::{OperationId, ReleaseName, Revision, ServiceName};
@@ -17,6 +17,7 @@ use crate::ports::Proof;
 use crate::render::RenderedFile;
 use crate::reply::{self, OperationState, ReleaseView};
 use crate::report;
+use crate::stages::mcp::{Calls, Met};
 use crate::stages::{self, deploy::Decision, validate::Look, validate::Scope};
 use crate::survey::McpShape;
 use serde::{Deserialize, Serialize};
@@ -598,23 +599,25 @@ impl Landfall {
             .pod_of(server.name.as_str())
             .ok_or_else(|| Failure::new(Code::NotDeployed, format!("{} has no ready pod", server.name)).help("cluster_health says why"))?;
         run.doing(StageName::Validate, server.name.as_str(), "speaks MCP");
-        let calls = stages::validate::McpCalls { path: ask.path.clone(), calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
+        let specified = self.surveyed(&run.folders.workspace).await?.specs.tools.clone();
+        let calls = Calls { path: ask.path.clone(), calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup, specified };
         let spoken = async { Ok::<_, Failure>(look.mcp(server, &pod, ask.from_service.as_ref().map(ServiceName::as_str), &calls).await) };
-        let (mut checks, mut found) = run.unless_cancelled_or_writing(calls.writing, spoken).await?;
-        self.chat(run, &ask, &look, &mut checks, &mut found).await?;
-        let gate = Gate::judge(crate::evidence::GateName::Validation, server.name.as_str(), checks);
+        let mut met = run.unless_cancelled_or_writing(calls.writing, spoken).await?;
+        self.chat(run, &ask, &look, &mut met).await?;
+        let gate = Gate::judge(crate::evidence::GateName::Validation, server.name.as_str(), met.checks);
         run.judged(StageName::Validate, &gate)?;
         run.end(StageName::Validate, gate.verdict)?;
         let (state, summary) = judged_words(gate.verdict, std::slice::from_ref(&gate), "MCP");
-        let verified = reply::Verified { server: found.server, tools: found.tools, shape: Some(crate::survey::McpShape::HttpDeployment) };
+        let verified = reply::Verified { server: met.server, tools: met.tools, shape: Some(crate::survey::McpShape::HttpDeployment) };
         Ok(End::new(state, summary, &verified))
     }
 
     /// Without a server over HTTP: the one that a service starts as a subprocess is proven where it runs; what is only called MCP is said to be that.
     async fn work_verify_inside(&self, run: &Run, ask: &ask::VerifyMcp, at: &Proof, blueprint: &Blueprint) -> Result<End, Failure> {
-        let mcp = self.surveyed(&run.folders.workspace).await?.mcp;
+        let survey = self.surveyed(&run.folders.workspace).await?;
+        let mcp = &survey.mcp;
         let host = mcp.evidence.last().and_then(|server| stages::stdio::host(blueprint, server));
-        let (subject, checks, found) = match (mcp.shape, host) {
+        let (subject, met) = match (mcp.shape, host) {
             (McpShape::None, _) => {
                 return Err(Failure::new(Code::NotMcp, "no service of this app is an MCP server, and none is called one")
                     .help("analyze_project shows the MCP shape of the workspace"));
@@ -622,40 +625,34 @@ impl Landfall {
             (McpShape::StdioSubprocess, Some((workload, ways))) => {
                 let look = self.look(run, at, blueprint).await?;
                 run.doing(StageName::Validate, workload.name.as_str(), "speaks MCP over stdio");
-                let calls = stages::validate::McpCalls { path: None, calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup };
+                let specified = survey.specs.tools.clone();
+                let calls = Calls { path: None, calls: parse_calls(&ask.calls)?, writing: ask.writes == Writes::WithCleanup, specified };
                 let spoken = async { Ok::<_, Failure>(look.mcp_stdio(workload, &ways, &calls).await) };
-                let (mut checks, mut found) = run.unless_cancelled_or_writing(calls.writing, spoken).await?;
-                self.chat(run, ask, &look, &mut checks, &mut found).await?;
-                (workload.name.to_string(), checks, found)
+                let mut met = run.unless_cancelled_or_writing(calls.writing, spoken).await?;
+                self.chat(run, ask, &look, &mut met).await?;
+                (workload.name.to_string(), met)
             }
-            (shape, _) => (blueprint.app.to_string(), vec![stages::stdio::unserved(shape, &mcp.evidence)], stages::validate::Found::default()),
+            (shape, _) => (blueprint.app.to_string(), Met::from(stages::stdio::unserved(shape, &mcp.evidence))),
         };
-        let gate = Gate::judge(crate::evidence::GateName::Validation, subject, checks);
+        let gate = Gate::judge(crate::evidence::GateName::Validation, subject, met.checks);
         run.judged(StageName::Validate, &gate)?;
         run.end(StageName::Validate, gate.verdict)?;
         let (state, summary) = judged_words(gate.verdict, std::slice::from_ref(&gate), "MCP");
-        Ok(End::new(state, summary, &reply::Verified { server: found.server, tools: found.tools, shape: Some(mcp.shape) }))
+        Ok(End::new(state, summary, &reply::Verified { server: met.server, tools: met.tools, shape: Some(mcp.shape) }))
     }
 
     /// The chatbot's own way, where that is to be proven: what its model is offered is known then.
-    async fn chat(
-        &self,
-        run: &Run,
-        ask: &ask::VerifyMcp,
-        look: &Look<'_>,
-        checks: &mut Vec<Check>,
-        found: &mut stages::validate::Found,
-    ) -> Result<(), Failure> {
+    async fn chat(&self, run: &Run, ask: &ask::VerifyMcp, look: &Look<'_>, met: &mut Met) -> Result<(), Failure> {
         if ask.chat_path == ask::ChatPath::Skip {
             return Ok(());
         }
         let smoke: Smoke = crate::files::read_json(&run.folders.operation(&run.id).join(stages::chat::FILE))?;
         run.doing(StageName::Validate, smoke.service.as_str(), "sends its chatbot a message");
-        let listed: Vec<_> = found.tools.iter().map(|tool| tool.name.clone()).collect();
+        let listed: Vec<_> = met.tools.iter().map(|tool| tool.name.clone()).collect();
         let proven = look.chat(run, &smoke, &listed).await?;
-        checks.extend(proven.checks);
+        met.checks.extend(proven.checks);
         if let Some(offered) = proven.offered {
-            found.tools.iter_mut().for_each(|tool| tool.in_chatbot = offered.contains(&tool.name));
+            met.tools.iter_mut().for_each(|tool| tool.in_chatbot = offered.contains(&tool.name));
         }
         Ok(())
     }

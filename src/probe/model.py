@@ -45,7 +45,7 @@ class Conversation:
         self.everything = " ".join(text(message.get("content")) for message in self.messages)
 
     def chosen(self):
-        return next((name for name in self.tools if ADDS.match(name)), None)
+        return next((name for name in self.tools if ADDS.search(name)), None)
 
     def arguments(self, name):
         schema = self.tools[name]

@@ -2,22 +2,59 @@
 
 use crate::blueprint::Workload;
 use crate::failure::Failure;
-use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, Pod, PodSpec, Probe, ResourceRequirements};
+use crate::ports::PROBE_LABEL;
+use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, Pod, PodReadinessGate, PodSpec, Probe, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Speaks OpenAI's interfaces on a port of 127.0.0.1: its argument is the port.
-pub const SCRIPT: &str = include_str!("model.py");
-const LISTENS: &str = "import socket,sys;socket.create_connection(('127.0.0.1',int(sys.argv[1])),1)";
+/// The scripted model as an interpreter runs it; the argument of both scripts is its port of 127.0.0.1.
+#[derive(Clone, Copy, Debug)]
+pub struct Model {
+    interpreter: [&'static str; 2],
+    /// Speaks OpenAI's interfaces.
+    speaks: &'static str,
+    /// Ends well where the model listens.
+    listens: &'static str,
+}
+
+const PYTHON: Model = Model {
+    interpreter: ["python3", "-c"],
+    speaks: include_str!("model.py"),
+    listens: "import socket,sys;socket.create_connection(('127.0.0.1',int(sys.argv[1])),1)",
+};
+const NODE: Model = Model {
+    interpreter: ["node", "-e"],
+    speaks: include_str!("model.js"),
+    listens: "require('net').connect(+process.argv[1],'127.0.0.1',()=>process.exit(0)).on('error',()=>process.exit(1))",
+};
+
+/// The model that runs in images of a language; none where no interpreter is known to be in them.
+pub fn beside(language: &str) -> Option<Model> {
+    match language {
+        "python" => Some(PYTHON),
+        "node" | "javascript" | "typescript" => Some(NODE),
+        _ => None,
+    }
+}
+
+impl Model {
+    fn runs(self, script: &str, port: u16) -> Vec<String> {
+        let [program, flag] = self.interpreter;
+        [program, flag, script, &port.to_string()].map(str::to_owned).to_vec()
+    }
+}
+
 /// The name of the model's container in the copy.
 pub const CONTAINER: &str = "scripted-model";
 /// The longest that a copy runs, seconds, whatever becomes of the operation that made it.
 const LONGEST_S: i64 = 300;
-/// What marks a pod of the app that is only there to prove something: network policies let it in, no Service selects it.
-const PROBE: (&str, &str) = ("app.kubernetes.io/component", "probe");
-const PART_OF: &str = "app.kubernetes.io/part-of";
+/// A condition that nobody sets: a pod that waits for it runs and is never ready, so no Service leads to it.
+const NEVER: &str = "landfall.dev/never-ready";
+/// Labels by which controllers tell their own pods; with them a copy would be adopted, or counted as one of theirs.
+const CONTROLLERS: [&str; 5] =
+    ["pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"];
 
 /// Whose models speak OpenAI's interfaces, as variables begin.
 const PROVIDERS: [&str; 15] =
@@ -54,8 +91,8 @@ fn port_beside(port: Option<u16>) -> u16 {
     if port == Some(11_435) { 11_436 } else { 11_435 }
 }
 
-/// A copy of a running pod under another name: the same image, environment and mounts, without a Service's labels, with the scripted model beside the program.
-pub fn copy_of(pod: &Pod, container: &str, name: &str, workload: &Workload) -> Result<Pod, Failure> {
+/// A copy of a running pod under another name: the same image, environment and mounts, the labels that network policies select, and the scripted model beside the program.
+pub fn copy_of(pod: &Pod, container: &str, name: &str, workload: &Workload, beside: Model) -> Result<Pod, Failure> {
     let spec = pod.spec.as_ref().ok_or_else(|| Failure::internal("a running pod without a specification"))?;
     let original = spec.containers.iter().find(|one| one.name == container).ok_or_else(|| Failure::internal("a running pod without its container"))?;
     let volumes: Vec<_> = spec
@@ -75,14 +112,14 @@ pub fn copy_of(pod: &Pod, container: &str, name: &str, workload: &Workload) -> R
     let env = program.env.get_or_insert_default();
     env.retain(|one| !told.contains_key(&one.name));
     env.extend(told.into_iter().map(|(name, value)| EnvVar { name, value: Some(value), value_from: None }));
-    let port = port_beside(workload.port).to_string();
+    let port = port_beside(workload.port);
     let model = Container {
         name: CONTAINER.to_owned(),
         image: original.image.clone(),
         image_pull_policy: original.image_pull_policy.clone(),
-        command: Some(["python3", "-c", SCRIPT, &port].map(str::to_owned).to_vec()),
+        command: Some(beside.runs(beside.speaks, port)),
         readiness_probe: Some(Probe {
-            exec: Some(ExecAction { command: Some(["python3", "-c", LISTENS, &port].map(str::to_owned).to_vec()) }),
+            exec: Some(ExecAction { command: Some(beside.runs(beside.listens, port)) }),
             period_seconds: Some(1),
             timeout_seconds: Some(5),
             failure_threshold: Some(60),
@@ -92,8 +129,9 @@ pub fn copy_of(pod: &Pod, container: &str, name: &str, workload: &Workload) -> R
         security_context: original.security_context.clone(),
         ..Container::default()
     };
-    let part_of = pod.metadata.labels.as_ref().and_then(|labels| labels.get(PART_OF)).map(|app| (PART_OF.to_owned(), app.clone()));
-    let labels = [(PROBE.0.to_owned(), PROBE.1.to_owned())].into_iter().chain(part_of).collect();
+    let mut labels = pod.metadata.labels.clone().unwrap_or_default();
+    labels.retain(|name, _| !CONTROLLERS.contains(&name.as_str()));
+    labels.insert(PROBE_LABEL.to_owned(), "chat".to_owned());
     // It goes with the release, should nobody be left to delete it.
     let owner = |owner: &OwnerReference| OwnerReference { controller: None, block_owner_deletion: None, ..owner.clone() };
     Ok(Pod {
@@ -106,6 +144,7 @@ pub fn copy_of(pod: &Pod, container: &str, name: &str, workload: &Workload) -> R
         spec: Some(PodSpec {
             containers: vec![program, model],
             volumes: Some(volumes),
+            readiness_gates: Some(vec![PodReadinessGate { condition_type: NEVER.to_owned() }]),
             active_deadline_seconds: Some(LONGEST_S),
             restart_policy: Some("Never".to_owned()),
             termination_grace_period_seconds: Some(1),
@@ -128,7 +167,7 @@ fn small() -> ResourceRequirements {
         let each = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", "16Mi")];
         Some(each.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))).into())
     };
-    ResourceRequirements { requests: of("10m", "32Mi"), limits: of("500m", "96Mi"), claims: None }
+    ResourceRequirements { requests: of("10m", "32Mi"), limits: of("500m", "128Mi"), claims: None }
 }
 
 /// What the model heard and said, in the order in which it was told.
@@ -183,6 +222,8 @@ mod tests {
     use std::process::{Child, Command, Stdio};
     use std::time::Duration;
 
+    const BOTH: [&str; 2] = ["python", "node"];
+
     struct Model(Child, u16);
 
     impl Drop for Model {
@@ -192,13 +233,15 @@ mod tests {
         }
     }
 
-    /// The model as a process of this machine; none where there is no Python.
-    async fn model() -> Option<Model> {
+    /// The model as a process of this machine; none where its interpreter is not there.
+    async fn model(way: super::Model) -> Option<Model> {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new("python3").args(["-c", SCRIPT, &port.to_string()]).stdout(Stdio::piped()).spawn().ok()?;
+        let runs = way.runs(way.speaks, port);
+        let child = Command::new(&runs[0]).args(&runs[1..]).stdout(Stdio::piped()).spawn().ok()?;
         let model = Model(child, port);
+        let listens = || Command::new(&runs[0]).args(&way.runs(way.listens, port)[1..]).stderr(Stdio::null()).status().is_ok_and(|ended| ended.success());
         for _ in 0..600 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            if listens() {
                 return Some(model);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -228,48 +271,55 @@ mod tests {
 
     #[tokio::test]
     async fn the_model_calls_the_tool_that_adds_with_the_text_of_the_message() {
-        let Some(model) = model().await else { return };
-        let system = json!({ "role": "system", "content": "The current user's user_id is u-7. Be brief." });
-        let user = json!({ "role": "user", "content": MESSAGE });
-        let (status, first) = say(&model, "/v1/chat/completions", &json!({ "model": "any", "messages": [system, user], "tools": tools() })).await;
-        let first: Value = serde_json::from_str(&first).unwrap();
-        let call = &first["choices"][0]["message"]["tool_calls"][0]["function"];
-        assert_eq!((status, call["name"].as_str()), (200, Some("add_task")), "{first}");
-        let arguments: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
-        assert_eq!(arguments, json!({ "user_id": "u-7", "title": "landfall-0123456789ab", "note": null, "list": "home" }));
-        let result = json!({ "role": "tool", "tool_call_id": "call_scripted", "content": "{\"id\": 1}" });
-        let (_, second) = say(&model, "/v1/chat/completions", &json!({ "messages": [system, user, result], "tools": tools(), "stream": true })).await;
-        assert!(second.contains("It is done") && second.trim_end().ends_with("data: [DONE]"), "{second}");
-        let heard = heard(&log(model, 2));
-        assert_eq!((heard.asked, heard.offered.as_slice()), (2, &["add_task".to_owned(), "list_tasks".to_owned()][..]));
-        assert_eq!((heard.called, heard.result.as_deref()), (Some(("add_task".to_owned(), arguments)), Some("{\"id\": 1}")));
+        for language in BOTH {
+            let Some(model) = model(beside(language).unwrap()).await else { continue };
+            let system = json!({ "role": "system", "content": "The current user's user_id is u-7. Be brief." });
+            let user = json!({ "role": "user", "content": MESSAGE });
+            let (status, first) = say(&model, "/v1/chat/completions", &json!({ "model": "any", "messages": [system, user], "tools": tools() })).await;
+            let first: Value = serde_json::from_str(&first).unwrap();
+            let call = &first["choices"][0]["message"]["tool_calls"][0]["function"];
+            assert_eq!((status, call["name"].as_str()), (200, Some("add_task")), "{first}");
+            let arguments: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
+            assert_eq!(arguments, json!({ "user_id": "u-7", "title": "landfall-0123456789ab", "note": null, "list": "home" }));
+            let result = json!({ "role": "tool", "tool_call_id": "call_scripted", "content": "{\"id\": 1}" });
+            let (_, second) = say(&model, "/v1/chat/completions", &json!({ "messages": [system, user, result], "tools": tools(), "stream": true })).await;
+            assert!(second.contains("It is done") && second.trim_end().ends_with("data: [DONE]"), "{second}");
+            let heard = heard(&log(model, 2));
+            assert_eq!((heard.asked, heard.offered.as_slice()), (2, &["add_task".to_owned(), "list_tasks".to_owned()][..]));
+            assert_eq!((heard.called, heard.result.as_deref()), (Some(("add_task".to_owned(), arguments)), Some("{\"id\": 1}")));
+        }
     }
 
     #[tokio::test]
     async fn the_other_interface_is_answered_in_its_own_terms() {
-        let Some(model) = model().await else { return };
-        let tool = json!({ "type": "function", "name": "add_task", "parameters": { "required": ["title"], "properties": { "title": { "type": "string" } } } });
-        let (_, first) = say(&model, "/v1/responses", &json!({ "input": MESSAGE, "tools": [tool] })).await;
-        let first: Value = serde_json::from_str(&first).unwrap();
-        assert_eq!(first["output"][0]["name"], "add_task", "{first}");
-        let back = json!({ "type": "function_call_output", "call_id": "call_scripted", "output": "added" });
-        let asked = json!({ "input": [{ "role": "user", "content": MESSAGE }, first["output"][0], back], "tools": [tool], "stream": true });
-        let (_, second) = say(&model, "/v1/responses", &asked).await;
-        assert!(second.contains("event: response.completed") && second.contains("It is done: added"), "{second}");
-        assert_eq!(heard(&log(model, 2)).result.as_deref(), Some("added"));
+        for language in BOTH {
+            let Some(model) = model(beside(language).unwrap()).await else { continue };
+            let tool =
+                json!({ "type": "function", "name": "add_task", "parameters": { "required": ["title"], "properties": { "title": { "type": "string" } } } });
+            let (_, first) = say(&model, "/v1/responses", &json!({ "input": MESSAGE, "tools": [tool] })).await;
+            let first: Value = serde_json::from_str(&first).unwrap();
+            assert_eq!(first["output"][0]["name"], "add_task", "{first}");
+            let back = json!({ "type": "function_call_output", "call_id": "call_scripted", "output": "added" });
+            let asked = json!({ "input": [{ "role": "user", "content": MESSAGE }, first["output"][0], back], "tools": [tool], "stream": true });
+            let (_, second) = say(&model, "/v1/responses", &asked).await;
+            assert!(second.contains("event: response.completed") && second.contains("It is done: added"), "{second}");
+            assert_eq!(heard(&log(model, 2)).result.as_deref(), Some("added"));
+        }
     }
 
     #[tokio::test]
     async fn what_it_is_not_offered_it_does_not_call() {
-        let Some(model) = model().await else { return };
-        let offered = json!([tools()[0]]);
-        let (_, said) = say(&model, "/v1/chat/completions", &json!({ "messages": [{ "role": "user", "content": MESSAGE }], "tools": offered })).await;
-        assert!(said.contains("no tool that adds"), "{said}");
-        let (status, _) = say(&model, "/v1/embeddings", &json!({})).await;
-        assert_eq!(status, 404);
-        let heard = heard(&log(model, 2));
-        assert_eq!((heard.called, heard.result), (None, None));
-        assert_eq!(heard.strange.as_deref(), Some("it was asked at /v1/embeddings"));
+        for language in BOTH {
+            let Some(model) = model(beside(language).unwrap()).await else { continue };
+            let offered = json!([tools()[0]]);
+            let (_, said) = say(&model, "/v1/chat/completions", &json!({ "messages": [{ "role": "user", "content": MESSAGE }], "tools": offered })).await;
+            assert!(said.contains("no tool that adds"), "{said}");
+            let (status, _) = say(&model, "/v1/embeddings", &json!({})).await;
+            assert_eq!(status, 404);
+            let heard = heard(&log(model, 2));
+            assert_eq!((heard.called, heard.result), (None, None));
+            assert_eq!(heard.strange.as_deref(), Some("it was asked at /v1/embeddings"));
+        }
     }
 
     #[test]
@@ -298,9 +348,14 @@ mod tests {
             "status": { "phase": "Running" },
         }))
         .unwrap();
-        let copy = serde_json::to_value(copy_of(&pod, "api", "api-chat-1", &workload()).unwrap()).unwrap();
-        assert_eq!(copy["metadata"]["labels"], json!({ "app.kubernetes.io/component": "probe", "app.kubernetes.io/part-of": "todo" }));
+        let copy = serde_json::to_value(copy_of(&pod, "api", "api-chat-1", &workload(), PYTHON).unwrap()).unwrap();
+        let labels = json!({ "app.kubernetes.io/instance": "api", "app.kubernetes.io/part-of": "todo", "landfall.dev/probe": "chat" });
+        assert_eq!(copy["metadata"]["labels"], labels, "policies select it, and no controller does");
+        assert_eq!(copy["spec"]["readinessGates"], json!([{ "conditionType": "landfall.dev/never-ready" }]), "no Service leads to it");
         assert_eq!(copy["metadata"]["ownerReferences"][0].get("controller"), None);
+        assert_eq!(copy["spec"]["containers"][1]["command"][0], "python3");
+        let beside_node = serde_json::to_value(copy_of(&pod, "api", "api-chat-1", &workload(), NODE).unwrap()).unwrap();
+        assert_eq!(beside_node["spec"]["containers"][1]["command"][0], "node");
         let (program, model) = (&copy["spec"]["containers"][0], &copy["spec"]["containers"][1]);
         assert_eq!((&program["image"], &model["image"]), (&json!("localhost/todo/api:1"), &json!("localhost/todo/api:1")));
         assert_eq!((program["envFrom"][0]["configMapRef"]["name"].as_str(), program.get("livenessProbe")), (Some("api"), None));
@@ -311,6 +366,6 @@ mod tests {
         assert_eq!(named("JWT_SECRET").len(), 1);
         assert_eq!(program["volumeMounts"].as_array().unwrap().len(), 1);
         assert_eq!((copy["spec"].get("nodeName"), copy["spec"].get("initContainers"), copy["spec"]["activeDeadlineSeconds"].as_i64()), (None, None, Some(300)));
-        assert!(copy_of(&Pod::default(), "api", "x", &workload()).is_err());
+        assert!(copy_of(&Pod::default(), "api", "x", &workload(), NODE).is_err());
     }
 }

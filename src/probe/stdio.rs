@@ -3,7 +3,7 @@
 use super::inside::{Caller, interpreters, printed, wordless};
 use crate::failure::{Code, Failure};
 use crate::names::Namespace;
-use crate::ports::{Cluster, Executed, Proof};
+use crate::ports::{Cluster, Executed, PeerAnswer, PeerFacts, PeerTool, Proof};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct SpokenTool {
     pub read_only: bool,
     #[serde(default)]
     pub input_schema: Map<String, Value>,
+    #[serde(default)]
+    pub output_schema: Option<Map<String, Value>>,
 }
 
 /// What a call answered.
@@ -35,8 +37,37 @@ pub struct SpokenTool {
 pub struct SpokenCall {
     pub is_error: bool,
     pub text: String,
+    #[serde(default)]
+    pub structured: Option<Value>,
     /// Milliseconds.
     pub ms: f64,
+}
+
+impl From<Spoken> for PeerFacts {
+    fn from(spoken: Spoken) -> Self {
+        let tool = |tool: SpokenTool| PeerTool {
+            name: tool.name,
+            description: String::new(),
+            read_only: tool.read_only,
+            input_schema: tool.input_schema,
+            output_schema: tool.output_schema,
+        };
+        Self {
+            name: spoken.name,
+            version: spoken.version,
+            protocol: spoken.protocol,
+            path: "stdio".to_owned(),
+            host_header: String::new(),
+            tools: spoken.tools.into_iter().map(tool).collect(),
+        }
+    }
+}
+
+impl From<SpokenCall> for PeerAnswer {
+    fn from(call: SpokenCall) -> Self {
+        let elapsed = Duration::try_from_secs_f64(call.ms / 1_000.0).unwrap_or_default();
+        Self { is_error: call.is_error, text: call.text, structured: call.structured, elapsed }
+    }
 }
 
 /// What came of it.
@@ -91,10 +122,10 @@ if e: out(error="tools/list: "+e)
 calls=[]
 for name,arguments in a["calls"]:
     b=time.monotonic();r,e=ask("tools/call",{"name":name,"arguments":arguments})
-    text=e or " ".join(c.get("text","") for c in r.get("content",[]) if isinstance(c,dict))
-    calls.append(dict(is_error=bool(e or r.get("isError")),text=text[:2000],ms=int((time.monotonic()-b)*1000)))
+    r=r or {};text=e or " ".join(c.get("text","") for c in r.get("content",[]) if isinstance(c,dict))
+    calls.append(dict(is_error=bool(e or r.get("isError")),text=text[:2000],structured=r.get("structuredContent"),ms=int((time.monotonic()-b)*1000)))
 s=i.get("serverInfo",{})
-out(name=s.get("name",""),version=s.get("version",""),protocol=i.get("protocolVersion",""),calls=calls,tools=[dict(name=x.get("name",""),read_only=bool((x.get("annotations") or {}).get("readOnlyHint")),input_schema=x.get("inputSchema") or {}) for x in t.get("tools",[])])
+out(name=s.get("name",""),version=s.get("version",""),protocol=i.get("protocolVersion",""),calls=calls,tools=[dict(name=x.get("name",""),read_only=bool((x.get("annotations") or {}).get("readOnlyHint")),input_schema=x.get("inputSchema") or {},output_schema=x.get("outputSchema")) for x in t.get("tools",[])])
 "#;
 
 const NODE: &str = r#"
@@ -116,9 +147,9 @@ const ask=(method,params)=>new Promise(r=>{const id=++n;wait.set(id,r);say({json
   say({jsonrpc:"2.0",method:"notifications/initialized"});
   const t=await ask("tools/list",{});if(t.error)return out({error:"tools/list: "+t.error.message});
   const calls=[];for(const [name,arguments_] of a.calls){const b=Date.now(),r=await ask("tools/call",{name,arguments:arguments_}),v=r.result||{};
-    calls.push({is_error:!!(r.error||v.isError),text:(r.error?String(r.error.message):(v.content||[]).map(c=>c.text||"").join(" ")).slice(0,2000),ms:Date.now()-b})}
+    calls.push({is_error:!!(r.error||v.isError),text:(r.error?String(r.error.message):(v.content||[]).map(c=>c.text||"").join(" ")).slice(0,2000),structured:v.structuredContent,ms:Date.now()-b})}
   const s=i.result.serverInfo||{};
-  out({name:s.name||"",version:s.version||"",protocol:i.result.protocolVersion||"",calls,tools:(t.result.tools||[]).map(x=>({name:x.name||"",read_only:!!(x.annotations||{}).readOnlyHint,input_schema:x.inputSchema||{}}))});
+  out({name:s.name||"",version:s.version||"",protocol:i.result.protocolVersion||"",calls,tools:(t.result.tools||[]).map(x=>({name:x.name||"",read_only:!!(x.annotations||{}).readOnlyHint,input_schema:x.inputSchema||{},output_schema:x.outputSchema}))});
 })();
 "#;
 
@@ -178,8 +209,8 @@ FAULT
 for line in sys.stdin:
     m=json.loads(line)
     if m["method"]=="initialize": r={"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"tasks","version":"1.2"}}
-    elif m["method"]=="tools/list": r={"tools":[{"name":"list_tasks","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":True}},{"name":"add_task","inputSchema":{"type":"object"}}]}
-    elif m["method"]=="tools/call": r={"content":[{"type":"text","text":m["params"]["name"]+" done"}],"isError":m["params"]["name"]!="list_tasks"}
+    elif m["method"]=="tools/list": r={"tools":[{"name":"list_tasks","inputSchema":{"type":"object"},"outputSchema":{"type":"object"},"annotations":{"readOnlyHint":True}},{"name":"add_task","inputSchema":{"type":"object"}}]}
+    elif m["method"]=="tools/call": r={"content":[{"type":"text","text":m["params"]["name"]+" done"}],"structuredContent":{"rows":[]},"isError":m["params"]["name"]!="list_tasks"}
     else: continue
     print(json.dumps({"jsonrpc":"2.0","id":m["id"],"result":r}),flush=True)
 "#;
@@ -205,8 +236,10 @@ for line in sys.stdin:
         assert_eq!((spoken.name.as_str(), spoken.version.as_str(), spoken.protocol.as_str()), ("tasks", "1.2", "2025-06-18"));
         let tools: Vec<_> = spoken.tools.iter().map(|tool| (tool.name.as_str(), tool.read_only)).collect();
         assert_eq!(tools, [("list_tasks", true), ("add_task", false)]);
+        assert_eq!(spoken.tools.iter().map(|tool| tool.output_schema.is_some()).collect::<Vec<_>>(), [true, false]);
         let calls: Vec<_> = spoken.calls.iter().map(|call| (call.is_error, call.text.as_str())).collect();
         assert_eq!(calls, [(false, "list_tasks done"), (true, "add_task done")]);
+        assert!(spoken.calls.iter().all(|call| call.structured == Some(serde_json::json!({ "rows": [] }))));
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -237,8 +270,8 @@ for line in sys.stdin:
         let server = r#"
 require("readline").createInterface({input:process.stdin}).on("line",l=>{const m=JSON.parse(l);let r;
  if(m.method==="initialize")r={protocolVersion:"2025-06-18",capabilities:{},serverInfo:{name:"tasks",version:"1.2"}};
- else if(m.method==="tools/list")r={tools:[{name:"list_tasks",inputSchema:{},annotations:{readOnlyHint:true}},{name:"add_task",inputSchema:{}}]};
- else if(m.method==="tools/call")r={content:[{type:"text",text:m.params.name+" done"}],isError:m.params.name!=="list_tasks"};
+ else if(m.method==="tools/list")r={tools:[{name:"list_tasks",inputSchema:{},outputSchema:{type:"object"},annotations:{readOnlyHint:true}},{name:"add_task",inputSchema:{}}]};
+ else if(m.method==="tools/call")r={content:[{type:"text",text:m.params.name+" done"}],structuredContent:{rows:[]},isError:m.params.name!=="list_tasks"};
  else return;console.log(JSON.stringify({jsonrpc:"2.0",id:m.id,result:r}))});"#;
         let Some(spoke) = run("node", &["-e", server], LONG).await else { return };
         let Stdio::Spoke(spoken) = spoke else { panic!("{spoke:?}") };

@@ -64,10 +64,19 @@ pub fn chart_folder(name: &ServiceName) -> String {
     format!("{CHARTS}/{name}")
 }
 
+/// The key of an image's digest among values.
+pub const DIGEST: &str = "digest";
+
 /// `deploy/overlays/<service>/values-<environment>.yaml`: what brings the built image into a person's chart.
 pub fn overlay(name: &ServiceName, chart: &PersonsChart, environment: &EnvironmentName) -> RenderedFile {
     let header = format!("Written by Landfall: laid over the values of {}, whose chart is a person's.", chart.folder);
     RenderedFile::new(format!("deploy/overlays/{name}/values-{environment}.yaml"), Yaml::from(image_values(chart)).file(&header))
+}
+
+/// The values that lay a digest over a person's chart.
+pub fn digest_values(chart: &PersonsChart, digest: &str) -> String {
+    let chart = PersonsChart { image: [(DIGEST.to_owned(), digest.to_owned())].into(), ..chart.clone() };
+    Yaml::from(image_values(&chart)).file("The image by its digest, as the registry told it.")
 }
 
 fn image_values(chart: &PersonsChart) -> Map {

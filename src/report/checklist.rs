@@ -42,7 +42,7 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("helm.constitution", "a principle of the constitution that a machine can keep is kept, and quoted"),
     ("helm.dry_run", "the API server takes every object in a strict dry run"),
     ("helm.packaged", "helm packages the chart, with its digest"),
-    ("rollback.rehearsed", "the API server would take the kept copy of the verified revision"),
+    ("rollback.rehearsed", "before a verified revision is replaced, the API server would take the kept copy of it"),
     ("kubernetes.created", "every object of the release exists and its controller has seen it"),
     ("kubernetes.pods_ready", "every pod of the newest template is ready"),
     ("kubernetes.no_restarts", "no container restarts for the whole window"),
@@ -58,9 +58,11 @@ pub const CHECKS: &[(&str, &str)] = &[
     ("validation.scheduled", "a program of a schedule has the schedule that was asked for, and is not suspended"),
     ("validation.latency", "95 of 100 requests are answered within the budget"),
     ("validation.environment", "the running process has every variable, with the right value"),
+    ("validation.keys", "a container takes every key of the release's ConfigMaps and Secrets; not required"),
     ("validation.smoke", "a request of landfall.toml answers as expected"),
     ("validation.mcp_handshake", "the MCP server answers initialize with its caller's Host header"),
     ("validation.mcp_tools", "the server lists every tool that its sources declare"),
+    ("validation.mcp_spec", "the server lists every tool that the specs name; one that is in no spec is told, and refuses nothing"),
     ("validation.mcp_call", "tools can be called and answer without an error"),
     ("validation.mcp_schema", "what tools answer is what their output schemas say"),
     ("validation.mcp_write", "a row that one tool adds is shown by another and taken away by a third; only where a write is allowed"),
@@ -163,7 +165,7 @@ pub const ROWS: &[Row] = &[
     row("P9", "the user confirmed", Shown::Made("approvals bound to the plan's digest")),
     row("A1", "no restarts", Shown::Checks(&["kubernetes.no_restarts"])),
     row("A2", "services are reachable and responsive", Shown::Checks(&["validation.http", "validation.inside", "validation.outside", "validation.browser"])),
-    row("A3", "the environment is right", Shown::Checks(&["validation.environment"])),
+    row("A3", "the environment is right", Shown::Checks(&["validation.environment", "validation.keys"])),
     row("A4", "MCP tools are registered and reachable", Shown::Checks(&["validation.mcp"])),
     row("A5", "resource usage is within bounds", Shown::Checks(&["validation.metrics"])),
     row("A6", "health checks pass over a window", Shown::Checks(&["kubernetes.no_restarts", "kubernetes.pods_ready"])),
@@ -178,7 +180,7 @@ pub const ROWS: &[Row] = &[
     row("F2", "a crash loop is told by its cause", Shown::Made("the failure taxonomy")),
     row("F3", "a pending pod is told by what it waits for", Shown::Made("the failure taxonomy")),
     row("F4", "an unreachable service is told by its configuration", Shown::Made("the failure taxonomy")),
-    row("F5", "missing MCP tools are named", Shown::Checks(&["validation.mcp_tools"])),
+    row("F5", "missing MCP tools are named", Shown::Checks(&["validation.mcp_tools", "validation.mcp_spec"])),
 ];
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Before any step: what must be there, and is or is not, each with where that was seen.
 
-use super::{Material, Told, artifacts};
-use crate::evidence::{Severity, Verdict};
+use super::{Material, Story, Told, artifacts};
+use crate::evidence::{Gate, GateName, Severity, Verdict};
 use crate::journal::{StageName, verdict_word};
 use crate::policy::principles;
 use crate::survey::McpShape;
@@ -113,7 +113,7 @@ fn stages(material: &Material<'_>) -> Vec<Point> {
     let sound = || material.stories.iter().filter(|story| story.damage.is_none());
     let mut points = Vec::new();
     for (row, stage) in [("S1", StageName::Containerize), ("S2", StageName::Chart), ("S3", StageName::Deploy), ("S4", StageName::Validate)] {
-        let last = sound().find_map(|story| story.state.verdicts.iter().rev().find(|(name, _)| *name == stage).map(|(_, verdict)| (story, *verdict)));
+        let last = sound().find_map(|story| Some((story, ended(story, stage)?)));
         points.push(match last {
             Some((story, verdict)) => Point {
                 row,
@@ -142,6 +142,18 @@ fn stages(material: &Material<'_>) -> Vec<Point> {
         seen: super::one_line(&failure.to_string()),
     }));
     points
+}
+
+/// How a stage of an operation ended: by its gates as they stand, since a check that had to wait for the cluster is run by a later stage.
+fn ended(story: &Story, stage: StageName) -> Option<Verdict> {
+    let said = story.state.verdicts.iter().rev().find(|(name, _)| *name == stage).map(|(_, verdict)| *verdict)?;
+    let carried = match stage {
+        StageName::Containerize => GateName::Docker,
+        StageName::Chart => GateName::Helm,
+        StageName::Deploy | StageName::Validate | StageName::Rollback => return Some(said),
+    };
+    let gates: Vec<Gate> = story.state.standing_gates().into_iter().map(|(_, gate)| gate).filter(|gate| gate.gate == carried).collect();
+    Some(if said == Verdict::Incomplete && !gates.is_empty() { crate::evidence::overall(&gates) } else { said })
 }
 
 /// What a person was shown and said.

@@ -217,6 +217,23 @@ fn a_number_that_is_asked_for_is_compared_with_what_was_measured() {
 }
 
 #[test]
+fn a_number_of_tools_is_compared_with_those_that_are_listed() {
+    let check = |text: &str, listed: &str, expect: &str| {
+        let mut scene = Scene::new();
+        scene.survey.services.retain(|service| service.name.as_str() == "api");
+        scene.asks(&[("SC-1", text, Some("validation.mcp"), None)]);
+        let seen = Check::pass("validation.mcp_tools", "tools/list", Evidence::new(Source::Probe, "http://api:8000/mcp", listed));
+        scene.operation(1, vec![judged(GateName::Validation, "api", vec![seen])]);
+        assert_eq!(standings(&scene.tell(ReportKind::Traceability)), [format!("SC-1 {expect}")], "{text}");
+    };
+    check("`tools/list` returns exactly the two tools", "add, list", "proven");
+    check("`tools/list` returns exactly 2 tools", "add, list", "proven");
+    check("`tools/list` returns exactly two tools", "add, list, take", "failed");
+    check("`tools/list` returns exactly two tools", "", "open");
+    check("`tools/list` returns two tools", "add, list, take", "proven");
+}
+
+#[test]
 fn a_requirement_with_several_checks_needs_all_of_them() {
     let standing = |checks: Vec<Check>| {
         let mut scene = Scene::new();
@@ -611,4 +628,42 @@ fn readiness_says_what_is_there_and_what_is_not() {
     scene.survey.mcp.shape = crate::survey::McpShape::NameOnly;
     let told = scene.tell(ReportKind::Readiness);
     assert!(told.markdown().contains("⚠️ services found: ") && told.markdown().contains("⚠️ MCP: something only called MCP"), "{}", told.markdown());
+}
+
+#[test]
+fn a_check_that_waited_for_the_cluster_counts_for_the_stage_that_it_belongs_to() {
+    let told = |dry_run: Check| {
+        let scene = Scene::new();
+        let waits = Gate::judge(GateName::Helm, "api", vec![passed("helm.lint"), Check::not_run("helm.dry_run", "?", "the namespace is not there yet")]);
+        let carried = Gate::judge(GateName::Helm, "api", vec![passed("helm.lint"), dry_run]);
+        let ended = |stage, verdict| (Some(stage), None, Event::StageEnded { verdict });
+        scene.operation(
+            1,
+            vec![
+                (Some(StageName::Chart), None, Event::GateJudged { gate: waits }),
+                ended(StageName::Chart, Verdict::Incomplete),
+                (Some(StageName::Deploy), None, Event::GateJudged { gate: carried }),
+                ended(StageName::Deploy, Verdict::Pass),
+            ],
+        );
+        scene.tell(ReportKind::Readiness).markdown()
+    };
+    let run = told(passed("helm.dry_run"));
+    assert!(run.contains("✅ previous chart: pass"), "{run}");
+    for other in [Check::not_run("helm.dry_run", "?", "no cluster"), failed("helm.dry_run")] {
+        let open = told(other);
+        assert!(open.contains("⚠️ previous chart: ") && !open.contains("previous chart: pass"), "{open}");
+    }
+}
+
+#[test]
+fn what_was_not_run_for_one_reason_is_said_once() {
+    let scene = Scene::new();
+    let open = |reason: &str| Check::not_run("docker.scan", "?", reason).optional();
+    let entries = [("api", "no scanner"), ("web", "no scanner"), ("mcp", "no time")];
+    scene.operation(1, entries.map(|(name, why)| judged(GateName::Docker, name, vec![passed("docker.builds"), open(why)])).to_vec());
+    let told = scene.tell(ReportKind::Verdict);
+    assert_eq!(told.not_run.len(), 3);
+    let text = told.markdown();
+    assert!(text.contains("docker.scan: no scanner (api, web)") && text.contains("docker.scan: no time (mcp)"), "{text}");
 }

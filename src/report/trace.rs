@@ -168,6 +168,9 @@ static MEGABYTES: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)\b
 static WITHIN: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(?:within|in under|in less than|less than|under)\s+([0-9]+)\s*(s|seconds?|min|minutes?)\b").ok());
 
+static EXACTLY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?i)\bexactly (?:the |these )?(one|two|three|four|five|six|seven|eight|nine|ten|[0-9]+) (?:mcp )?tools?\b").ok());
+
 /// What evidence says of a pod's first readiness.
 static READY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bready ([0-9]+) (s) after (?:its|their) start\b").ok());
 
@@ -177,6 +180,7 @@ fn short_of(gate: &Gate, check: &Check, text: &str) -> Option<Short> {
         return None;
     }
     let (asked, seen, unit) = match check.id.as_str() {
+        "validation.mcp_tools" => return miscounted(gate, check, text),
         "docker.size" => {
             let asked = number(MEGABYTES.as_ref()?, text, &[("gb", 1_000.0)])?;
             let seen = check.evidence.first().and_then(|evidence| number(MEGABYTES.as_ref()?, &evidence.text, &[("gb", 1_000.0)]));
@@ -193,6 +197,19 @@ fn short_of(gate: &Gate, check: &Check, text: &str) -> Option<Short> {
         Some(seen) if seen <= asked => None,
         Some(seen) => Some(Short::Misses(format!("{} of {}: {seen:.0} {unit} instead of {asked:.0} {unit}", check.id, gate.subject))),
         None => Some(Short::Unknown(format!("{} of {}: {asked:.0} {unit} are asked for, and none were measured", check.id, gate.subject))),
+    }
+}
+
+/// Compares the number of tools in a requirement (`exactly the five tools`) with those that the server lists, as evidence names them.
+fn miscounted(gate: &Gate, check: &Check, text: &str) -> Option<Short> {
+    const WORDS: [&str; 10] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+    let said = EXACTLY.as_ref()?.captures(text)?.get(1)?.as_str().to_lowercase();
+    let asked = WORDS.iter().position(|word| *word == said).map(|place| place + 1).or_else(|| said.parse().ok())?;
+    let listed = check.evidence.first().map(|seen| seen.text.as_str()).filter(|text| !text.is_empty() && !text.ends_with('…'));
+    match listed.map(|text| text.split(", ").count()) {
+        Some(seen) if seen == asked => None,
+        Some(seen) => Some(Short::Misses(format!("{} of {}: {seen} tools instead of {asked}", check.id, gate.subject))),
+        None => Some(Short::Unknown(format!("{} of {}: {asked} tools are asked for, and it was not seen how many there are", check.id, gate.subject))),
     }
 }
 
@@ -235,8 +252,8 @@ fn sentence(link: &Link<'_>) -> String {
             None => shorts(link).join("; "),
         },
         Standing::Proven => {
-            let mut good: Vec<_> = link.seen.iter().filter(|seen| seen.check.outcome == Outcome::Pass).map(|seen| seen.gate.subject.as_str()).collect();
-            good.dedup();
+            let good: BTreeSet<_> = link.seen.iter().filter(|seen| seen.check.outcome == Outcome::Pass).map(|seen| seen.gate.subject.as_str()).collect();
+            let good: Vec<_> = good.into_iter().collect();
             format!("`{id}` passed for {} ({})", good.join(", "), operations(link))
         }
         Standing::Open => {

@@ -17,7 +17,8 @@ struct Standing<'a> {
 pub(super) fn tell(material: &Material<'_>) -> Told {
     let app = material.app;
     let standing: Vec<_> = GATES.into_iter().map(|name| stand(material, name)).collect();
-    let not_run: Vec<String> = standing.iter().flat_map(|gate| &gate.gates).flat_map(|(_, gate)| left_out(gate)).collect();
+    let left_out: Vec<LeftOut<'_>> = standing.iter().flat_map(|gate| &gate.gates).flat_map(|(_, gate)| left_out(gate)).collect();
+    let not_run: Vec<String> = left_out.iter().map(|(subject, check)| format!("{subject} {}: {}", check.id, check.reason)).collect();
     let running = match material.health {
         Some(Ok(health)) => (health.reply.verdict.unwrap_or(Verdict::Incomplete), health.reply.summary.clone()),
         Some(Err(failure)) => (Verdict::Incomplete, format!("not seen: {failure}")),
@@ -63,11 +64,12 @@ pub(super) fn tell(material: &Material<'_>) -> Told {
     let mut rest = String::new();
     if !not_run.is_empty() {
         rest.push_str("\n**Not run, and why**\n");
-        for line in not_run.iter().take(12) {
-            let _ = writeln!(rest, "- ⚠️ {}", one_line(line));
+        let reasons = by_reason(&left_out);
+        for (subjects, check) in reasons.iter().take(12) {
+            let _ = writeln!(rest, "- ⚠️ {}: {} ({})", check.id, one_line(&check.reason), subjects.join(", "));
         }
-        if not_run.len() > 12 {
-            let _ = writeln!(rest, "- ⚠️ and {} more", not_run.len() - 12);
+        if reasons.len() > 12 {
+            let _ = writeln!(rest, "- ⚠️ and {} more", reasons.len() - 12);
         }
     }
     let artifacts = artifacts(material);
@@ -153,9 +155,23 @@ fn stand<'a>(material: &'a Material<'_>, name: GateName) -> Standing<'a> {
     Standing { name, verdict, told, gates }
 }
 
-fn left_out(gate: &Gate) -> Vec<String> {
-    let open = gate.checks.iter().filter(|check| check.outcome == Outcome::NotRun);
-    open.map(|check| format!("{} {}: {}", gate.subject, check.id, check.reason)).collect()
+/// A check that was not run, and whose.
+type LeftOut<'a> = (&'a str, &'a Check);
+
+fn left_out(gate: &Gate) -> impl Iterator<Item = LeftOut<'_>> {
+    gate.checks.iter().filter(|check| check.outcome == Outcome::NotRun).map(|check| (gate.subject.as_str(), check))
+}
+
+/// What was not run for the same reason, once, with all of whom it was not.
+fn by_reason<'a>(left_out: &[LeftOut<'a>]) -> Vec<(Vec<&'a str>, &'a Check)> {
+    let mut reasons: Vec<(Vec<&str>, &Check)> = Vec::new();
+    for &(subject, check) in left_out {
+        match reasons.iter_mut().find(|(_, other)| other.id == check.id && other.reason == check.reason) {
+            Some((subjects, _)) => subjects.push(subject),
+            None => reasons.push((vec![subject], check)),
+        }
+    }
+    reasons
 }
 
 /// The events in which a gate's checks were judged, newest last.
@@ -200,7 +216,10 @@ fn checked_off(material: &Material<'_>) -> (String, Vec<Value>) {
         match outcome {
             Outcome::Pass => done.push(row.id),
             Outcome::Fail | Outcome::NotRun => {
-                let why = seen.iter().find(|check| check.outcome == outcome).map_or_else(|| "was not judged".to_owned(), |check| one_line(&check.reason));
+                let why = seen
+                    .iter()
+                    .find(|check| check.outcome == outcome)
+                    .map_or_else(|| format!("not judged yet: {}", asks(ids)), |check| one_line(&check.reason));
                 let _ = writeln!(open, "- {} {} {} — `{}`: {why}", mark(outcome), row.id, row.what, ids.join("`, `"));
             }
         }
@@ -209,6 +228,12 @@ fn checked_off(material: &Material<'_>) -> (String, Vec<Value>) {
     let mut text = format!("\n## Checklist\n\n✅ seen passing: {}\n", if done.is_empty() { "nothing".to_owned() } else { done.join(" ") });
     text.push_str(&open);
     (text, rows)
+}
+
+/// What the checks of a row ask.
+fn asks(ids: &[&str]) -> String {
+    let asked = checklist::CHECKS.iter().filter(|(id, _)| ids.contains(id));
+    asked.map(|(_, what)| *what).collect::<Vec<_>>().join("; ")
 }
 
 fn next(material: &Material<'_>, whole: Verdict) -> Vec<Call> {

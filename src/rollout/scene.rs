@@ -4,7 +4,7 @@ use super::memory::Memory;
 use super::{LogTail, Logs};
 use crate::evidence::{Evidence, Source, Time};
 use crate::names::ServiceName;
-use crate::ports::Observed;
+use crate::ports::{Observed, PROBE_LABEL};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
@@ -177,7 +177,8 @@ impl<'a> Scene<'a> {
         let sets: Vec<&ReplicaSet> = observed.replica_sets.iter().filter(|set| deployments.iter().any(|uid| owned_by(&set.metadata, *uid))).collect();
         let mut pods = Vec::new();
         let mut old_pods = Vec::new();
-        for pod in &observed.pods {
+        let replica = |pod: &&Pod| !pod.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(PROBE_LABEL));
+        for pod in observed.pods.iter().filter(replica) {
             match generation_of(pod, &workloads, &replica_sets, &sets) {
                 Some(true) if pod.metadata.deletion_timestamp.is_none() => pods.push(pod),
                 Some(_) => old_pods.push(pod),

@@ -193,6 +193,16 @@ fn pods_of_an_earlier_template_do_not_count_against_the_new_one() {
 }
 
 #[test]
+fn a_copy_that_was_started_to_prove_something_is_no_replica() {
+    let pods = |labels: Value| {
+        let looked = observed(&scene(json!({ "metadata": { "labels": labels } }), json!({})), 100);
+        Scene::of(&looked, &api(), &Logs::new(), &Memory::default(), time(100)).pods.len()
+    };
+    assert_eq!(pods(json!({})), 1);
+    assert_eq!(pods(json!({ crate::ports::PROBE_LABEL: "chat" })), 0);
+}
+
+#[test]
 fn an_image_of_ours_that_never_arrived() {
     let pull = |image: &str, policy: &str, message: &str| {
         scene(with(waiting("ErrImagePull", message), spec(json!({"image": image, "imagePullPolicy": policy}))), json!({}))

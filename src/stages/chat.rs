@@ -12,6 +12,8 @@ use crate::journal::{StageName, Undo};
 use crate::ports::{LogRequest, Observed};
 use crate::probe::model::{self, Heard, heard};
 use crate::probe::{HttpAsk, http_through_forward};
+use crate::survey::Kind;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -96,16 +98,20 @@ impl Look<'_> {
             let told = follow(smoke, workload.name.as_str(), ANSWER, &Forwarded { look: self, pod: &pod, port }).await;
             return Ok(told_again(&probed, &told).into());
         }
-        if workload.service().is_none_or(|service| service.language != "python") {
-            return not_run("the scripted model runs in images with Python; in landfall.toml, chat = \"own\" asks the service's own model");
-        }
+        let Some(beside) = workload.service().filter(|service| service.kind != Kind::Static).and_then(|service| model::beside(&service.language)) else {
+            return not_run("the scripted model runs in images with Python or Node; in landfall.toml, chat = \"own\" asks the service's own model");
+        };
         if workload.storage.is_some() {
             return not_run("it keeps its data in its own files, which a second one must not write");
         }
         let namespace = &self.blueprint.namespace;
         let name = format!("{}-chat-{}", workload.name, run.id.as_str().rsplit('-').next().unwrap_or_default());
         let original = self.observed.pods.iter().find(|one| one.metadata.name.as_deref() == Some(pod.as_str()));
-        let copy = model::copy_of(original.ok_or_else(|| Failure::internal("a pod that was just seen"))?, &container, &name, workload)?;
+        let copy = model::copy_of(original.ok_or_else(|| Failure::internal("a pod that was just seen"))?, &container, &name, workload, beside)?;
+        if let Some(service) = self.observed.services.iter().find(|service| leads_to_unready(service, &copy)) {
+            let name = service.metadata.name.as_deref().unwrap_or_default();
+            return not_run(&format!("the Service {name} leads to pods that are not ready, and would lead to a copy as well"));
+        }
         let effect = Effect {
             key: format!("pod/{name}"),
             text: format!("start {name}, a copy of {} with a scripted model", workload.name),
@@ -144,7 +150,7 @@ impl Look<'_> {
         Ok(Proven { checks, offered: (heard.asked > 0).then_some(heard.offered) })
     }
 
-    /// Waits until every container of the pod is ready; the inner error says why it will not be, or what was seen last.
+    /// Waits until every container of the pod is ready, which the pod itself never is; the inner error says why it will not be, or what was seen last.
     async fn until_ready(&self, name: &str) -> Result<Result<(), String>, Failure> {
         let mut seen = self.world.cluster.watch(self.at, &self.blueprint.namespace).await?;
         let ready = async {
@@ -164,6 +170,13 @@ impl Look<'_> {
     }
 }
 
+/// True for a Service that selects this pod, ready or not.
+fn leads_to_unready(service: &Service, pod: &Pod) -> bool {
+    let Some(spec) = service.spec.as_ref().filter(|spec| spec.publish_not_ready_addresses == Some(true)) else { return false };
+    let label = |key: &String| pod.metadata.labels.as_ref().and_then(|labels| labels.get(key));
+    spec.selector.as_ref().is_some_and(|selector| !selector.is_empty() && selector.iter().all(|(key, value)| label(key) == Some(value)))
+}
+
 enum State {
     Ready,
     Ended(String),
@@ -177,7 +190,7 @@ fn state_of(observed: &Observed, name: &str) -> State {
     if let Some((container, code)) = ended {
         return State::Ended(format!("the copy's container {container} ended with exit code {code}"));
     }
-    match status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True") {
+    match status.conditions.iter().flatten().any(|condition| condition.type_ == "ContainersReady" && condition.status == "True") {
         true => State::Ready,
         false => State::Waiting,
     }
@@ -243,4 +256,23 @@ fn all_offered(heard: &Heard, listed: &[String], at: &str) -> Check {
         false => Check::fail("validation.mcp_offered", probed, format!("not given to the model: {}", missing.join(", ")), vec![seen]),
     }
     .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_service_leads_to_what_is_not_ready_only_where_it_says_so() {
+        let pod: Pod = serde_json::from_value(json!({ "metadata": { "labels": { "app": "api", "tier": "back" } } })).unwrap();
+        let check = |spec: Value, expect: bool| {
+            let service: Service = serde_json::from_value(json!({ "metadata": { "name": "api" }, "spec": spec })).unwrap();
+            assert_eq!(leads_to_unready(&service, &pod), expect, "{service:?}");
+        };
+        check(json!({ "selector": { "app": "api" }, "publishNotReadyAddresses": true }), true);
+        check(json!({ "selector": { "app": "api" } }), false);
+        check(json!({ "selector": { "app": "web" }, "publishNotReadyAddresses": true }), false);
+        check(json!({ "publishNotReadyAddresses": true }), false);
+    }
 }

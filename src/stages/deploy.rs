@@ -318,6 +318,14 @@ async fn rehearse(run: &Run, plan: &Plan, at: &Proof, end: &mut End) -> Result<(
     Ok(())
 }
 
+/// Values that name an image by its digest. A person's chart may have no place for one: it keeps the tag, by which the nodes have the same image.
+fn by_digest(workload: &Workload, digest: &str) -> Option<String> {
+    match &workload.chart {
+        None => Some(format!("image:\n  digest: {digest}\n")),
+        Some(persons) => persons.by_digest.then(|| crate::render::digest_values(persons, digest)),
+    }
+}
+
 /// Applies one release; `None` where it runs exactly this already.
 async fn apply(run: &Run, plan: &Plan, at: &Proof, workload: &Workload, images: &Images, app_revision: u32) -> Result<Option<ReleaseView>, Failure> {
     let release = &workload.name;
@@ -344,10 +352,9 @@ async fn apply(run: &Run, plan: &Plan, at: &Proof, workload: &Workload, images: 
         marks.insert(labels::IMAGE.to_owned(), id.trim_start_matches("sha256:").chars().take(12).collect());
     }
     let mut values = below(&run.folders.workspace, &values);
-    // A person's chart may have no place for a digest: it keeps the tag, by which the nodes have the same image.
-    if let Some(digest) = images.digests.get(release).filter(|_| workload.chart.is_none()) {
+    if let Some(text) = images.digests.get(release).and_then(|digest| by_digest(workload, digest)) {
         let file = run.folders.operation(&run.id).join("digests").join(format!("{release}.yaml"));
-        crate::files::write_private(&file, format!("image:\n  digest: {digest}\n").as_bytes())?;
+        crate::files::write_private(&file, text.as_bytes())?;
         values.push(file);
     }
     let request = Apply {

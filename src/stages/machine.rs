@@ -3,7 +3,7 @@
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use crate::ports::{
-    Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, LocalCluster, LogRequest,
+    Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision, HelmSaid, ImageFacts, Images, Keyed, LocalCluster, LogRequest,
     McpPeer, Monitor, NamespaceFacts, NodeImage, Observations, Observed, Package, PeerAnswer, PeerFacts, PeerTool, Profile, Program, Progress, Proof,
     Published, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
 };
@@ -55,6 +55,7 @@ pub(super) struct Machine {
     pub(super) body: String,
     /// How a command in a container ends, and the program of a pod that is started.
     pub(super) exits: i32,
+    pub(super) keyed: Vec<Keyed>,
     /// Pods that were started and not deleted.
     pub(super) pods: Arc<Mutex<Vec<Pod>>>,
 }
@@ -210,7 +211,10 @@ impl Cluster for Machine {
         nothing()
     }
     async fn secret_keys(&self, _: &Proof, _: &Namespace, _: &str) -> Result<Option<Vec<String>>, Failure> {
-        Ok(Some(vec!["POSTGRES_PASSWORD".into(), "LEFT_OVER".into()]))
+        nothing()
+    }
+    async fn keyed(&self, _: &Proof, _: &Namespace) -> Result<Vec<Keyed>, Failure> {
+        Ok(self.keyed.clone())
     }
     async fn secret_value(&self, _: &Proof, _: &Namespace, _: &str, _: &str) -> Result<Option<Secret>, Failure> {
         Ok(Some(Secret::new(self.secrets.clone())))
@@ -248,7 +252,7 @@ impl Cluster for Machine {
         }
         let ended = (self.exits != 0).then(|| json!({ "terminated": { "exitCode": self.exits } }));
         let container = json!({ "name": "it", "image": "i", "imageID": "i", "ready": true, "restartCount": 0, "state": ended });
-        let status = json!({ "conditions": [{ "type": "Ready", "status": if self.exits == 0 { "True" } else { "False" } }], "containerStatuses": [container] });
+        let status = json!({ "conditions": [{ "type": "ContainersReady", "status": if self.exits == 0 { "True" } else { "False" } }], "containerStatuses": [container] });
         self.started_pods().push(Pod { status: serde_json::from_value(status).ok(), ..pod.clone() });
         Ok(())
     }

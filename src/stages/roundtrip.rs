@@ -1,11 +1,10 @@
 //! A write through an MCP server that leaves nothing behind: a row is added, read back and taken away again, each by a tool of the server.
 
+use super::mcp::{Call, Line};
 use crate::evidence::{Check, Evidence, Source};
 use crate::failure::Failure;
-use crate::ports::{McpPeer, PeerAnswer, PeerFacts, PeerTool};
+use crate::ports::{PeerAnswer, PeerTool};
 use serde_json::{Map, Value};
-use std::net::SocketAddr;
-use std::time::Duration;
 
 const ADDS: [&str; 6] = ["add", "create", "new", "insert", "save", "make"];
 const TAKES: [&str; 2] = ["delete", "remove"];
@@ -18,15 +17,6 @@ pub(super) struct Trip<'a> {
     add: &'a PeerTool,
     list: &'a PeerTool,
     take: &'a PeerTool,
-}
-
-/// A server as its tools are called.
-pub(super) struct Line<'a> {
-    pub(super) peer: &'a dyn McpPeer,
-    pub(super) local: SocketAddr,
-    pub(super) host: &'a str,
-    pub(super) facts: &'a PeerFacts,
-    pub(super) patience: Duration,
 }
 
 /// The words of a tool's name: `addTask` and `add_task` have the same.
@@ -100,55 +90,75 @@ fn id_of(answer: &Value, take: &PeerTool, text: &str) -> Option<Value> {
         .or_else(|| id(answer, "id"))
 }
 
-impl Line<'_> {
-    async fn call(&self, tool: &PeerTool, arguments: Map<String, Value>) -> Result<PeerAnswer, Failure> {
-        self.peer.call(self.local, self.host, &self.facts.path, &tool.name, arguments, self.patience).await
+/// A visit's next answer; one that is missing was not given.
+type Said = Option<Result<PeerAnswer, Failure>>;
+
+/// What a tool did, or what it said instead.
+fn done(said: Said) -> Result<PeerAnswer, String> {
+    match said {
+        Some(Ok(answer)) if !answer.is_error => Ok(answer),
+        Some(Ok(answer)) => Err(answer.text),
+        Some(Err(failure)) => Err(failure.to_string()),
+        None => Err("no answer".to_owned()),
+    }
+}
+
+/// True where what a tool shows holds this run's text.
+fn shows(said: Said, text: &str) -> Result<bool, String> {
+    done(said).map(|answer| answer.text.contains(text) || answer.structured.is_some_and(|whole| whole.to_string().contains(text)))
+}
+
+impl Trip<'_> {
+    fn call(tool: &PeerTool, text: &str, id: Option<&Value>) -> Call {
+        (tool.name.clone(), arguments(tool, text, id))
     }
 
-    /// Adds, reads back, takes away, and looks that it is gone. `text` is this run's own.
-    pub(super) async fn travel(&self, trip: Trip<'_>, text: &str) -> Check {
-        let (add, list, take) = (&trip.add.name, &trip.list.name, &trip.take.name);
+    /// Adds and reads back in one visit, takes away and looks that it is gone in another. `text` is this run's own.
+    pub(super) async fn travel(self, line: &dyn Line, text: &str) -> Check {
+        const ID: &str = "validation.mcp_write";
+        let (add, list, take) = (&self.add.name, &self.list.name, &self.take.name);
         let probed = format!("{add}, {list}, {take}, {list}: a row is added, read back and taken away");
-        let at = format!("MCP {}{}", self.host, self.facts.path);
         let mut told = Vec::new();
-        let seen = |told: &[String]| vec![Evidence::new(Source::Probe, at.clone(), &crate::secret::plain(&told.join("; "), 400))];
-        let added = match self.call(trip.add, arguments(trip.add, text, None)).await {
-            Ok(added) if !added.is_error => added,
+        let seen = |told: &[String]| Evidence::new(Source::Probe, line.place(), &crate::secret::plain(&told.join("; "), 400));
+        let mut said = match line.visit(&[Self::call(self.add, text, None), Self::call(self.list, text, None)]).await {
+            Ok(said) => said.into_iter(),
+            Err(reason) => return Check::not_run(ID, probed, reason).optional(),
+        };
+        let added = match said.next() {
+            Some(Ok(added)) if !added.is_error => added,
             // Its arguments were made up: another row may be one that the application takes.
-            Ok(refused) => {
+            Some(Ok(refused)) => {
                 let why = format!("{add} does not take a row that was made up: {}", crate::secret::plain(&refused.text, 200));
-                return Check::not_run("validation.mcp_write", probed, why).optional();
+                return Check::not_run(ID, probed, why).optional();
             }
-            Err(failure) => return Check::fail("validation.mcp_write", probed, failure.to_string(), vec![]),
+            unanswered => return Check::fail(ID, probed, format!("{add}: {}", done(unanswered).err().unwrap_or_default()), vec![]),
         };
         told.push(format!("{add} answered {}", added.text));
-        let holds = async || match self.call(trip.list, arguments(trip.list, text, None)).await {
-            Ok(answer) if !answer.is_error => Ok(answer.text.contains(text) || answer.structured.is_some_and(|whole| whole.to_string().contains(text))),
-            Ok(answer) => Err(answer.text),
-            Err(failure) => Err(failure.to_string()),
-        };
-        let back = holds().await;
+        let back = shows(said.next(), text);
         told.push(format!("{list}: {}", if back == Ok(true) { "it is there" } else { "it is not there" }));
-        let id = answered(&added).and_then(|answer| id_of(&answer, trip.take, text));
-        let taken = match &id {
-            None => Err(format!("{add} names no id by which {take} could take it away")),
-            Some(_) => match self.call(trip.take, arguments(trip.take, text, id.as_ref())).await {
-                Ok(answer) if !answer.is_error => Ok(()),
-                Ok(answer) => Err(format!("{take}: {}", answer.text)),
-                Err(failure) => Err(failure.to_string()),
-            },
+        let stays = |why: String, told: &[String]| Check::fail(ID, probed.clone(), format!("the row {text} stays: {why}"), vec![seen(told)]);
+        let Some(id) = answered(&added).and_then(|answer| id_of(&answer, self.take, text)) else {
+            return stays(format!("{add} names no id by which {take} could take it away"), &told);
         };
+        let mut said = match line.visit(&[Self::call(self.take, text, Some(&id)), Self::call(self.list, text, None)]).await {
+            Ok(said) => said.into_iter(),
+            Err(reason) => return stays(reason, &told),
+        };
+        let (taken, left) = (done(said.next()), shows(said.next(), text));
         if let Err(why) = taken {
-            return Check::fail("validation.mcp_write", probed, format!("the row {text} stays: {why}"), seen(&told));
+            if (&back, &left, line.remembers()) == (&Ok(true), &Ok(false), false) {
+                let why =
+                    format!("the row is gone with the process that {add} was called in: the server keeps its rows in memory, and each visit starts it anew");
+                return Check::not_run(ID, probed, why).optional();
+            }
+            return stays(format!("{take}: {why}"), &told);
         }
         told.push(format!("{take} took it away"));
-        match (back, holds().await) {
-            (Ok(true), Ok(false)) => {
-                Check::pass("validation.mcp_write", probed, Evidence::new(Source::Probe, at.clone(), &crate::secret::plain(&told.join("; "), 400)))
-            }
-            (Ok(false), _) => Check::fail("validation.mcp_write", probed, format!("{list} does not show what {add} added"), seen(&told)),
-            (Ok(true), Ok(true)) => Check::fail("validation.mcp_write", probed, format!("{list} still shows what {take} took away"), seen(&told)),
-            (Err(why), _) | (_, Err(why)) => Check::fail("validation.mcp_write", probed, format!("{list}: {why}"), seen(&told)),
+        match (back, left) {
+            (Ok(true), Ok(false)) => Check::pass(ID, probed.clone(), seen(&told)),
+            (Ok(false), _) => Check::fail(ID, probed.clone(), format!("{list} does not show what {add} added"), vec![seen(&told)]),
+            (Ok(true), Ok(true)) => Check::fail(ID, probed.clone(), format!("{list} still shows what {take} took away"), vec![seen(&told)]),
+            (Err(why), _) | (_, Err(why)) => Check::fail(ID, probed.clone(), format!("{list}: {why}"), vec![seen(&told)]),
         }
     }
 }
@@ -159,6 +169,7 @@ mod tests {
     use crate::evidence::Outcome;
     use serde_json::json;
     use std::sync::Mutex;
+    use std::time::Duration;
 
     fn tool(name: &str, read_only: bool, required: Value) -> PeerTool {
         let schema = json!({ "type": "object", "required": required, "properties": { "user_id": { "type": "string" }, "title": { "type": "string" }, "task_id": { "type": "integer" } } });
@@ -178,12 +189,8 @@ mod tests {
     /// A server of one list; `fault` names what it does wrong.
     struct Server(&'static str, Mutex<Vec<(i64, String)>>);
 
-    #[async_trait::async_trait]
-    impl McpPeer for Server {
-        async fn meet(&self, _: SocketAddr, _: &str, _: Option<&str>, _: Duration) -> Result<PeerFacts, Failure> {
-            unreachable!()
-        }
-        async fn call(&self, _: SocketAddr, _: &str, _: &str, tool: &str, arguments: Map<String, Value>, _: Duration) -> Result<PeerAnswer, Failure> {
+    impl Server {
+        fn call(&self, tool: &str, arguments: &Map<String, Value>) -> Result<PeerAnswer, Failure> {
             let Self(fault, rows) = self;
             let mut rows = rows.lock().unwrap();
             assert_eq!(arguments["user_id"], NOBODY);
@@ -196,6 +203,8 @@ mod tests {
                     Some(if *fault == "nameless" { json!({ "ok": true }) } else { json!({ "task": { "id": 7 } }) })
                 }
                 "list_tasks" => Some(json!(*rows)),
+                "delete_task" if rows.is_empty() && *fault != "forgets" => None,
+                "delete_task" if *fault == "clings" => None,
                 "delete_task" => {
                     assert_eq!(arguments["task_id"], 7);
                     if *fault != "keeps" {
@@ -209,20 +218,31 @@ mod tests {
         }
     }
 
+    #[async_trait::async_trait]
+    impl Line for Server {
+        async fn visit(&self, calls: &[Call]) -> Result<Vec<Result<PeerAnswer, Failure>>, String> {
+            if self.0 == "away" {
+                return Err("no interpreter".to_owned());
+            }
+            if !self.remembers() {
+                self.1.lock().unwrap().clear();
+            }
+            Ok(calls.iter().map(|(tool, arguments)| self.call(tool, arguments)).collect())
+        }
+        fn remembers(&self) -> bool {
+            self.0 != "dies"
+        }
+        fn place(&self) -> &'static str {
+            "MCP"
+        }
+    }
+
     #[tokio::test]
     async fn a_row_is_added_read_back_and_taken_away() {
         let check = async |fault: &'static str, expect: Outcome, why: &str| {
             let server = Server(fault, Mutex::default());
-            let facts = PeerFacts {
-                name: String::new(),
-                version: String::new(),
-                protocol: String::new(),
-                path: "/mcp".into(),
-                host_header: String::new(),
-                tools: tools(),
-            };
-            let line = Line { peer: &server, local: ([127, 0, 0, 1], 1).into(), host: "mcp:1", facts: &facts, patience: Duration::from_secs(1) };
-            let check = line.travel(planned(&facts.tools).unwrap(), "landfall-0123456789ab").await;
+            let tools = tools();
+            let check = planned(&tools).unwrap().travel(&server, "landfall-0123456789ab").await;
             assert_eq!(check.outcome, expect, "{fault}: {check:?}");
             assert!(check.reason.contains(why), "{fault}: {check:?}");
             server.1.into_inner().unwrap().len()
@@ -231,7 +251,10 @@ mod tests {
         assert_eq!(check("refuses", Outcome::NotRun, "made up").await, 0);
         assert_eq!(check("forgets", Outcome::Fail, "does not show").await, 0);
         assert_eq!(check("nameless", Outcome::Fail, "stays").await, 1);
+        assert_eq!(check("clings", Outcome::Fail, "stays").await, 1);
         assert_eq!(check("keeps", Outcome::Fail, "still shows").await, 1);
+        assert_eq!(check("dies", Outcome::NotRun, "in memory").await, 0);
+        assert_eq!(check("away", Outcome::NotRun, "no interpreter").await, 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::failure::{Code, Failure};
 use crate::names::{AppName, Digest, ImageRef, OperationId, ProfileName};
 use crate::plan::{ImageStep, Plan};
 use crate::policy::tests::GOOD;
-use crate::ports::{ImageFacts, Layer, Monitor, Observed, Profile, ProfileStatus, Proof, Runtime, Silent, Started};
+use crate::ports::{ImageFacts, Keyed, KeyedKind, Layer, Monitor, Observed, Profile, ProfileStatus, Proof, Runtime, Silent, Started};
 use crate::render::RenderedFile;
 use crate::survey::{Principle, Survey};
 use serde_json::json;
@@ -68,6 +68,10 @@ fn environ(service: &str) -> Vec<(String, String)> {
 }
 
 /// A machine on which every check of this service passes.
+fn keyed(kind: KeyedKind, name: &str, release: Option<&str>, keys: &[&str]) -> Keyed {
+    Keyed { kind, name: name.to_owned(), release: release.map(str::to_owned), keys: keys.iter().map(|key| (*key).to_owned()).collect() }
+}
+
 fn good(service: &str) -> Machine {
     Machine {
         image: ImageFacts {
@@ -107,6 +111,10 @@ fn good(service: &str) -> Machine {
         structured: Some(json!({ "count": 0 })),
         body: "ok <script src=\"/main.js\"></script>".into(),
         exits: 0,
+        keyed: vec![
+            keyed(KeyedKind::Secret, "postgres-credentials", None, &["POSTGRES_PASSWORD", "LEFT_OVER"]),
+            keyed(KeyedKind::ConfigMap, service, Some(service), &[]),
+        ],
         pods: Arc::default(),
     }
 }
@@ -420,6 +428,8 @@ async fn a_key_that_no_service_uses_is_named() {
     let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
     let advice = look.unused_keys().await;
     assert!(advice.iter().any(|line| line.starts_with("Secret postgres-credentials holds LEFT_OVER,")), "{advice:?}");
+    let left = |machine: &mut Machine| machine.keyed = vec![keyed(KeyedKind::ConfigMap, "api", Some("api"), &["LEFT_OVER"])];
+    check_validation("api", left, &[("validation.keys", Outcome::Fail)]).await;
 }
 
 /// What a refused gate of `api` is said to come from, where a caller's request ends with this error in a namespace that shows this as well.
@@ -468,12 +478,50 @@ async fn every_check_of_an_mcp_server_fails_for_its_own_fault_alone() {
     check_validation("mcp", move |machine| machine.inside.clone_from(&other), &[("validation.mcp_from_caller", Fail)]).await;
 }
 
+fn named_in_a_spec(names: &[&str]) -> Vec<crate::survey::SpecTool> {
+    let tool = |name: &&str| crate::survey::SpecTool { name: (*name).to_owned(), evidence: Place::new("specs/001-x/spec.md", 3, name) };
+    names.iter().map(tool).collect()
+}
+
+/// What the comparison of a server that lists `list_notes` and `add_note` with these names of a spec comes to; `elsewhere`: a tool of another server.
+async fn check_specified(names: &[&str], elsewhere: Option<&str>, expect: Option<(Outcome, &str)>) {
+    let (world, mut blueprint, config, at) = (good("mcp").world(), blueprint(), config(), proof());
+    let other = blueprint.workloads.iter().find_map(|workload| workload.mcp.clone()).unwrap();
+    if let Some(tool) = elsewhere {
+        let api = blueprint.workloads.iter_mut().find(|workload| workload.name.as_str() == "api").unwrap();
+        api.mcp = Some(crate::survey::Mcp { tools: vec![tool.to_owned()], ..other });
+    }
+    let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
+    let calls = super::mcp::Calls { specified: named_in_a_spec(names), ..Default::default() };
+    let met = look.mcp(blueprint.workload("mcp").unwrap(), "pod", None, &calls).await;
+    let found = met.checks.iter().find(|check| check.id == "validation.mcp_spec");
+    let told = |check: &crate::evidence::Check| {
+        format!("{} {}", check.reason, check.evidence.iter().map(|seen| format!("{} {}", seen.at, seen.text)).collect::<String>())
+    };
+    match (found, expect) {
+        (Some(check), Some((outcome, says))) => assert!(check.outcome == outcome && check.required && told(check).contains(says), "{check:?}"),
+        (found, expect) => assert!(found.is_none() && expect.is_none(), "{found:?}"),
+    }
+    assert!(met.tools.iter().all(|tool| tool.in_spec == names.contains(&tool.name.as_str())), "{:?}", met.tools);
+}
+
+#[tokio::test]
+async fn what_a_server_lists_is_compared_with_what_the_specs_name() {
+    check_specified(&[], None, None).await;
+    check_specified(&["add_note", "list_notes"], None, Some((Outcome::Pass, "2 of 2"))).await;
+    check_specified(&["list_notes"], None, Some((Outcome::Pass, "in no spec: add_note"))).await;
+    check_specified(&["list_notes", "drop_note"], None, Some((Outcome::Fail, "not listed: drop_note"))).await;
+    check_specified(&["list_notes", "drop_note"], None, Some((Outcome::Fail, "specs/001-x/spec.md:3"))).await;
+    check_specified(&["list_notes", "drop_note"], Some("drop_note"), Some((Outcome::Pass, "1 of 1"))).await;
+    check_specified(&["drop_note"], Some("drop_note"), None).await;
+}
+
 async fn check_stdio(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) {
     let mut machine = good("api");
     machine.inside = json!({
         "name": "tasks", "version": "1", "protocol": "2025-06-18",
-        "tools": [{ "name": "list_tasks", "read_only": true }, { "name": "add_task" }],
-        "calls": [{ "is_error": false, "text": "none", "ms": 4 }],
+        "tools": [{ "name": "list_tasks", "read_only": true, "output_schema": { "type": "object", "required": ["rows"] } }, { "name": "add_task" }],
+        "calls": [{ "is_error": false, "text": "none", "structured": { "rows": [] }, "ms": 4 }],
     })
     .to_string();
     change(&mut machine);
@@ -481,11 +529,12 @@ async fn check_stdio(change: impl Fn(&mut Machine), expect: &[(&str, Outcome)]) 
     let look = Look { world: &world, at: &at, blueprint: &blueprint, config: &config, observed: observed(&blueprint, true) };
     let (workload, ways) = super::stdio::host(&blueprint, &Place::file("api/tools/server.py")).unwrap();
     assert_eq!((workload.name.as_str(), &ways[0], &ways[1]), ("api", &vec!["-m".to_owned(), "tools.server".to_owned()], &vec!["tools/server.py".to_owned()]));
-    let (checks, found) = look.mcp_stdio(workload, &ways, &super::validate::McpCalls::default()).await;
+    let calls = super::mcp::Calls { specified: named_in_a_spec(&["list_tasks"]), ..Default::default() };
+    let super::mcp::Met { checks, server, tools } = look.mcp_stdio(workload, &ways, &calls).await;
     if expect.is_empty() {
-        let called: Vec<_> = found.tools.iter().map(|tool| (tool.name.as_str(), tool.called)).collect();
+        let called: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.called)).collect();
         assert_eq!(called, [("list_tasks", true), ("add_task", false)]);
-        assert_eq!(found.server.unwrap().path, "stdio");
+        assert_eq!(server.unwrap().path, "stdio");
     }
     only(&[Gate::judge(crate::evidence::GateName::Validation, "api", checks)], expect);
 }
@@ -498,9 +547,16 @@ async fn an_mcp_server_over_stdio_is_proven_where_its_caller_starts_it() {
     check_stdio(move |machine| machine.inside.clone_from(&mute), &[("validation.mcp_handshake", Fail)]).await;
     check_stdio(|machine| machine.inside.clear(), &[("validation.mcp_handshake", NotRun)]).await;
     check_stdio(|machine| machine.inside = machine.inside.replace("\"is_error\":false", "\"is_error\":true"), &[("validation.mcp_call", Fail)]).await;
+    check_stdio(|machine| machine.inside = machine.inside.replace("\"structured\":{\"rows\":[]}", "\"structured\":{}"), &[("validation.mcp_schema", Fail)])
+        .await;
+    check_stdio(|machine| machine.inside = machine.inside.replace("\"name\":\"list_tasks\"", "\"name\":\"list_all\""), &[("validation.mcp_spec", Fail)]).await;
     check_stdio(|machine| machine.inside = machine.inside.replace(",\"read_only\":true", ""), &[("validation.mcp_call", NotRun)]).await;
     let none = json!({ "name": "tasks", "version": "1", "protocol": "2025-06-18", "tools": [] }).to_string();
-    check_stdio(move |machine| machine.inside.clone_from(&none), &[("validation.mcp_tools", Fail), ("validation.mcp_call", NotRun)]).await;
+    check_stdio(
+        move |machine| machine.inside.clone_from(&none),
+        &[("validation.mcp_tools", Fail), ("validation.mcp_spec", Fail), ("validation.mcp_call", NotRun)],
+    )
+    .await;
 }
 
 #[test]
@@ -526,7 +582,7 @@ async fn check_chat(service: &str, chat: &str, change: impl Fn(&mut Machine), ex
     let proven = look.chat(&bench.run, &smoke, &["add_note".into(), "list_notes".into()]).await.unwrap();
     assert!(pods.lock().unwrap().is_empty(), "what was started is gone");
     let effects = bench.run.state().effects.len();
-    assert_eq!(effects, usize::from(chat == "scripted" && service == "api"), "the journal knows of the pod");
+    assert_eq!(effects, usize::from(chat == "scripted" && service != "docs"), "the journal knows of the pod");
     let told = format!("{:?}", proven.checks);
     only(&[Gate::judge(crate::evidence::GateName::Validation, service, proven.checks)], expect);
     told
@@ -549,7 +605,8 @@ async fn a_chat_message_is_proven_by_the_call_of_a_tool_and_by_what_it_changed()
         .await;
     check_chat("api", "scripted", |machine| machine.exits = 3, &[("validation.mcp_chat", NotRun)]).await;
     check_chat("api", "scripted", |machine| machine.refuses = true, &[("validation.mcp_chat", NotRun)]).await;
-    check_chat("web", "scripted", |_| (), &[("validation.mcp_chat", NotRun)]).await;
+    check_chat("web", "scripted", |_| (), &[]).await;
+    check_chat("docs", "scripted", |_| (), &[("validation.mcp_chat", NotRun)]).await;
 }
 
 #[tokio::test]

@@ -1,20 +1,21 @@
 //! Asks the deployed app itself: HTTP from where its callers stand, the environment of its processes, MCP, logs, usage: the validation gate.
 
+use super::mcp::Calls;
 use crate::ask::CheckGroup;
 use crate::blueprint::{Ask, Blueprint, Controller, EnvValue, Workload};
 use crate::config::{Config, Smoke};
 use crate::evidence::{Check, Diagnosis, Evidence, Gate, GateName, Source};
 use crate::failure::{Code, Failure};
-use crate::ports::{LogRequest, Observed, PeerFacts, Progress, Proof, World};
+use crate::ports::{LogRequest, Observed, Progress, Proof, World};
 use crate::probe::{self, Caller, HttpAsk, Inside, Silence, Weight};
-use crate::reply::{Comparison, Latency, ServerView, ToolView, VariableView};
+use crate::reply::{Comparison, Latency, VariableView};
 use crate::rollout::route::{Asked, Request};
 use crate::rollout::{self, route};
 use crate::secret::Secret;
 use crate::survey::McpTransport;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// How long one answer of the app may take.
@@ -45,8 +46,6 @@ pub struct Found {
     pub latency: Option<Latency>,
     /// What measured use says about requests, limits and replicas.
     pub advice: Vec<String>,
-    pub server: Option<ServerView>,
-    pub tools: Vec<ToolView>,
     /// What the taxonomy says of requests that got no answer.
     pub diagnoses: Vec<Diagnosis>,
 }
@@ -70,16 +69,6 @@ pub struct Look<'a> {
     pub observed: Observed,
 }
 
-/// Which MCP tools may be called, with arguments.
-#[derive(Clone, Debug, Default)]
-pub struct McpCalls {
-    pub path: Option<String>,
-    /// tool → arguments; empty: every tool annotated read-only, with arguments made from its schema.
-    pub calls: Vec<(String, Map<String, Value>)>,
-    /// Tools that are not annotated read-only may be called as well: somebody approved exactly these calls.
-    pub writing: bool,
-}
-
 impl Look<'_> {
     /// Every group of checks that is wanted, one gate per workload.
     pub async fn validate(&self, scope: &Scope, progress: &dyn Progress) -> Result<Found, Failure> {
@@ -87,6 +76,7 @@ impl Look<'_> {
         let mut latencies = Vec::new();
         let alerts = OnceCell::new();
         let wants = |group: CheckGroup| scope.groups.is_empty() || scope.groups.contains(&group);
+        let keyed = if wants(CheckGroup::Environment) { self.keyed().await } else { Vec::new() };
         for workload in &self.blueprint.workloads {
             let name = workload.name.as_str();
             if !scope.services.is_empty() && !scope.services.iter().any(|service| service == name) {
@@ -127,6 +117,9 @@ impl Look<'_> {
                 checks.push(check);
                 found.variables.extend(variables);
             }
+            if wants(CheckGroup::Environment) {
+                checks.extend(super::keys::judge(&self.observed, name, &keyed));
+            }
             if wants(CheckGroup::Smoke) {
                 for smoke in self.config.smoke.iter().filter(|smoke| smoke.service.as_str() == name) {
                     checks.push(self.smoke(workload, &pod, smoke, scope.writing).await);
@@ -134,8 +127,7 @@ impl Look<'_> {
             }
             if wants(CheckGroup::Smoke) && scope.groups.is_empty() && is_http_mcp(workload) {
                 progress.note(&format!("{name}: speaks MCP"));
-                let (check, _) = self.mcp(workload, &pod, None, &McpCalls::default()).await;
-                checks.extend(check);
+                checks.extend(self.mcp(workload, &pod, None, &Calls::default()).await.checks);
             }
             if wants(CheckGroup::Logs) {
                 progress.note(&format!("{name}: reads its log"));
@@ -394,144 +386,6 @@ impl Look<'_> {
         super::smoke::follow(smoke, workload.name.as_str(), PATIENCE, &way).await
     }
 
-    /// Handshake, tools/list and tool calls with the Host header that the caller uses; then the handshake from inside the caller.
-    pub async fn mcp(&self, workload: &Workload, pod: &str, from: Option<&str>, calls: &McpCalls) -> (Vec<Check>, Found) {
-        let mut found = Found::default();
-        let Some(port) = workload.port else {
-            return (vec![Check::not_run("validation.mcp_handshake", "MCP over HTTP", "the server offers no port")], found);
-        };
-        let host = format!("{}:{port}", workload.name);
-        let path = calls.path.clone().or_else(|| workload.mcp.as_ref().and_then(|mcp| mcp.path.clone()));
-        let forward = match self.world.cluster.forward(self.at, &self.blueprint.namespace, pod, port).await {
-            Ok(forward) => forward,
-            Err(failure) => return (vec![unanswered("validation.mcp_handshake", "MCP over HTTP".to_owned(), pod, &failure)], found),
-        };
-        let probed = format!("initialize and tools/list with Host {host}");
-        let facts = match self.world.mcp.meet(forward.local, &host, path.as_deref(), Duration::from_secs(15)).await {
-            Ok(facts) => facts,
-            Err(failure) => {
-                let seen = Evidence::new(Source::Probe, format!("http://{host}{}", path.as_deref().unwrap_or("/mcp")), &failure.to_string());
-                return (vec![Check::fail("validation.mcp_handshake", probed, failure.message, vec![seen])], found);
-            }
-        };
-        let at = format!("http://{host}{}", facts.path);
-        let mut checks = vec![Check::pass(
-            "validation.mcp_handshake",
-            probed,
-            Evidence::new(Source::Probe, at.clone(), &format!("{} {} speaks {}", facts.name, facts.version, facts.protocol)),
-        )];
-        checks.push(tools_listed(workload, &facts, &at));
-        let mut tools: Vec<_> = facts.tools.iter().map(|tool| self.tool_view(workload, &tool.name)).collect();
-        checks.extend(self.call_tools(workload, &facts, forward.local, &host, calls, &mut tools).await);
-        if calls.writing && calls.calls.is_empty() {
-            checks.push(self.round_trip(&facts, forward.local, &host).await);
-        }
-        checks.extend(self.mcp_from_caller(workload, from, port, &facts.path).await);
-        found.server = Some(ServerView { name: facts.name, version: facts.version, protocol: facts.protocol, path: facts.path, host_header: host });
-        found.tools = tools;
-        (checks, found)
-    }
-
-    fn tool_view(&self, workload: &Workload, name: &str) -> ToolView {
-        let in_spec = workload.mcp.as_ref().is_some_and(|mcp| mcp.tools.iter().any(|tool| tool == name));
-        ToolView { name: name.to_owned(), in_spec, in_chatbot: !workload.callers.is_empty(), called: false, outcome: None, ms: None }
-    }
-
-    async fn call_tools(
-        &self,
-        workload: &Workload,
-        facts: &PeerFacts,
-        local: std::net::SocketAddr,
-        host: &str,
-        calls: &McpCalls,
-        tools: &mut [ToolView],
-    ) -> Vec<Check> {
-        let chosen = match chosen(facts, calls) {
-            Ok(chosen) => chosen,
-            Err(check) => return vec![*check],
-        };
-        let (mut promised, mut broken) = (Vec::new(), Vec::new());
-        let probed = CALLED;
-        let mut told = Vec::new();
-        let mut bad = Vec::new();
-        for (name, arguments) in chosen {
-            let began = Instant::now();
-            let answer = self.world.mcp.call(local, host, &facts.path, &name, arguments, Duration::from_secs(15)).await;
-            let (good, text) = match &answer {
-                Ok(answer) if !answer.is_error => (true, format!("answered {}", crate::secret::plain(&answer.text, 120))),
-                Ok(answer) => (false, format!("answered an error: {}", crate::secret::plain(&answer.text, 120))),
-                Err(failure) => (false, failure.to_string()),
-            };
-            if let Some(view) = tools.iter_mut().find(|view| view.name == name) {
-                view.called = true;
-                view.outcome = Some(if good { "pass".to_owned() } else { "fail".to_owned() });
-                view.ms = Some(answer.as_ref().map_or_else(|_| began.elapsed(), |answer| answer.elapsed).as_secs_f64() * 1_000.0);
-            }
-            let promise = facts.tools.iter().find(|tool| tool.name == name).and_then(|tool| tool.output_schema.clone());
-            if let (Some(schema), Ok(answer), true) = (promise, &answer, good) {
-                promised.push(name.clone());
-                let wrong = answer
-                    .structured
-                    .as_ref()
-                    .map_or_else(|| vec!["no structured content".to_owned()], |content| probe::schema::violations(&Value::Object(schema), content));
-                broken.extend(wrong.into_iter().map(|wrong| format!("{name}: {wrong}")));
-            }
-            told.push(format!("{name}: {text}"));
-            if !good {
-                bad.push(name);
-            }
-        }
-        let place = format!("MCP {} {}", workload.name, facts.path);
-        let seen = Evidence::new(Source::Probe, place.clone(), &told.join("; "));
-        let mut checks = vec![if bad.is_empty() {
-            Check::pass("validation.mcp_call", probed, seen)
-        } else {
-            Check::fail("validation.mcp_call", probed, format!("failed: {}", bad.join(", ")), vec![seen])
-        }];
-        if !promised.is_empty() {
-            let probed = "structured content of answers against the tools' output schemas";
-            let seen = Evidence::new(Source::Probe, place, &promised.join(", "));
-            checks.push(match broken.as_slice() {
-                [] => Check::pass("validation.mcp_schema", probed, seen),
-                broken => Check::fail("validation.mcp_schema", probed, broken.join("; "), vec![seen]),
-            });
-        }
-        checks
-    }
-
-    /// A row that a tool adds, another shows and a third takes away, where somebody allowed a write and named none.
-    async fn round_trip(&self, facts: &PeerFacts, local: std::net::SocketAddr, host: &str) -> Check {
-        let probed = "a row is added, read back and taken away";
-        let Some(trip) = super::roundtrip::planned(&facts.tools) else {
-            let why = "no tools of the server belong together that add, list and delete the same; name calls to make";
-            return Check::not_run("validation.mcp_write", probed, why).optional();
-        };
-        let mut noise = [0u8; 6];
-        if let Err(error) = getrandom::fill(&mut noise) {
-            return Check::not_run("validation.mcp_write", probed, error.to_string());
-        }
-        let line = super::roundtrip::Line { peer: self.world.mcp.as_ref(), local, host, facts, patience: Duration::from_secs(15) };
-        line.travel(trip, &format!("landfall-{}", hex::encode(noise))).await
-    }
-
-    /// Keys of the app's Secrets that no workload names, such as those that an earlier configuration left.
-    pub async fn unused_keys(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for plan in &self.blueprint.secrets {
-            let Ok(Some(keys)) = self.world.cluster.secret_keys(self.at, &self.blueprint.namespace, &plan.name).await else { continue };
-            let settings = || self.blueprint.workloads.iter().flat_map(|workload| &workload.env);
-            let named = |wanted: &str| {
-                plan.keys.contains_key(wanted)
-                    || settings().any(|one| matches!(&one.value, EnvValue::SecretKey { secret, key } if *secret == plan.name && key == wanted))
-            };
-            let unused: Vec<_> = keys.into_iter().filter(|key| !named(key)).collect();
-            if !unused.is_empty() {
-                lines.push(format!("Secret {} holds {}, which no service uses: kubectl edit secret takes it out", plan.name, unused.join(", ")));
-            }
-        }
-        lines
-    }
-
     /// Smoke tests that a service's own description allows, for services without any: to copy, nobody runs them.
     pub async fn proposed(&self, services: &[String]) -> Vec<String> {
         let mut lines = Vec::new();
@@ -550,7 +404,7 @@ impl Look<'_> {
     }
 
     /// The backend's own way to the server: its DNS name, its network policy, its Host header.
-    async fn mcp_from_caller(&self, workload: &Workload, from: Option<&str>, port: u16, path: &str) -> Vec<Check> {
+    pub(super) async fn mcp_from_caller(&self, workload: &Workload, from: Option<&str>, port: u16, path: &str) -> Vec<Check> {
         let callers: Vec<_> = self
             .blueprint
             .workloads
@@ -643,46 +497,6 @@ impl super::smoke::Way for Forwarded<'_> {
     }
 }
 
-pub(super) const CALLED: &str = "tools/call of the tools that may be called";
-
-/// A tool and its arguments.
-type Call = (String, Map<String, Value>);
-
-/// The tools that are called, with their arguments; or the check that says why none is.
-pub(super) fn chosen(facts: &PeerFacts, calls: &McpCalls) -> Result<Vec<Call>, Box<Check>> {
-    let chosen: Vec<Call> = if calls.calls.is_empty() {
-        facts.tools.iter().filter(|tool| tool.read_only).map(|tool| (tool.name.clone(), arguments_for(&tool.input_schema))).collect()
-    } else {
-        calls.calls.clone()
-    };
-    if chosen.is_empty() {
-        return Err(Box::new(Check::not_run("validation.mcp_call", CALLED, "no tool is annotated read-only; name one in calls").optional()));
-    }
-    let read_only = |name: &str| facts.tools.iter().any(|tool| tool.name == name && tool.read_only);
-    match chosen.iter().find(|(name, _)| !calls.writing && !read_only(name)) {
-        Some((name, _)) => {
-            let why = format!("{name} is not annotated read-only; allow it with writes=with_cleanup, which asks for approval");
-            Err(Box::new(Check::not_run("validation.mcp_call", CALLED, why)))
-        }
-        None => Ok(chosen),
-    }
-}
-
-pub(super) fn tools_listed(workload: &Workload, facts: &PeerFacts, at: &str) -> Check {
-    let names: Vec<_> = facts.tools.iter().map(|tool| tool.name.as_str()).collect();
-    let expected = workload.mcp.as_ref().map(|mcp| mcp.tools.clone()).unwrap_or_default();
-    let missing: Vec<_> = expected.iter().filter(|name| !names.contains(&name.as_str())).cloned().collect();
-    let probed = "tools/list against the tools in the code";
-    let seen = Evidence::new(Source::Probe, at, &names.join(", "));
-    if names.is_empty() {
-        Check::fail("validation.mcp_tools", probed, "the server lists no tool", vec![seen])
-    } else if missing.is_empty() {
-        Check::pass("validation.mcp_tools", probed, seen)
-    } else {
-        Check::fail("validation.mcp_tools", probed, format!("not listed: {}", missing.join(", ")), vec![seen])
-    }
-}
-
 /// True for an MCP server that speaks over HTTP.
 pub fn is_http_mcp(workload: &Workload) -> bool {
     workload.mcp.as_ref().is_some_and(|mcp| mcp.transport == McpTransport::Http)
@@ -746,7 +560,7 @@ pub(super) fn judge_answer(id: &str, probed: String, at: String, seen: &probe::H
 }
 
 /// A question that came back without an answer: held against the app, unless the cluster between did not answer itself; then nothing was asked of the app.
-fn unanswered(id: &str, probed: String, at: &str, failure: &Failure) -> Check {
+pub(super) fn unanswered(id: &str, probed: String, at: &str, failure: &Failure) -> Check {
     if failure.code == Code::ClusterUnreachable {
         return Check::not_run(id, probed, failure.to_string());
     }

@@ -1,5 +1,6 @@
 //! Specs and constitution, read leniently: any id width, BOM, CRLF, headings or bullets; placeholders are no content.
 
+use super::spec_tools;
 use super::walk::{base_of, dir_of};
 use super::workspace::Workspace;
 use super::{Feature, Place, Principle, Requirement, Specs};
@@ -18,6 +19,9 @@ static TASK: LazyLock<Option<Regex>> =
 
 /// Amounts of processor and memory: no check of ours compares them.
 static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[0-9]+(?:\.[0-9]+)?\s?(?:m|mi|gi|mib|gib|millicores?|cpus?|vcpus?)\b").ok());
+
+/// What a program does when it is ended, or when something that it needs is away: no check of ours tries it.
+static UNTRIED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bsigterm\b|\bgraceful|\bshut(?:s|ting)?[ -]?downs?\b|\b50[2-4]\b").ok());
 
 /// What a requirement says → the check that can prove it. Of every group one word must be there (lower case).
 /// A requirement that says several of these is proven by all of them together; one that says none is left to people and landfall.toml.
@@ -96,11 +100,19 @@ pub(crate) fn read(workspace: &Workspace) -> Specs {
         }
     }
     specs.features = features.into_iter().filter_map(|(dir, files)| feature(dir, &files)).collect();
+    for (path, text) in workspace.texts.iter().filter(|(path, _)| spec_tools::may_name(path)) {
+        spec_tools::read(path, text, &mut specs.tools);
+    }
     specs
 }
 
+/// True for a line that states a requirement, and does not merely mention one.
+pub(super) fn states_requirement(line: &str) -> bool {
+    line_requirement("", 0, line, false).is_some_and(|requirement| requirement.kind != "story")
+}
+
 /// `specs/<feature>/spec.md` and its like, not plans and research.
-fn is_spec(path: &str) -> bool {
+pub(super) fn is_spec(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     let parts: Vec<&str> = lower.split('/').collect();
     let folder = parts.iter().rev().skip(1).any(|part| part.starts_with("spec") || *part == ".specify" || *part == ".spec-kit");
@@ -206,7 +218,8 @@ fn check_of(text: &str) -> Option<String> {
         }
     }
     let amounts = found.contains(&"helm.policy") && AMOUNT.as_ref().is_some_and(|amount| amount.is_match(&lower));
-    (!found.is_empty() && !amounts).then(|| found.join(", "))
+    let untried = UNTRIED.as_ref().is_some_and(|untried| untried.is_match(&lower));
+    (!found.is_empty() && !amounts && !untried).then(|| found.join(", "))
 }
 
 fn constitution(workspace: &Workspace, specs: &mut Specs) {
@@ -297,6 +310,9 @@ mod tests {
         check("- **FR-1**: System MUST answer `POST /api/chat` with a text", false, Some(("FR-1", "functional", None)));
         check("- **FR-2**: The Helm chart MUST scale on load", false, Some(("FR-2", "functional", None)));
         check("- **FR-3**: Resource limits MUST be 500m and 512Mi", false, Some(("FR-3", "functional", None)));
+        check("- **FR-6**: Pods are ready within 10 s and end within 2 s of SIGTERM", false, Some(("FR-6", "functional", None)));
+        check("- **FR-7**: `/ready` answers 503 without the database", false, Some(("FR-7", "functional", None)));
+        check("- **FR-9**: Images are below 500 MB", false, Some(("FR-9", "functional", Some("docker.size"))));
         check("- **FR-4**: Passwords are hashed", false, Some(("FR-4", "functional", None)));
         check("- **FR-5**: Resource requests and limits are declared", false, Some(("FR-5", "functional", Some("helm.policy"))));
         assert!(is_spec("specs/001-x/spec.md") && is_spec("specs/features/login.md"));

@@ -6,8 +6,9 @@ use landfall::failure::{Code, Failure};
 use landfall::names::{AdvisorName, AppName, ImageRef, Namespace, OperationId, ProfileName, ReleaseName, Revision};
 use landfall::ports::{
     Advisor, AdvisorFacts, AdvisorRefusal, AdvisorSetting, Apply, BuildRequest, Charts, Clock, Cluster, DryRunFinding, Executed, Forward, HelmRevision,
-    HelmSaid, ImageFacts, Images, LocalCluster, LogRequest, McpPeer, Monitor, NamespaceFacts, Node, NodeImage, Observations, Observed, Package, PeerAnswer,
-    PeerFacts, Profile, ProfileStatus, Program, Progress, Proof, Published, Runtime, ScanReport, Scanner, StartSpec, Started, TryStart, Usage, World,
+    HelmSaid, ImageFacts, Images, Keyed, KeyedKind, LocalCluster, LogRequest, McpPeer, Monitor, NamespaceFacts, Node, NodeImage, Observations, Observed,
+    Package, PeerAnswer, PeerFacts, Profile, ProfileStatus, Program, Progress, Proof, Published, Runtime, ScanReport, Scanner, StartSpec, Started, TryStart,
+    Usage, World,
 };
 use landfall::secret::Secret;
 use serde_json::{Value, json};
@@ -572,6 +573,12 @@ impl Cluster for Fake {
 
     async fn secret_keys(&self, _: &Proof, _: &Namespace, name: &str) -> Result<Option<Vec<String>>, Failure> {
         Ok(self.0.lock().unwrap().secrets.get(name).cloned())
+    }
+
+    async fn keyed(&self, _: &Proof, _: &Namespace) -> Result<Vec<Keyed>, Failure> {
+        let inner = self.0.lock().unwrap();
+        let keyed = |(name, keys): (&String, &Vec<String>)| Keyed { kind: KeyedKind::Secret, name: name.clone(), release: None, keys: keys.clone() };
+        Ok(inner.secrets.iter().map(keyed).collect())
     }
 
     async fn secret_value(&self, _: &Proof, _: &Namespace, name: &str, key: &str) -> Result<Option<Secret>, Failure> {

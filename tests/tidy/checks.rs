@@ -17,6 +17,8 @@ const VALIDATION: (&str, &str) = (GATES, "every_check_of_the_validation_gate_fai
 const MCP: (&str, &str) = (GATES, "every_check_of_an_mcp_server_fails_for_its_own_fault_alone");
 const CHAT: (&str, &str) = (GATES, "a_chat_message_is_proven_by_the_call_of_a_tool_and_by_what_it_changed");
 const TRIP: (&str, &str) = ("src/stages/roundtrip.rs", "a_row_is_added_read_back_and_taken_away");
+const SPECIFIED: (&str, &str) = (GATES, "what_a_server_lists_is_compared_with_what_the_specs_name");
+const KEYS: (&str, &str) = ("src/stages/keys.rs", "a_key_is_used_by_name_with_its_whole_object_or_as_a_file");
 const OUTSIDE: (&str, &str) = (GATES, "what_is_offered_outside_is_asked_from_this_machine");
 const BROWSER: (&str, &str) = (GATES, "a_script_that_calls_what_no_browser_reaches_is_found_and_refuses_nothing");
 const LIFE: (&str, &str) = ("tests/cluster_main.rs", "an_app_lives_through_its_revisions");
@@ -43,6 +45,8 @@ const CHECKED: &[(&str, Test, Test)] = &[
     ("validation.mcp_chat", CHAT, CHAT),
     ("validation.mcp_offered", CHAT, CHAT),
     ("validation.mcp_write", TRIP, TRIP),
+    ("validation.mcp_spec", SPECIFIED, SPECIFIED),
+    ("validation.keys", KEYS, KEYS),
     ("validation.outside", OUTSIDE, OUTSIDE),
     ("validation.browser", BROWSER, BROWSER),
     ("validation.mcp", MCP, MCP),

@@ -38,7 +38,8 @@ pub(super) async fn report(landfall: &Landfall, screen: &Screen, ask: ask::Deplo
             (None, Some(report)) => report.markdown.clone(),
             (None, None) => return Err(Failure::new(Code::OperationNotFound, "there is no report to write").help("landfall deploy first")),
         };
-        std::fs::write(&path, text).map_err(|error| Failure::file("write", &path, &error))?;
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        std::fs::write(&path, format!("{text}{end}")).map_err(|error| Failure::file("write", &path, &error))?;
         screen.say(&format!("wrote {}", path.display()));
     }
     Ok(screen.reply::<tools::DeploymentReport>(&reply))

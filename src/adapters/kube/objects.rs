@@ -5,7 +5,7 @@ use super::raw::list;
 use super::{APP, Kube, LANDFALL, MANAGED_BY, MANAGER, refused};
 use crate::failure::{Code, Failure};
 use crate::names::{AppName, Namespace, ReleaseName, Revision};
-use crate::ports::{Monitor, NamespaceFacts, Observed, Proof, Usage};
+use crate::ports::{Keyed, KeyedKind, Monitor, NamespaceFacts, Observed, Proof, Usage};
 use crate::secret::Secret;
 use base64::Engine as _;
 use futures::StreamExt as _;
@@ -107,6 +107,27 @@ impl Kube {
     pub(super) async fn secret(&self, at: &Proof, namespace: &Namespace, name: &str) -> Result<Option<v1::Secret>, Failure> {
         let secrets: Api<v1::Secret> = Api::namespaced(self.client(at).await?, namespace.as_str());
         self.ask(at, &format!("read Secret {namespace}/{name}"), || secrets.get_opt(name)).await
+    }
+
+    pub(super) async fn all_keyed(&self, at: &Proof, namespace: &Namespace) -> Result<Vec<Keyed>, Failure> {
+        let client = self.client(at).await?;
+        let secrets: Api<v1::Secret> = Api::namespaced(client.clone(), namespace.as_str());
+        let configs: Api<v1::ConfigMap> = Api::namespaced(client, namespace.as_str());
+        let (all, opaque) = (ListParams::default(), ListParams::default().fields("type=Opaque"));
+        let doing = format!("read ConfigMaps and Secrets in namespace {namespace}");
+        let (configs, secrets) = self.ask(at, &doing, || async { tokio::try_join!(configs.list(&all), secrets.list(&opaque)) }).await?;
+        let keyed = |kind, metadata: &kube::core::ObjectMeta, keys: Vec<String>| Keyed {
+            kind,
+            name: metadata.name.clone().unwrap_or_default(),
+            release: metadata.annotations.as_ref().and_then(|notes| notes.get("meta.helm.sh/release-name")).cloned(),
+            keys,
+        };
+        let configs = configs.items.into_iter().map(|one| {
+            let keys = one.data.unwrap_or_default().into_keys().chain(one.binary_data.unwrap_or_default().into_keys());
+            keyed(KeyedKind::ConfigMap, &one.metadata, keys.collect())
+        });
+        let secrets = secrets.items.into_iter().map(|one| keyed(KeyedKind::Secret, &one.metadata, one.data.unwrap_or_default().into_keys().collect()));
+        Ok(configs.chain(secrets).collect())
     }
 
     pub(super) async fn complete_secret(
