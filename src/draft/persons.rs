@@ -93,7 +93,7 @@ impl Landfall {
             let tried = scratch.0.join("digest.yaml");
             crate::files::write_private(&tried, render::digest_values(&persons, TRIED).as_bytes())?;
             let said = gate.render(&values.into_iter().chain([tried]).collect::<Vec<_>>()).await.ok().filter(|said| said.ok);
-            persons.by_digest = said.is_some_and(|said| runs_by_digest(&policy::documents(&said.text).unwrap_or_default(), step.reference.as_str()));
+            persons.by_digest = said.is_some_and(|said| runs_by_digest(&policy::documents(&said.text).unwrap_or_default(), &step.reference));
         }
         Ok(Ok(persons))
     }
@@ -103,9 +103,8 @@ impl Landfall {
 const TRIED: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
 /// True where a container runs the image by exactly the digest that was tried, whether its tag stands there as well or not.
-fn runs_by_digest(objects: &[Value], reference: &str) -> bool {
-    let repository = reference.rsplit_once(':').map_or(reference, |(repository, _)| repository);
-    let ours = [format!("{repository}@{TRIED}"), format!("{reference}@{TRIED}")];
+fn runs_by_digest(objects: &[Value], reference: &ImageRef) -> bool {
+    let ours = [format!("{}@{TRIED}", reference.repository()), format!("{reference}@{TRIED}")];
     let pod = |object: &Value| ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"].iter().find_map(|at| object.pointer(at)).cloned();
     let containers = objects.iter().filter_map(pod).flat_map(|pod| pod["containers"].as_array().cloned().unwrap_or_default());
     containers.into_iter().any(|container| container["image"].as_str().is_some_and(|image| ours.iter().any(|ours| ours == image)))
@@ -161,9 +160,11 @@ fn with_image(workspace: &Path, folder: &str, environment: &EnvironmentName, ref
         [] => return Err(format!("{path} has no `image` with a repository and a tag")),
         several => return Err(format!("{path} names {} images, and which of them is built here is not known", several.len())),
     };
-    let (repository, tag) = reference.as_str().rsplit_once(':').unwrap_or((reference.as_str(), "latest"));
     let image = match place.get("image") {
-        None => [("repository", repository), ("tag", tag)].map(|(key, text)| (key.to_owned(), text.to_owned())).into_iter().collect::<BTreeMap<_, _>>(),
+        None => [("repository", reference.repository()), ("tag", reference.tag())]
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .into_iter()
+            .collect::<BTreeMap<_, _>>(),
         Some(_) => BTreeMap::from([("image".to_owned(), reference.to_string())]),
     };
     let mut persons = PersonsChart { folder: folder.to_owned(), values: None, above: place.above.clone(), image, by_digest: false };
@@ -436,7 +437,7 @@ data: {LOG_LEVEL: info}
     fn a_digest_counts_where_the_container_runs_by_it() {
         let check = |image: &str, expect: bool| {
             let text = GOOD.replace(REFERENCE, image);
-            assert_eq!(runs_by_digest(&policy::documents(&text).unwrap(), REFERENCE), expect, "{image}");
+            assert_eq!(runs_by_digest(&policy::documents(&text).unwrap(), &ImageRef::parse(REFERENCE).unwrap()), expect, "{image}");
         };
         check(&format!("localhost/notes/api@{TRIED}"), true);
         check(&format!("{REFERENCE}@{TRIED}"), true);

@@ -256,9 +256,8 @@ async fn round_trip(line: &dyn Line, facts: &PeerFacts) -> Check {
         let why = "no tools of the server belong together that add, list and delete the same; name calls to make";
         return Check::not_run("validation.mcp_write", probed, why).optional();
     };
-    let mut noise = [0u8; 6];
-    if let Err(error) = getrandom::fill(&mut noise) {
-        return Check::not_run("validation.mcp_write", probed, error.to_string());
+    match crate::secret::noise::<6>() {
+        Ok(noise) => trip.travel(line, &format!("landfall-{noise}")).await,
+        Err(failure) => Check::not_run("validation.mcp_write", probed, failure.to_string()),
     }
-    trip.travel(line, &format!("landfall-{}", hex::encode(noise))).await
 }
