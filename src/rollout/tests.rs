@@ -603,6 +603,13 @@ fn volumes_and_sandboxes() {
     check(mount("MountVolume.SetUp failed for volume \"v\" : hostPath type check failed: /x is not a directory", 1, "FailedMount"), "", &["VOL_HOSTPATH"]);
     check(mount("Failed to create pod sandbox: plugin type=\"bridge\" failed to set up network", 3, "FailedCreatePodSandBox"), "", &["CNI_FAIL"]);
     check(mount("Failed to create pod sandbox: plugin type=\"bridge\" failed to set up network", 2, "FailedCreatePodSandBox"), "", &[]);
+    let made_anew = |count: i32| {
+        let failed = "Failed to create pod sandbox: networkPlugin cni failed to set up pod: failed to find plugin \"bridge\"";
+        let changed = event("p", "Pod", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", count);
+        scene(creating(), events(&[event("p", "Pod", "FailedCreatePodSandBox", failed, 1), changed]))
+    };
+    check(made_anew(2), "", &["CNI_FAIL"]);
+    check(made_anew(1), "", &[]);
     check(mount("failed to get sandbox image \"registry.k8s.io/pause:3.10\": failed to pull image", 2, "FailedCreatePodSandBox"), "", &["SANDBOX_IMG"]);
     // The object has come since: the kubelet's next try will do.
     let come = json!({"config_maps": ["settings"], "events": [event("p", "Pod", "FailedMount", "configmap \"settings\" not found", 1)]});

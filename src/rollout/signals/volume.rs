@@ -1,7 +1,7 @@
 //! Claims, volumes, the pod's sandbox and its admission by the kubelet.
 
 use crate::evidence::{Class, Evidence, Source};
-use crate::rollout::scene::{Scene, message, name, pod_condition, pod_ready};
+use crate::rollout::scene::{Scene, message, name, pod_condition, pod_ready, times};
 use crate::rollout::signals::{holds, named_before, quoted, told};
 use crate::rollout::taxonomy::Match;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -152,9 +152,16 @@ pub fn network_plugin(scene: &Scene<'_>) -> Vec<Match> {
     let fits = |text: &str| {
         holds(text, &["failed to setup network", "failed to set up network", "networkplugin cni failed", "cni plugin", "failed to set up pod", "/etc/cni"])
     };
-    pod_events(scene, "FailedCreatePodSandBox", fits, |text| {
+    let mut matches = pod_events(scene, "FailedCreatePodSandBox", fits, |text| {
         format!("the node's network plugin cannot give the pod an address: {}", crate::secret::plain(text, 200))
-    })
+    });
+    for found in &mut matches {
+        // A sandbox that cannot be taken down without the plugin either is never made anew: of every later try the kubelet says only this.
+        let again =
+            scene.pods.iter().filter(|pod| found.subject == format!("Pod {}", name(&pod.metadata))).flat_map(|pod| scene.pod_events(pod, "SandboxChanged"));
+        found.occurrences = found.occurrences.saturating_add(again.map(times).sum());
+    }
+    matches
 }
 
 /// Pods that the kubelet ended or refused, by the reason in their status.
