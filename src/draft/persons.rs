@@ -105,9 +105,9 @@ const TRIED: &str = "sha256:0000000000000000000000000000000000000000000000000000
 /// True where a container runs the image by exactly the digest that was tried, whether its tag stands there as well or not.
 fn runs_by_digest(objects: &[Value], reference: &ImageRef) -> bool {
     let ours = [format!("{}@{TRIED}", reference.repository()), format!("{reference}@{TRIED}")];
-    let pod = |object: &Value| ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"].iter().find_map(|at| object.pointer(at)).cloned();
-    let containers = objects.iter().filter_map(pod).flat_map(|pod| pod["containers"].as_array().cloned().unwrap_or_default());
-    containers.into_iter().any(|container| container["image"].as_str().is_some_and(|image| ours.iter().any(|ours| ours == image)))
+    let pods = objects.iter().filter_map(|object| object.pointer("/spec/template/spec").or_else(|| object.pointer("/spec/jobTemplate/spec/template/spec")));
+    let mut containers = pods.filter_map(|pod| pod.get("containers")?.as_array()).flatten();
+    containers.any(|container| container.get("image").and_then(Value::as_str).is_some_and(|image| ours.iter().any(|ours| ours == image)))
 }
 
 /// True for a chart that somebody else wrote, and beside which we never wrote one: what runs under one chart is not put under another unasked.
