@@ -70,6 +70,7 @@ impl Default for Options {
 /// | `lockfile` | path of the lockfile that holds, relative to the workspace |
 /// | `workspace.root` | folder of the package workspace that the service is a member of, where that is another folder |
 /// | `workspace.members` | `true` where an installation reads other packages of the project |
+/// | `python.git` | `true` where a package is taken out of a git repository |
 /// | `engines.node`, `requires-python` | the version range as declared |
 /// | `start.script` | what `npm run start` runs |
 /// | `next.config` | path of the configuration |

@@ -81,6 +81,9 @@ fn the_other_stacks_have_their_templates() {
         api.dependencies.insert("psycopg2".to_owned(), "2.9".to_owned());
         fact(api, "lockfile", "api/uv.lock");
     });
+    stack("a package out of a repository", &|api| {
+        fact(api, "python.git", "true");
+    });
     stack("poetry", &|api| {
         api.package_manager = Some("poetry".to_owned());
         fact(api, "lockfile", "poetry.lock");

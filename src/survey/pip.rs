@@ -211,6 +211,11 @@ impl Project<'_> {
                 }
             }
         }
+        let asked =
+            [Some(&file), requirements.as_ref(), has("pyproject.toml").as_ref()].into_iter().flatten().filter_map(|file| self.workspace.text(file)).any(clones);
+        if asked {
+            draft.fact("python.git", "true");
+        }
         if ["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock"].contains(&base_of(&file)) {
             draft.fact("lockfile", file);
         }
@@ -839,6 +844,18 @@ pub(crate) fn procfile(path: &str, text: &str) -> Vec<(String, String, Place)> {
         .collect()
 }
 
+/// True where a list of requirements or a lockfile takes a package out of a repository: `name @ git+https://…`, `{ git = "https://…" }`.
+fn clones(text: &str) -> bool {
+    let keyed = |line: &str| {
+        ["git = \"", "\"git\": \""]
+            .iter()
+            .any(|key| line.split_once(key).is_some_and(|(before, _)| before.trim_end().ends_with(['{', ',']) || before.trim().is_empty()))
+    };
+    text.lines()
+        .map(|line| line.split(" #").next().unwrap_or_default())
+        .any(|line| !line.trim_start().starts_with('#') && (line.contains("git+") || keyed(line)))
+}
+
 /// The command line of Flask takes `--app` since 2.2; a range takes what fits.
 fn before_app_option(version: &str) -> bool {
     let mut numbers = version.split('.').map(str::parse::<u32>);
@@ -904,6 +921,23 @@ pub(crate) fn normal(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_out_of_a_repository_are_cloned() {
+        for text in [
+            "fastapi\ncowpy @ git+https://git.example.org/cowpy.git@1.0\n",
+            "-e git+ssh://git@git.example.org/x.git#egg=x\n",
+            "[tool.uv.sources]\nshared = { git = \"https://git.example.org/shared\", tag = \"1\" }\n",
+            "shared = {version = \"1\", git = \"https://git.example.org/shared\"}\n",
+            "            \"git\": \"https://git.example.org/shared\",\n",
+        ] {
+            assert!(clones(text), "{text}");
+        }
+        let others = "gitpython==3.1\nfastapi # was git+https://git.example.org/x\n# git+https://git.example.org/x\ndigit = \"5\"\nSource = \"https://git.example.org\"\n";
+        for line in others.lines() {
+            assert!(!clones(line), "{line}");
+        }
+    }
 
     #[test]
     fn requirements_are_read_leniently() {

@@ -51,6 +51,9 @@ pub(super) fn install(facts: &Service, to: Use) -> String {
     let wanted = |name: &str| name == "*" || (facts.depends_on(name) && !brought(name)) || extensions.contains(&name);
     let rows = PACKAGES.iter().filter(|(language, name, ..)| *language == facts.language && wanted(name));
     let mut packages: Vec<&str> = rows.flat_map(|(_, _, build, run)| if to == Use::Build { *build } else { *run }).copied().collect();
+    if to == Use::Build && facts.build_facts.contains_key("python.git") {
+        packages.push("git");
+    }
     packages.sort_unstable();
     packages.dedup();
     if packages.is_empty() {
