@@ -316,7 +316,7 @@ fn timeline(story: &Story) -> String {
             end - lap.began
         );
     }
-    let _ = writeln!(body, "</div>\n<p>began {}, {whole:.1} s</p>", first.at);
+    let _ = writeln!(body, "</div>\n<p>began {:.0}, {whole:.1} s</p>", first.at);
     let _ = writeln!(body, "<details><summary>every event ({})</summary>\n<ol>", story.records.len());
     for record in &story.records {
         let _ = writeln!(body, "<li value=\"{}\"><time>{}</time> {}</li>", record.n, record.at, escape(&crate::secret::plain(&record.sentence(), 240)));
