@@ -7,38 +7,39 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// A name as sentences have it: a code span, `snake_case` or `camelCase`.
-const NAME: &str = r"(?:`[A-Za-z][\w.-]*(?:\([^`]*\))?`|\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b|\b[a-z]+(?:[A-Z][a-z0-9]+)+\b)";
+const NAME: &str = r"(?:`[A-Za-z][A-Za-z0-9_.-]*(?:\([^`]*\))?`|(?-u:\b)[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?-u:\b)|(?-u:\b)[a-z]+(?:[A-Z][a-z0-9]+)+(?-u:\b))";
 
 fn shape(pattern: &str) -> Option<Regex> {
-    let names = r"NAME(?:(?:\s*[,;/&]\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+)NAME)*";
+    let names = r"NAME(?:(?:[ \t]*[,;/&][ \t]*(?:and[ \t]+|or[ \t]+)?|[ \t]+(?:and|or)[ \t]+)NAME)*";
     Regex::new(&pattern.replace("NAMES", names).replace("NAME", NAME)).ok()
 }
 
+/// Plain letters and blanks in all of these: with those of every script a pattern takes longer to make than a spec to read.
 static ONE: LazyLock<Option<Regex>> = LazyLock::new(|| shape("NAME"));
 static AFTER: LazyLock<Option<Regex>> =
-    LazyLock::new(|| shape(r"(?i:\btools?\b)(?:\s+(?:named|called|such as|including|are|namely))?[\s:(*—–-]+(?P<names>NAMES)"));
-static BEFORE: LazyLock<Option<Regex>> = LazyLock::new(|| shape(r"(?P<names>NAMES)\)?\s+(?:MCP\s+)?tools?\b"));
+    LazyLock::new(|| shape(r"(?i:(?-u:\b)tools?(?-u:\b))(?:[ \t]+(?:named|called|such as|including|are|namely))?[ \t:(*—–-]+(?P<names>NAMES)"));
+static BEFORE: LazyLock<Option<Regex>> = LazyLock::new(|| shape(r"(?P<names>NAMES)\)?[ \t]+(?:MCP[ \t]+)?tools?(?-u:\b)"));
 static DENIED: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)\b(?:not|never|no longer|without|out of scope|future|deprecated|removed|non-goals?|exclud\w+)\b").ok());
+    LazyLock::new(|| Regex::new(r"(?i)(?-u:\b)(?:not|never|no longer|without|out of scope|future|deprecated|removed|non-goals?|exclud[a-z]+)(?-u:\b)").ok());
 
 /// Headings that speak of tools and hold other names.
 static ASIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:errors?|fail\w*|test\w*|examples?|scenarios?|security|logg\w*|responses?|permissions?|auth\w*|flows?|performance|latency|limits?|parameters?|schemas?|types?|fields?|messages?|models?|dependenc\w+|tooling)\b").ok()
+    Regex::new(r"(?i)(?-u:\b)(?:errors?|fail[a-z]*|test[a-z]*|examples?|scenarios?|security|logg[a-z]*|responses?|permissions?|auth[a-z]*|flows?|performance|latency|limits?|parameters?|schemas?|types?|fields?|messages?|models?|dependenc[a-z]+|tooling)(?-u:\b)").ok()
 });
 /// Chapters below which headings are names of something else.
 static OTHERS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?i)\b(?:errors?|fail\w*|parameters?|fields?|examples?|test\w*|scenarios?|data types?)\b").ok());
+    LazyLock::new(|| Regex::new(r"(?i)(?-u:\b)(?:errors?|fail[a-z]*|parameters?|fields?|examples?|test[a-z]*|scenarios?|data types?)(?-u:\b)").ok());
 static MCP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)(?:^|[^a-z])(?:mcp|model context protocol)(?:[^a-z]|$)").ok());
 static TOOLS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)(?:^|[^a-z])tools?(?:[^a-z]|$)").ok());
 
 /// `### 2. Tool: add_task(user_id, title) - adds`, a line `**add_task**` and the like, without the marks before.
 static TITLE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^(?:[0-9]+(?:\.[0-9]+)*[.):]?\s+)?(?P<said>(?i:tool)(?:\s+[0-9]+)?\s*[:.—–-]\s*)?(?P<mark>`|\*\*`?)?(?P<name>[A-Za-z][A-Za-z0-9_.-]*)(?:\([^)]*\))?(?:`?\*\*|`)?(?:\([^)]*\))?:?(?:\s*[:—–(-].*|\s+(?i:tool))?$").ok()
+    Regex::new(r"^(?:[0-9]+(?:\.[0-9]+)*[.):]?[ \t]+)?(?P<said>(?i:tool)(?:[ \t]+[0-9]+)?[ \t]*[:.—–-][ \t]*)?(?P<mark>`|\*\*`?)?(?P<name>[A-Za-z][A-Za-z0-9_.-]*)(?:\([^)]*\))?(?:`?\*\*|`)?(?:\([^)]*\))?:?(?:[ \t]*[:—–(-].*|[ \t]+(?i:tool))?$").ok()
 });
-static BULLET: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^(?:[-*+]|[0-9]+[.)])\s+(?:\[[ xX]\]\s+)?(?P<rest>.+)$").ok());
+static BULLET: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^(?:[-*+]|[0-9]+[.)])[ \t]+(?:\[[ xX]\][ \t]+)?(?P<rest>.+)$").ok());
 /// What comes after a line like this is no list of tools.
 static LABEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(?:parameters?|inputs?|arguments?|args|returns?|outputs?|fields?|columns?|errors?|response|example)\b[^|]*:\**\s*$").ok()
+    Regex::new(r"(?i)(?-u:\b)(?:parameters?|inputs?|arguments?|args|returns?|outputs?|fields?|columns?|errors?|response|example)(?-u:\b)[^|]*:\**[ \t]*$").ok()
 });
 
 fn is(shape: &LazyLock<Option<Regex>>, text: &str) -> bool {

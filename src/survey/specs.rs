@@ -18,10 +18,12 @@ static TASK: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^\s*[-*+]\s+\[(?P<tick>[ xX])\]\s+(?:\*\*)?(?P<id>T[0-9]{1,5}[a-z]?)?(?:\*\*)?:?\s*(?P<rest>.+)$").ok());
 
 /// Amounts of processor and memory: no check of ours compares them.
-static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\b[0-9]+(?:\.[0-9]+)?\s?(?:m|mi|gi|mib|gib|millicores?|cpus?|vcpus?)\b").ok());
+static AMOUNT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?-u:\b)[0-9]+(?:\.[0-9]+)?[ \t]?(?:m|mi|gi|mib|gib|millicores?|cpus?|vcpus?)(?-u:\b)").ok());
 
 /// What a program does when it is ended, or when something that it needs is away: no check of ours tries it.
-static UNTRIED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\bsigterm\b|\bgraceful|\bshut(?:s|ting)?[ -]?downs?\b|\b50[2-4]\b").ok());
+static UNTRIED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?-u:\b)sigterm(?-u:\b)|(?-u:\b)graceful|(?-u:\b)shut(?:s|ting)?[ -]?downs?(?-u:\b)|(?-u:\b)50[2-4](?-u:\b)").ok());
 
 /// What a requirement says → the check that can prove it. Of every group one word must be there (lower case).
 /// A requirement that says several of these is proven by all of them together; one that says none is left to people and landfall.toml.
