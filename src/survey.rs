@@ -113,14 +113,21 @@ fn of_tree(tree: walk::Tree, options: &Options) -> Result<(Survey, walk::Beyond)
     for draft in &drafts {
         *homes.entry(draft.service.dir.clone()).or_insert(0) += 1;
     }
-    let members = libraries::Members::of(&workspace);
-    for draft in &mut drafts {
-        let shared = homes.get(&draft.service.dir).is_some_and(|count| *count > 1);
-        finish::finish(&workspace, &members, draft, shared);
-    }
-    calls::link(&workspace, &mut drafts);
-    let mcp = calls::shape(&workspace, &drafts);
-    let findings = findings::judge(&workspace, &drafts, &mcp);
+    // Specs are read while the rest is put together: neither knows of the other.
+    let (specs, (mcp, findings)) = rayon::join(
+        || specs::read(&workspace),
+        || {
+            let members = libraries::Members::of(&workspace);
+            for draft in &mut drafts {
+                let shared = homes.get(&draft.service.dir).is_some_and(|count| *count > 1);
+                finish::finish(&workspace, &members, draft, shared);
+            }
+            calls::link(&workspace, &mut drafts);
+            let mcp = calls::shape(&workspace, &drafts);
+            let findings = findings::judge(&workspace, &drafts, &mcp);
+            (mcp, findings)
+        },
+    );
     let ready = drafts.iter().map(|draft| {
         let (containerizable, why) = findings::ready(draft, &findings);
         Ready { service: draft.service.name.clone(), containerizable, why }
@@ -137,7 +144,7 @@ fn of_tree(tree: walk::Tree, options: &Options) -> Result<(Survey, walk::Beyond)
         services: drafts.into_iter().map(|draft| draft.service).collect(),
         backing: docker::backing(&workspace.compose),
         mcp,
-        specs: specs::read(&workspace),
+        specs,
         findings,
         ready,
         unknown,
